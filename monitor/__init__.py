@@ -1,0 +1,1 @@
+"""Livestream health monitor: vendors' callbacks in, stream health and Prometheus metrics out."""

@@ -1,0 +1,46 @@
+"""The only source of "now": everything else receives the time as a parameter or a `Clock`."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the wall-clock time."""
+
+    def now(self) -> float:
+        """Return the time in Unix seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return the time in Unix seconds."""
+        return time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalClock:
+    """A clock that runs `speed` times as fast as the machine's since `origin`.
+
+    For rehearsals against the simulator: a day of streams in minutes, with every time-out of the
+    configuration meaning what it says. Two processes with the same origin and speed agree.
+
+    Args:
+        origin: Unix seconds at which this clock and the machine's agree.
+        speed: seconds of this clock for each second of the machine's.
+    """
+
+    origin: float
+    speed: float
+
+    def now(self) -> float:
+        """Return the rehearsal's time in Unix seconds."""
+        return self.origin + (time.time() - self.origin) * self.speed
+
+
+def stopwatch() -> float:
+    """Return seconds of a steady counter, for measuring how long something took."""
+    return time.perf_counter()

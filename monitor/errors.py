@@ -1,0 +1,53 @@
+"""Named failures. Each message says what is wrong and where; none carries a secret or the input."""
+
+
+class MonitorError(Exception):
+    """The root of every failure that this service names."""
+
+
+class ConfigurationError(MonitorError):
+    """The configuration can't work.
+
+    Args:
+        problems: one sentence a mistake, each starting with the key's path.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class AuthenticationError(MonitorError):
+    """A request did not prove where it comes from.
+
+    Args:
+        reason: signature, timestamp, missing, token or network (a metric label).
+        detail: a sentence for the answer; holds nothing of the request.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class UndecodableError(MonitorError):
+    """An authentic body that can't be decoded; it goes whole to the dead letters.
+
+    Args:
+        reason: not_json, no_job_id, wrong_type or too_many (a metric label).
+        detail: a sentence on what was expected, without the input.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class LogUnavailableError(MonitorError):
+    """The event log can't make an event durable now; nothing was acknowledged."""
+
+
+class LogOverloadedError(LogUnavailableError):
+    """More appends are waiting than the log accepts."""

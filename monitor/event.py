@@ -1,0 +1,227 @@
+"""The Event: identity, time, channel and raw body, and the typed payloads that vendors decode it to.
+
+An Event is what the log keeps. A payload is what the fold reads: it speaks of streams, never of a
+vendor's field names.
+"""
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+
+
+class Vendor(StrEnum):
+    """Who runs the livestream."""
+
+    METASTUDIO = "metastudio"
+    SOFTSUGAR = "softsugar"
+
+
+class Channel(StrEnum):
+    """How an event reached us."""
+
+    CALLBACK = "callback"
+    RTC = "rtc"
+    API = "api"
+
+
+UNKNOWN_TYPE = "unknown"
+"""The event type of what an authentic sender told and nobody published."""
+
+
+class EventId(NamedTuple):
+    """Names one acceptance of one message; compared by (boot, sequence) within a receiver.
+
+    receiver: the receiver's lasting name. boot: rises with each start of it. sequence: rises with
+    each event of a boot.
+    """
+
+    receiver: str
+    boot: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.receiver}-{self.boot}-{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> "EventId":
+        """Read what `str` wrote.
+
+        Raises:
+            ValueError: the text isn't `<receiver>-<boot>-<sequence>`.
+        """
+        receiver, boot, sequence = text.rsplit("-", 2)
+        return cls(receiver, int(boot), int(sequence))
+
+
+class Event(NamedTuple):
+    """One message about one stream, as the log keeps it.
+
+    job_id: canonical (see `canonical_job_id`). type: the vendor's own event type, or `unknown`.
+    received: our time, Unix seconds. signed: the vendor's signed time, whole Unix seconds, if any.
+    body: the bytes as they came.
+    """
+
+    id: EventId
+    vendor: Vendor
+    source: str
+    job_id: str
+    channel: Channel
+    type: str
+    received: float
+    signed: int | None
+    body: bytes
+
+
+class Stored(NamedTuple):
+    """An event with its place in the log: a partition (0 in the embedded log) and an offset in it."""
+
+    partition: int
+    offset: int
+    event: Event
+
+
+def canonical_job_id(text: str) -> str:
+    """Return the one spelling of a job id: a UUID loses hyphens and upper case, any other id stays.
+
+    MetaStudio writes the same id with hyphens in a start response and without in events.
+    """
+    lowered = text.lower()
+    return lowered.replace("-", "") if _UUID.fullmatch(lowered) else text
+
+
+class LinkState(StrEnum):
+    """The state of one RTMP push, in MetaStudio's words (lower case, as the metric's label)."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    RECONNECTING = "reconnecting"
+    END = "end"
+
+
+class SessionState(StrEnum):
+    """The state of a SoftSugar session: 32 starting, 35 running, 5 completed, 9 abnormal."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    ABNORMAL = "abnormal"
+
+
+class RandomPlayMode(StrEnum):
+    """In which order a round plays the script, from its second round on (MetaStudio, PlayPolicy)."""
+
+    NONE = "NONE"
+    SCENE = "SCENE"
+    SCRIPT_ITEM = "SCRIPT_ITEM"
+    SCENE_AND_SCRIPT_ITEM = "SCENE_AND_SCRIPT_ITEM"
+
+
+class Paragraph(NamedTuple):
+    """One paragraph of the script. sequence_no: a number, however the vendor spelled it ("2" or 2)."""
+
+    scene: str
+    sequence_no: int
+
+    @property
+    def key(self) -> str:
+        """One text that names the paragraph within its stream; `from_key` reads it."""
+        return f"{self.sequence_no}/{self.scene}"
+
+    @classmethod
+    def from_key(cls, key: str) -> "Paragraph":
+        """Return the paragraph that a `key` names."""
+        sequence_no, scene = key.split("/", 1)
+        return cls(scene, int(sequence_no))
+
+
+class LinkChanged(NamedTuple):
+    """An RTMP push changed its state. output: a hash of its address and key, never the address."""
+
+    output: str
+    state: LinkState
+    room_id: str | None = None
+
+
+class ParagraphStarted(NamedTuple):
+    """The script switched to a paragraph (callback)."""
+
+    paragraph: Paragraph
+    room_id: str | None = None
+
+
+class ScriptProgress(NamedTuple):
+    """The script is inside a paragraph (RTC). offset: how far, in the vendor's unit; falls on a repeat."""
+
+    paragraph: Paragraph
+    offset: int | None
+
+
+class ReplyFinished(NamedTuple):
+    """A reply to the audience has been played."""
+
+    reply_id: str
+    room_id: str | None = None
+
+
+class SessionChanged(NamedTuple):
+    """A SoftSugar session told its status, an error code, or both."""
+
+    state: SessionState | None
+    code: int | None = None
+
+
+class JobRegistered(NamedTuple):
+    """A start that somebody told us of: what the stream is, and what it should play.
+
+    A field is None where the registration doesn't say. plan: paragraphs in playing order.
+    subscribed: the callback event types that the job asked for. max_duration: seconds.
+    """
+
+    room_id: str | None = None
+    rtc_room_id: str | None = None
+    play_mode: str | None = None
+    random_play_mode: RandomPlayMode | None = None
+    view_mode: str | None = None
+    repeat_count: int | None = None
+    auto_play_script: bool | None = None
+    max_duration: float | None = None
+    subscribed: tuple[str, ...] = ()
+    plan: tuple[Paragraph, ...] = ()
+    warnings: tuple[str, ...] | None = None
+
+
+class Unrecognised(NamedTuple):
+    """An event type that nobody published: kept, counted, and a sign of life."""
+
+    name: str
+
+
+Payload = (
+    LinkChanged
+    | ParagraphStarted
+    | ScriptProgress
+    | ReplyFinished
+    | SessionChanged
+    | JobRegistered
+    | Unrecognised
+)
+
+
+class Relay(NamedTuple):
+    """What a relay in the RTC room says about a message: its own name, a rising number, its time (s)."""
+
+    relay: str
+    sequence: int
+    at: float | None
+
+
+class Decoded(NamedTuple):
+    """What a body says. job_id: canonical; None where the body can't carry one (RTC)."""
+
+    job_id: str | None
+    type: str
+    payload: Payload
+    relay: Relay | None = None
