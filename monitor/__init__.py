@@ -1,1 +1,3 @@
 """Livestream health monitor: vendors' callbacks in, stream health and Prometheus metrics out."""
+
+__version__ = "0.1.0"

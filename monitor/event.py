@@ -110,6 +110,14 @@ class SessionState(StrEnum):
     ABNORMAL = "abnormal"
 
 
+class CallbackKind(StrEnum):
+    """What a vendor's callback tells of, whatever the vendor calls it."""
+
+    LINK = "link"
+    PARAGRAPH = "paragraph"
+    REPLY = "reply"
+
+
 class RandomPlayMode(StrEnum):
     """In which order a round plays the script, from its second round on (MetaStudio, PlayPolicy)."""
 
@@ -177,7 +185,7 @@ class JobRegistered(NamedTuple):
     """A start that somebody told us of: what the stream is, and what it should play.
 
     A field is None where the registration doesn't say. plan: paragraphs in playing order.
-    subscribed: the callback event types that the job asked for. max_duration: seconds.
+    subscribed: what the job asked to be called back for. max_duration: seconds.
     """
 
     room_id: str | None = None
@@ -188,7 +196,7 @@ class JobRegistered(NamedTuple):
     repeat_count: int | None = None
     auto_play_script: bool | None = None
     max_duration: float | None = None
-    subscribed: tuple[str, ...] = ()
+    subscribed: tuple[CallbackKind, ...] = ()
     plan: tuple[Paragraph, ...] = ()
     warnings: tuple[str, ...] | None = None
 

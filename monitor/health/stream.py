@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from monitor.event import (
+    CallbackKind,
     Channel,
     LinkState,
     RandomPlayMode,
@@ -67,7 +68,7 @@ class Transition(NamedTuple):
 
 
 class LinkFact(NamedTuple):
-    """One RTMP state as it was told. order: the place among facts of one signed second."""
+    """One RTMP state as it was told. fingerprint: a checksum of the body, by which a copy is known."""
 
     signed: int | None
     received: float
@@ -76,45 +77,61 @@ class LinkFact(NamedTuple):
     fingerprint: int
 
 
-class OutputState(NamedTuple):
-    """An output's last known state, and the signed second it was told for."""
+class Output(NamedTuple):
+    """One RTMP push. phase: starting, connected, outage or ended, of this push alone.
+
+    signed, received: of the last fact that was told of it. first, last: the numbers of its first and
+    its last fact among all facts of the stream, by which a replaced output is known.
+    """
 
     state: LinkState
+    phase: Phase
     signed: int | None
+    received: float
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
 class LinkSummary:
-    """What a sequence of RTMP facts adds up to."""
+    """What a sequence of RTMP facts adds up to.
 
-    outputs: dict[str, OutputState] = field(default_factory=dict)
+    newest_signed: the latest signed second of any output. ended: the fact that ended the stream.
+    """
+
+    outputs: dict[str, Output] = field(default_factory=dict)
+    facts: int = 0
+    newest_signed: int | None = None
     phase: Phase = Phase.STARTING
-    was_connected: bool = False
     outages: int = 0
     reconnects: int = 0
     reconnect_counted: bool = False
-    end_outcome: Outcome | None = None
-    end_signed: int | None = None
-    end_received: float | None = None
+    outcome: Outcome | None = None
+    ended: LinkFact | None = None
 
 
 @dataclass(slots=True)
 class Link:
-    """The RTMP push of a stream: what it adds up to now, and the recent facts that can be re-ordered.
+    """The RTMP push of a stream.
 
-    settled: what all facts before `recent` add up to. current: settled and recent together.
+    settled: what all facts before `recent` add up to. current: settled and recent together. The
+    totals are the highest that `current` ever said, for a counter never goes down.
     """
 
     settled: LinkSummary = field(default_factory=LinkSummary)
     current: LinkSummary = field(default_factory=LinkSummary)
     recent: list[LinkFact] = field(default_factory=list)
-    outages_total: int = 0
-    reconnects_total: int = 0
+    outages: int = 0
+    reconnects: int = 0
+    from_start: bool = False
 
 
 @dataclass(slots=True)
 class Job:
-    """What a start, if anybody told us of it, says of the stream; None where unknown."""
+    """What a start, if anybody told us of it, says of the stream; None where unknown.
+
+    subscribed: what the vendor calls back for: registered, or seen before.
+    """
 
     registered: bool = False
     registered_at: float | None = None
@@ -126,16 +143,17 @@ class Job:
     repeat_count: int | None = None
     auto_play_script: bool | None = None
     expected_end: float | None = None
-    subscribed: set[str] = field(default_factory=set)
+    subscribed: set[CallbackKind] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Round:
     """One pass over the script.
 
-    played: paragraph to the offset RTC last told for it (None: RTC hasn't). awaited: paragraphs that
-    RTC proved and whose callback hasn't come, to the time by which it should have; None once missed.
-    from_start: the round was seen from its first paragraph.
+    played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
+    none). awaited: paragraphs that RTC proved and whose callback hasn't come: the time by which it
+    should have, None once it was counted as missed. first_signed, last_signed: the signed seconds it
+    spans. from_start: seen from its first paragraph.
     """
 
     played: dict[str, int | None] = field(default_factory=dict)
@@ -144,58 +162,72 @@ class Round:
     last_since: float = 0.0
     first_signed: int | None = None
     last_signed: int | None = None
-    last_signed_fingerprint: int = 0
     from_start: bool = False
 
 
 @dataclass(slots=True)
 class FinishedRound:
-    """The last finished round; its facts can still change until `settles_at`, for late paragraphs."""
+    """The last finished round. settles_at: until then a late paragraph can still be credited to it;
+    None once its skipped paragraphs are counted."""
 
     round: Round
     planned: tuple[str, ...]
     settles_at: float | None
 
 
-class Tentative(NamedTuple):
-    """A paragraph that came back too early: a new round, or a repeat; the next one decides."""
+class Play(NamedTuple):
+    """One sign that a paragraph is being played, by callback or by RTC.
+
+    offset: how far RTC says it is. due: by when the callback should follow, if RTC was first.
+    """
 
     paragraph: str
-    offset: int | None
     by_rtc: bool
+    offset: int | None
     signed: int | None
     received: float
     fingerprint: int
+    due: float | None = None
 
 
 @dataclass(slots=True)
 class Script:
-    """The script: plan, the current round, the last finished one, and the totals."""
+    """The script: plan, current round, last finished one, and the totals.
+
+    plan: in playing order; while `origin` is None it is only what the first round has shown so far.
+    signed, same_second: the newest signed second applied, and the copies told for it (checksum of the
+    body to when it came). first_progress_at, progress_at, resumed_at: the first sign that the script
+    moved, the last one, the first after a stall. longest, mean: seconds of a long paragraph lately, of
+    a usual one. mean: of the paragraphs' seconds.
+    """
 
     plan: list[str] = field(default_factory=list)
     origin: PlanOrigin | None = None
     round: Round | None = None
     finished: FinishedRound | None = None
-    tentative: Tentative | None = None
+    tentative: Play | None = None
     rounds: int = 0
     skipped: int = 0
+    signed: int | None = None
+    same_second: dict[int, float] = field(default_factory=dict)
+    first_progress_at: float | None = None
     progress_at: float | None = None
+    resumed_at: float | None = None
     longest: float | None = None
-    paragraph_seconds: float | None = None
+    mean: float | None = None
 
 
 @dataclass(slots=True)
 class Reply:
-    """A finished reply, by a hash of its id. due: by when its callback should come, None if nothing is due."""
+    """A finished reply. due: by when its callback should come, None where nothing is awaited."""
 
-    received: float
     by_callback: bool
     due: float | None
 
 
 @dataclass(slots=True)
 class Replies:
-    """Replies that were finished: how many, and the recent ones by which a repeat is known."""
+    """How many replies were finished, and the recent ones (a hash of the id) by which a repeat is known."""
 
     finished: int = 0
     recent: dict[int, Reply] = field(default_factory=dict)
@@ -203,13 +235,13 @@ class Replies:
 
 @dataclass(slots=True)
 class Session:
-    """A SoftSugar session. recent: deliveries of the vendor's retry span, by which a repeat is known."""
+    """A SoftSugar session. signed: of the newest fact applied. code: the last error code it told."""
 
     state: SessionState | None = None
     signed: int | None = None
     code: int | None = None
     code_at: float | None = None
-    recent: dict[int, int | None] = field(default_factory=dict)
+    recent: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -219,12 +251,24 @@ class End:
     outcome: Outcome
     at: float
     signed: int | None
-    output: str | None = None
+
+
+class RelayMark(NamedTuple):
+    """How far a relay of the RTC room has come. lag: the least that its times were ever behind ours (s)."""
+
+    sequence: int
+    lag: float | None
 
 
 @dataclass(slots=True)
 class StreamState:
-    """One stream. `fold` changes it in place; `status` and the metrics read it."""
+    """One stream. `fold` and `settle` change it in place; `status` and the metrics read it.
+
+    receivers: the last (boot, sequence) folded of each receiver. heard: when each channel last told
+    anything. narrator: of several relays in one room, the one whose script progress is followed.
+    awake_since: when the first sign came after a silence. reconnected_at: recent reconnects.
+    missed: facts whose callback never came. retired: only the marker of an ended stream is left.
+    """
 
     vendor: Vendor
     source: str
@@ -236,10 +280,12 @@ class StreamState:
     starting_seconds: float = 0.0
     connected_seconds: float = 0.0
     outage_seconds: float = 0.0
-    outage_started: float | None = None
-    running_since: float | None = None
+    outage_since: float | None = None
+    awake_since: float | None = None
     receivers: dict[str, tuple[int, int]] = field(default_factory=dict)
-    relays: dict[str, int] = field(default_factory=dict)
+    relays: dict[str, RelayMark] = field(default_factory=dict)
+    narrator: str | None = None
+    narrated_at: float | None = None
     heard: dict[Channel, float] = field(default_factory=dict)
     job: Job = field(default_factory=Job)
     link: Link = field(default_factory=Link)
@@ -247,11 +293,12 @@ class StreamState:
     script: Script = field(default_factory=Script)
     replies: Replies = field(default_factory=Replies)
     warnings: set[str] = field(default_factory=set)
-    disturbances: list[float] = field(default_factory=list)
+    reconnected_at: list[float] = field(default_factory=list)
     missed: int = 0
     end: End | None = None
     transitions: list[Transition] = field(default_factory=list)
     next_due: float | None = None
+    retired: bool = False
 
     @property
     def key(self) -> StreamKey:

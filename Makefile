@@ -1,0 +1,71 @@
+# Everything a newcomer, a developer and CI call. Stamps in .venv make a second call quick.
+# PYTHON=/path/to/python3 chooses the interpreter; ARGS="-k name" goes to pytest or the benchmarks.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: .venv/.installed ## .venv with .venv/bin/monitor, nothing more
+
+.PHONY: develop
+develop: .venv/.developed ## .venv with what tests and lint need
+
+.PHONY: demo
+demo: .venv/.installed ## run the service with simulated traffic of both vendors, until Ctrl-C
+	@$(BIN)/python scripts/demo.py
+
+.PHONY: test
+test: .venv/.developed ## fetch what the tests need, and run them all
+	@scripts/components
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.developed ## format, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: .venv/.developed ## write the format, and the fixes that are safe
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with the peers
+	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+.PHONY: clean
+clean: ## remove all that make has made here; the service's own data in var/ stays
+	rm -rf .venv .venv-bench .components var/demo build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find monitor tests scripts -name __pycache__ -prune -exec rm -rf {} +
+
+# The project is installed editable with the build backend of requirements/build.txt: pip's own
+# isolated build would fetch an unpinned one.
+.venv/.installed: pyproject.toml requirements/runtime.txt requirements/build.txt
+	@scripts/venv .venv
+	@echo "Installing the service into .venv"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.developed: .venv/.installed requirements/dev.txt
+	@echo "Installing the tests' and linters' packages into .venv"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv-bench/.installed: requirements/bench.txt
+	@scripts/venv .venv-bench
+	@echo "Installing the benchmarks' peers into .venv-bench"
+	@.venv-bench/bin/python $(PIP_INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@

@@ -1,0 +1,90 @@
+"""Reaches what the configuration names, and says of each whether the service could use it."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
+
+FREE_BYTES = 256 * 1024 * 1024
+"""With less room than this the log would be full within hours of moderate traffic."""
+
+CONNECT_SECONDS = 3.0
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. name: the configuration's key. detail: a sentence without a secret."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def check_all(settings: Settings) -> list[Check]:
+    """Look at everything that the service needs at its start: the log, the brokers, the addresses.
+
+    Nothing is created or changed. A listen address counts as taken while the service itself runs.
+    """
+    return list(_checks(settings))
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    yield _log_path(settings.log)
+    yield _disk(settings.log)
+    if settings.log.backend == "kafka":
+        yield _brokers(settings.kafka)
+    yield _listen("receiver.listen", settings.receiver.address)
+    yield _listen("admin.listen", settings.admin.address)
+
+
+def _log_path(log: LogSettings) -> Check:
+    folder = _nearest_folder(log.path)
+    if not folder.is_dir():
+        return Check("log.path", False, f"{folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("log.path", False, f"this user may not write in {folder}")
+    if log.path.is_dir():
+        return Check("log.path", False, f"{log.path} is a folder; name a file in it")
+    if log.path.exists() and not os.access(log.path, os.R_OK | os.W_OK):
+        return Check("log.path", False, f"this user may not write {log.path}")
+    return Check("log.path", True, f"{log.path} can be written")
+
+
+def _disk(log: LogSettings) -> Check:
+    free = shutil.disk_usage(_nearest_folder(log.path)).free
+    room = f"{free / 1e9:.1f} GB free"
+    if free < FREE_BYTES:
+        return Check("log.path disk", False, f"{room}; the log needs at least {FREE_BYTES / 1e9:.1f} GB")
+    return Check("log.path disk", True, room)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the nearest thing above a path that is there; the log makes the folders below it."""
+    return next(parent for parent in path.absolute().parents if os.access(parent, os.F_OK))
+
+
+def _brokers(kafka: KafkaSettings) -> Check:
+    servers = [parse_address(server.strip()) for server in kafka.bootstrap_servers.split(",")]
+    for server in servers:
+        try:
+            socket.create_connection(server, timeout=CONNECT_SECONDS).close()
+        except OSError:
+            continue
+        return Check("kafka.bootstrap_servers", True, f"{server.host}:{server.port} answers")
+    return Check("kafka.bootstrap_servers", False, "none of them can be reached")
+
+
+def _listen(name: str, address: Address) -> Check:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(place)
+    except OSError as error:
+        return Check(name, False, f"{address.host}:{address.port} can't be listened on: {error.strerror}")
+    return Check(name, True, f"{address.host}:{address.port} is free")

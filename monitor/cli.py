@@ -1,0 +1,202 @@
+"""The commands: each reads its options, calls one function, and turns the outcome into an exit code.
+
+0: done. 1: what was asked for failed. 2: wrong usage or configuration. What a command needs beyond
+the configuration is imported inside it, so that the others start quickly.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from monitor.config import Role, Settings, load_settings
+from monitor.errors import ConfigurationError, MonitorError
+from monitor.simulator.options import Scenario, SimulationOptions
+
+if TYPE_CHECKING:
+    from monitor.dead_letters import Summary
+
+app = typer.Typer(
+    name="monitor",
+    help="Turns livestream vendors' callbacks into the health of each stream, as Prometheus series.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+letters = typer.Typer(help="What could not be decoded: in the embedded log, also while the service runs.")
+app.add_typer(letters, name="dead-letters", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+DEFAULT_CONFIG = Path("monitor.toml")
+
+
+def main() -> None:
+    """Run the command line; a failure with a name is one sentence on stderr, without a traceback."""
+    try:
+        app(prog_name="monitor")
+    except ConfigurationError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except MonitorError as error:
+        _complain(str(error))
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        try:
+            typer.echo(f"monitor {version('livestream-monitor')}")
+        except PackageNotFoundError:
+            typer.echo("monitor, from a source tree that isn't installed")
+        raise typer.Exit
+
+
+@app.callback()
+def monitor(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turn livestream vendors' callbacks into the health of each stream, as Prometheus series."""
+
+
+@app.command()
+def serve(
+    config: Config = DEFAULT_CONFIG,
+    role: Annotated[Role, typer.Option(help="Which part of the service this process runs.")] = Role.ALL,
+) -> None:
+    """Run the service until it is told to stop (SIGTERM, Ctrl-C)."""
+    settings = _settings(config)
+    from monitor.service import run
+
+    run(settings, role)
+
+
+@app.command()
+def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Read the configuration and reach what it names; say what is wrong, one line each."""
+    try:
+        settings = load_settings(config, os.environ)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": [], "checks": []}))
+        raise typer.Exit(2) from None
+    _warn(settings)
+    from monitor.check import check_all
+
+    checks = check_all(settings)
+    well = all(found.ok for found in checks)
+    if as_json:
+        answer = {
+            "ok": well,
+            "problems": [],
+            "warnings": settings.warnings,
+            "checks": [found._asdict() for found in checks],
+        }
+        typer.echo(json.dumps(answer))
+    else:
+        rows = [("ok" if found.ok else "error", found.name, found.detail) for found in checks]
+        rows.append(("ok", "sources", f"{len(settings.sources)} configured"))
+        _print_rows(("", "what", "found"), rows)
+    raise typer.Exit(0 if well else 1)
+
+
+def _target(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter("must be a URL with http:// or https:// and a host")
+    return text.rstrip("/")
+
+
+@app.command()
+def simulate(
+    target: Annotated[
+        str,
+        typer.Option(metavar="URL", callback=_target, help="The receiver, such as http://127.0.0.1:8080."),
+    ],
+    streams: Annotated[int, typer.Option(min=1, metavar="N", help="How many streams.")],
+    config: Config = DEFAULT_CONFIG,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="S", help="Simulated seconds; without it, until Ctrl-C."),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="X",
+            help="Simulated seconds a real one; else the clock's of the configuration.",
+        ),
+    ] = None,
+    scenario: Annotated[Scenario, typer.Option(help="What goes wrong with the streams.")] = Scenario.STEADY,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed makes the same streams.")] = 1,
+    attempts: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How often each callback is tried; else as its vendor does."),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="F", help="Where to write what really happened, as JSON.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send vendors' traffic, signed as the vendors sign."""
+    settings = _settings(config)
+    from monitor.simulator.run import simulate as run_simulation
+
+    options = SimulationOptions(
+        settings=settings,
+        target=target,
+        streams=streams,
+        duration=duration,
+        speed=settings.clock.speed if speed is None else speed,
+        scenario=scenario,
+        seed=seed,
+        attempts=attempts,
+        truth=truth,
+        json_output=as_json,
+    )
+    raise typer.Exit(run_simulation(options))
+
+
+def _settings(config: Path) -> Settings:
+    settings = load_settings(config, os.environ)
+    _warn(settings)
+    return settings
+
+
+def _warn(settings: Settings) -> None:
+    for warning in settings.warnings:
+        _complain(f"warning: {warning}")
+
+
+def _complain(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: drawn on a terminal, else one line a row with tabs between."""
+    console = Console()
+    if not console.is_terminal:
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

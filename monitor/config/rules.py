@@ -1,0 +1,203 @@
+"""Rules that hold between keys: those that refuse a configuration, and those that warn."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+from monitor.config.findings import Findings, Location
+from monitor.config.sections import Table
+from monitor.config.settings import (
+    Address,
+    AdminSettings,
+    AuthType,
+    ReceiverSettings,
+    Settings,
+    SoftSugarFields,
+    Source,
+    parse_address,
+)
+from monitor.event import Vendor
+
+RTC_TOKEN_LENGTH = 16
+"""A shorter token can be guessed; in characters."""
+
+METASTUDIO_GIVES_UP_SECONDS = 180
+"""MetaStudio ends a job by itself after an outage of about this long (live_exit_config's default)."""
+
+API_KEYS = {
+    Vendor.METASTUDIO: ("project_id", "access_key", "secret_key", "token"),
+    Vendor.SOFTSUGAR: ("app_id", "app_key"),
+}
+"""Which keys of `[sources.api]` are whose."""
+
+
+def check_rules(values: Table, folder: Path, findings: Findings) -> None:
+    """Note every mistake that lies between keys.
+
+    Works on what was parsed, not on what was validated: a mistake in one key mustn't hide those of
+    others. Values of a wrong type are passed over here; the validation names them.
+
+    `values` is what was parsed, with its `…_file` keys; relative paths start at `folder`.
+    """
+    _check_listen(values, findings)
+    _check_kafka(_table(values, "kafka"), folder, findings)
+    sources = values.get("sources")
+    if sources is None or sources == []:
+        findings.mistake(
+            ("sources",), "none is configured; add a [[sources]] table for each vendor's account"
+        )
+    names: dict[str, int] = {}
+    for index, source in enumerate(sources if isinstance(sources, list) else []):
+        if not isinstance(source, dict):
+            continue
+        name = source.get("name")
+        if isinstance(name, str) and names.setdefault(name, index) != index:
+            findings.mistake(("sources", index, "name"), f"is the name of sources[{names[name]}] already")
+        _check_authentication(source, ("sources", index), findings)
+        if isinstance(source.get("api"), dict):
+            _check_api(source.get("vendor"), source["api"], ("sources", index, "api"), findings)
+
+
+def _check_listen(values: Table, findings: Findings) -> None:
+    receiver = _listen(_table(values, "receiver").get("listen", ReceiverSettings().listen))
+    admin = _listen(_table(values, "admin").get("listen", AdminSettings().listen))
+    if receiver and admin and receiver.port == admin.port != 0 and _overlap(receiver.host, admin.host):
+        findings.mistake(
+            ("admin", "listen"), "is the address of receiver.listen; operators need one of their own"
+        )
+
+
+def _listen(value: object) -> Address | None:
+    try:
+        return parse_address(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or _any_interface(one) or _any_interface(other)
+
+
+def _any_interface(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _check_kafka(kafka: Table, folder: Path, findings: Findings) -> None:
+    protocol = kafka.get("security_protocol")
+    if protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+        for key, alternative in (
+            ("sasl_mechanism", "sasl_mechanism"),
+            ("sasl_username", "sasl_username"),
+            ("sasl_password_file", "sasl_password"),
+        ):
+            if key not in kafka and alternative not in kafka:
+                findings.mistake(("kafka", key), f"is missing; security_protocol {protocol} needs it")
+    authority = kafka.get("ssl_cafile")
+    if isinstance(authority, str) and not _is_file(folder, authority):
+        findings.mistake(
+            ("kafka", "ssl_cafile"),
+            "the file isn't there (a relative path starts at the configuration's folder)",
+        )
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except ValueError:
+        return False
+
+
+def _check_authentication(source: Table, location: Location, findings: Findings) -> None:
+    if source.get("vendor") != Vendor.METASTUDIO:
+        return
+    keyed = bool(source.get("keys")) or "keys_file" in source
+    auth_type = source.get("auth_type")
+    if auth_type in (AuthType.MSS_A, AuthType.MSS_A_HEAD) and not keyed:
+        findings.mistake(
+            location, f"auth_type {auth_type} needs the key that was given to MetaStudio: set keys_file"
+        )
+    if auth_type is None and keyed:
+        findings.mistake(
+            (*location, "auth_type"),
+            "is missing though a key is set; say MSS_A_HEAD, MSS_A or NONE, as MetaStudio has it",
+        )
+
+
+def _check_api(vendor: object, api: Table, location: Location, findings: Findings) -> None:
+    if vendor not in (Vendor.METASTUDIO, Vendor.SOFTSUGAR):
+        return
+    given = {key.removesuffix("_file") for key in api}
+    for other, keys in API_KEYS.items():
+        for key in keys:
+            if other != vendor and key in given:
+                findings.mistake((*location, key), f"is of {other}'s API; this source's vendor is {vendor}")
+    if vendor == Vendor.SOFTSUGAR:
+        required = ["app_id", "app_key"]
+    elif given & {"access_key", "secret_key"}:
+        required = ["project_id", "access_key", "secret_key"]
+        if "token" in given:
+            findings.mistake(location, "has both a token and an access key; keep one of the two")
+    else:
+        required = ["project_id"]
+        if "token" not in given:
+            findings.mistake(location, "needs access_key with secret_key_file, or token_file")
+    for key in required:
+        if key not in given:
+            spelled = f"{key}_file" if key in ("app_key", "secret_key") else key
+            findings.mistake((*location, spelled), f"is missing; {vendor}'s API needs it")
+
+
+def check_cautions(settings: Settings, findings: Findings) -> None:
+    """Note what can work but shouldn't, in settings that are otherwise right."""
+    for index, source in enumerate(settings.sources):
+        location = ("sources", index)
+        if source.vendor is Vendor.METASTUDIO:
+            _caution_metastudio(source, location, findings)
+        else:
+            _caution_softsugar(source, location, findings)
+        if source.rtc_token and len(source.rtc_token.get_secret_value()) < RTC_TOKEN_LENGTH:
+            findings.caution(
+                (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"
+            )
+    if settings.health.down_after_seconds >= METASTUDIO_GIVES_UP_SECONDS and any(
+        source.vendor is Vendor.METASTUDIO for source in settings.sources
+    ):
+        findings.caution(
+            ("health", "down_after_seconds"),
+            f"MetaStudio ends a job after an outage of about {METASTUDIO_GIVES_UP_SECONDS} s: "
+            "a stream would be gone before it counts as down",
+        )
+
+
+def _caution_metastudio(source: Source, location: Location, findings: Findings) -> None:
+    if source.auth_type is AuthType.NONE:
+        unused = " (the keys that are set are not used)" if source.keys else ""
+        findings.caution((*location, "auth_type"), f"is NONE: anybody who knows the URL can post{unused}")
+    if source.public_url.lower().startswith("http:"):
+        findings.caution(
+            (*location, "public_url"), "begins with http://, but MetaStudio posts to https:// only"
+        )
+    if source.fields != SoftSugarFields():
+        findings.caution((*location, "fields"), "has no effect: only SoftSugar's callbacks are read by it")
+
+
+def _caution_softsugar(source: Source, location: Location, findings: Findings) -> None:
+    if not source.keys:
+        findings.caution((*location, "keys"), "none is set: anybody who knows the URL can post")
+    if source.auth_type is not AuthType.NONE:
+        findings.caution((*location, "auth_type"), "has no effect: SoftSugar signs whenever a key is set")
+    for index, key in enumerate(source.keys):
+        text = key.get_secret_value()
+        if not all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]")):
+            findings.caution(
+                (*location, "keys", index),
+                "SoftSugar wants upper case, lower case and digits in an AuthKey: is this the right one?",
+            )
+
+
+def _table(values: Table, key: str) -> Table:
+    table = values.get(key)
+    return table if isinstance(table, dict) else {}

@@ -1,0 +1,206 @@
+"""The RTMP push: outages, reconnects and the end, from facts that may come late, twice or out of order.
+
+Facts with signed times are kept for the vendors' retry span in the order in which they were signed.
+One that comes late is put in its place and what follows it is added up again, so that the sum is what
+the right order would have given. Without signed times the order of arrival is all there is.
+"""
+
+from monitor.event import LinkState
+from monitor.health.effect import Effect
+from monitor.health.stream import Link, LinkFact, LinkSummary, Outcome, Output, Phase
+
+REORDER_SECONDS = 120.0
+"""How long a fact can still be overtaken: four times SoftSugar's three attempts within 30 s."""
+
+REORDER_FACTS = 16
+"""How many facts are kept for it at most: a bound on memory for a link that flaps all the time."""
+
+COPY_SECONDS = 2.0
+"""The same body for the same signed second is a copy once this much time has gone by; before, it may
+be a real flap within that second."""
+
+REOPEN_SECONDS = 30.0
+"""An unsigned CONNECTED this long after an END is no late delivery any more."""
+
+MAX_OUTPUTS = 8
+"""Outputs remembered per stream; MetaStudio pushes to one at a time, a refresh brings another."""
+
+
+def apply(link: Link, fact: LinkFact) -> Effect:
+    """Take one RTMP fact into the link, in its place, and say what it did."""
+    if not link.current.outputs:
+        link.from_start = fact.state in (LinkState.CONNECTING, LinkState.CONNECTED)
+    known = link.current.outputs.get(fact.output)
+    if _tells_nothing_new(link, known, fact):
+        if known is not None and fact.signed is not None and fact.signed > (known.signed or 0):
+            # A retry under a new signed time: what was signed between the two is late from now on.
+            _insert(link, fact)
+        return Effect.DUPLICATE
+    late = (
+        known is not None
+        and fact.signed is not None
+        and known.signed is not None
+        and fact.signed < known.signed
+    )
+    before = link.current
+    if not _insert(link, fact):
+        return Effect.LATE
+    if late:
+        return Effect.LATE
+    ended = known is not None and known.phase is Phase.ENDED
+    if ended and link.current.outputs[fact.output].phase is Phase.ENDED and before is link.current:
+        return Effect.AFTER_END
+    return Effect.APPLIED
+
+
+def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:
+    if known is None:
+        return False
+    if fact.signed is None or known.signed is None:
+        return fact.state is known.state
+    if fact.signed >= known.signed and fact.state is known.state:
+        return True
+    for copy in link.recent:
+        if (
+            copy.signed == fact.signed
+            and copy.fingerprint == fact.fingerprint
+            and copy.output == fact.output
+            and copy.state is fact.state
+        ):
+            return fact.signed < known.signed or fact.received - copy.received > COPY_SECONDS
+    return False
+
+
+def _insert(link: Link, fact: LinkFact) -> bool:
+    """Put the fact in its place and add up; False if what it should precede is settled already."""
+    recent = link.recent
+    place = len(recent)
+    if fact.signed is not None:
+        while place > 0:
+            signed = recent[place - 1].signed
+            if signed is None or signed <= fact.signed:
+                break
+            place -= 1
+        settled = link.settled.newest_signed
+        if place == 0 and settled is not None and fact.signed < settled:
+            return False
+    if place == len(recent):
+        recent.append(fact)
+        _step(link.current, fact)
+    else:
+        recent.insert(place, fact)
+        link.current = _copied(link.settled)
+        for one in recent:
+            _step(link.current, one)
+    while len(recent) > REORDER_FACTS or recent[0].received < fact.received - REORDER_SECONDS:
+        _step(link.settled, recent.pop(0))
+    link.outages = max(link.outages, link.current.outages)
+    link.reconnects = max(link.reconnects, link.current.reconnects)
+    return True
+
+
+def _copied(summary: LinkSummary) -> LinkSummary:
+    return LinkSummary(
+        outputs=dict(summary.outputs),
+        facts=summary.facts,
+        newest_signed=summary.newest_signed,
+        phase=summary.phase,
+        outages=summary.outages,
+        reconnects=summary.reconnects,
+        reconnect_counted=summary.reconnect_counted,
+        outcome=summary.outcome,
+        ended=summary.ended,
+    )
+
+
+def _step(summary: LinkSummary, fact: LinkFact) -> None:
+    """Add the next fact in order to the sum."""
+    outputs = summary.outputs
+    known = outputs.get(fact.output)
+    phase = _output_phase(known, fact)
+    if phase is Phase.ENDED and known is not None and known.phase is Phase.ENDED:
+        return
+    number = summary.facts
+    summary.facts = number + 1
+    if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
+        summary.newest_signed = fact.signed
+    first = number if known is None else known.first
+    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, number)
+    if len(outputs) > 1:
+        if fact.state is LinkState.CONNECTED:
+            _close_replaced(summary, fact.output, first)
+        if len(outputs) > MAX_OUTPUTS:
+            _forget_one(summary)
+        stream = _stream_phase(summary)
+    else:
+        stream = phase
+    before = summary.phase
+    if stream is Phase.OUTAGE:
+        if before is not Phase.OUTAGE:
+            summary.outages += 1
+            summary.reconnect_counted = False
+        if fact.state is LinkState.RECONNECTING and not summary.reconnect_counted:
+            summary.reconnects += 1
+            summary.reconnect_counted = True
+    elif stream is Phase.CONNECTED and before is Phase.OUTAGE and not summary.reconnect_counted:
+        summary.reconnects += 1
+    if stream is Phase.ENDED:
+        # An END that is the first thing ever heard of the link says nothing of an outage.
+        quiet = before is Phase.CONNECTED or known is None
+        summary.outcome = Outcome.COMPLETED if quiet else Outcome.CUT_OFF
+        summary.ended = fact
+    else:
+        summary.outcome = summary.ended = None
+    summary.phase = stream
+
+
+def _output_phase(known: Output | None, fact: LinkFact) -> Phase:
+    """Where one output stands after the fact."""
+    state = fact.state
+    if state is LinkState.END:
+        return Phase.ENDED
+    if known is None:
+        if state is LinkState.CONNECTED:
+            return Phase.CONNECTED
+        return Phase.STARTING if state is LinkState.CONNECTING else Phase.OUTAGE
+    if known.phase is Phase.ENDED:
+        if not _reopens(known, fact):
+            return Phase.ENDED
+        return Phase.CONNECTED if state is LinkState.CONNECTED else Phase.STARTING
+    if state is LinkState.CONNECTED:
+        return Phase.CONNECTED
+    return Phase.OUTAGE if known.phase is Phase.CONNECTED else known.phase
+
+
+def _reopens(ended: Output, fact: LinkFact) -> bool:
+    if fact.state not in (LinkState.CONNECTING, LinkState.CONNECTED):
+        return False
+    if fact.signed is not None and ended.signed is not None:
+        return fact.signed > ended.signed
+    return fact.received - ended.received > REOPEN_SECONDS
+
+
+def _close_replaced(summary: LinkSummary, connected: str, first: int) -> None:
+    """Close outputs that were lost before `connected` first showed: REFRESH_OUTPUT_URL replaced them.
+
+    MetaStudio pushes to one output at a time and need not send an END for the one that was given up.
+    """
+    for name, output in list(summary.outputs.items()):
+        lost = output.phase in (Phase.OUTAGE, Phase.STARTING)
+        if name != connected and lost and output.last < first:
+            summary.outputs[name] = output._replace(phase=Phase.ENDED)
+
+
+def _forget_one(summary: LinkSummary) -> None:
+    """Drop the output that was told of longest ago, an ended one if there is one."""
+    oldest = min(summary.outputs.items(), key=lambda item: (item[1].phase is not Phase.ENDED, item[1].last))
+    del summary.outputs[oldest[0]]
+
+
+def _stream_phase(summary: LinkSummary) -> Phase:
+    """In an outage while any open output is; ended when all are."""
+    phases = {output.phase for output in summary.outputs.values()}
+    for phase in (Phase.OUTAGE, Phase.CONNECTED, Phase.STARTING):
+        if phase in phases:
+            return phase
+    return Phase.ENDED

@@ -1,0 +1,381 @@
+"""The fold: an event and what it says, taken into the state of its stream.
+
+Pure: no clock, no I/O. `settle` does what only the passing of time brings about; folding an event
+settles the state up to the event first, so that it makes no difference when or how often somebody
+settles in between, and folding a log in two parts gives what one pass gives.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from zlib import crc32
+
+from monitor.config import HealthSettings
+from monitor.event import (
+    CallbackKind,
+    Channel,
+    Decoded,
+    Event,
+    JobRegistered,
+    LinkChanged,
+    ParagraphStarted,
+    RandomPlayMode,
+    ReplyFinished,
+    ScriptProgress,
+    SessionChanged,
+    SessionState,
+    Stored,
+    Unrecognised,
+)
+from monitor.health import connection, replies, script, session
+from monitor.health.effect import Effect
+from monitor.health.reading import stall_after
+from monitor.health.stream import (
+    End,
+    LinkFact,
+    Outcome,
+    Phase,
+    PlanOrigin,
+    Play,
+    RelayMark,
+    StreamState,
+    Transition,
+)
+
+V = TypeVar("V")
+
+WITNESS_SECONDS = 10.0
+"""How long the callback of what RTC proved may take before it counts as missed."""
+
+DELAYED_SECONDS = 30.0
+"""RTC progress that a relay held back for longer says nothing of where the script is now."""
+
+TRANSITIONS = 20
+"""Lines of the timeline kept in the state; older ones are read from the log."""
+
+REMEMBERED_RECEIVERS = 32
+REMEMBERED_RELAYS = 8
+REMEMBERED_RECONNECTS = 32
+
+
+def begin(event: Event) -> StreamState:
+    """Return the state of a stream of which this event is the first sign."""
+    at = event.received
+    return StreamState(event.vendor, event.source, event.job_id, at, at, at)
+
+
+def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthSettings) -> Effect:
+    """Take an event into the state, in place, and say what it did.
+
+    An event that this state holds already (by its id) changes nothing, so a log may be read again
+    from any earlier place.
+    """
+    event = stored.event
+    receiver, boot, sequence = event.id
+    folded = state.receivers.get(receiver)
+    if folded is not None and (boot, sequence) <= folded:
+        return Effect.DUPLICATE
+    # Received times can step back with the machine's clock; a stream's own time doesn't.
+    at = max(event.received, state.last_received)
+    if state.next_due is not None and state.next_due <= at:
+        settle(state, at, settings)
+    _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
+    silent_from = state.last_received + settings.silent_after_seconds
+    stall = stall_after(state, settings)
+    progress_at = state.script.progress_at
+    effect = _HANDLERS[type(decoded.payload)](state, stored, decoded, at)
+    if at > silent_from:
+        state.awake_since = at
+    if progress_at is not None and stall is not None and at > progress_at + stall:
+        if state.script.progress_at == at:
+            state.script.resumed_at = at
+    if state.end is not None and effect is Effect.APPLIED and _was_a_guess(state.end):
+        # We gave the stream up because nothing was heard of it; now something is.
+        state.end = None
+        _note(state, stored, at, "reopened")
+    state.last_received = at
+    state.heard[event.channel] = at
+    _enter_phase(state, at)
+    state.next_due = _next_due(state, settings)
+    return effect
+
+
+def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
+    """Do what is due by `now`: missed callbacks, skipped paragraphs, a stream given up as lost."""
+    if not state.retired:
+        state.missed += script.settle(state.script, now) + replies.settle(state.replies, now)
+    lost_at = state.last_received + settings.abandon_after_seconds
+    if state.end is None and lost_at <= now:
+        state.end = End(Outcome.LOST, lost_at, None)
+        _enter_phase(state, lost_at)
+    state.next_due = _next_due(state, settings)
+
+
+def retire(state: StreamState) -> StreamState:
+    """Return the marker of an ended stream: enough that a late event can't bring it back to life."""
+    marker = StreamState(
+        state.vendor,
+        state.source,
+        state.job_id,
+        state.first_received,
+        state.last_received,
+        state.phase_since,
+        phase=Phase.ENDED,
+        receivers=state.receivers,
+        end=state.end,
+        retired=True,
+    )
+    marker.link.current.outputs = dict(state.link.current.outputs)
+    marker.link.settled.outputs = dict(state.link.current.outputs)
+    for summary in (marker.link.current, marker.link.settled):
+        summary.facts = state.link.current.facts
+        summary.newest_signed = state.link.current.newest_signed
+        summary.phase = state.link.current.phase
+        summary.outcome = state.link.current.outcome
+        summary.ended = state.link.current.ended
+    marker.session.state = state.session.state
+    return marker
+
+
+def _link(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: LinkChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    event = stored.event
+    state.job.subscribed.add(CallbackKind.LINK)
+    if state.job.room_id is None:
+        state.job.room_id = payload.room_id
+    before, reconnects = state.link.current.phase, state.link.reconnects
+    fact = LinkFact(event.signed, at, payload.output, payload.state, crc32(event.body))
+    effect = connection.apply(state.link, fact)
+    if state.link.reconnects > reconnects:
+        state.reconnected_at += [at] * (state.link.reconnects - reconnects)
+        del state.reconnected_at[:-REMEMBERED_RECONNECTS]
+    if effect is Effect.DUPLICATE or effect is Effect.AFTER_END:
+        return effect
+    summary = state.link.current
+    late = " (late)" if effect is Effect.LATE else ""
+    _note(state, stored, at, payload.state.value + late)
+    if summary.phase is Phase.ENDED:
+        if before is not Phase.ENDED and summary.outcome is not None and summary.ended is not None:
+            state.end = End(summary.outcome, at, summary.ended.signed)
+            _note(state, stored, at, f"ended: {summary.outcome.value}")
+        elif state.end is not None and summary.outcome is not None:
+            state.end.outcome = summary.outcome
+    elif state.end is not None:
+        state.end = None
+        state.retired = False
+        _note(state, stored, at, "reopened")
+    return effect
+
+
+def _paragraph(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: ParagraphStarted = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    event = stored.event
+    state.job.subscribed.add(CallbackKind.PARAGRAPH)
+    if state.job.room_id is None:
+        state.job.room_id = payload.room_id
+    after_end = _is_after_end(state, event)
+    if after_end is not None:
+        return after_end
+    play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body))
+    effect = script.by_callback(state.script, play, _mode(state), from_start=_from_start(state))
+    if state.end is not None:
+        return Effect.LATE if effect is Effect.APPLIED else effect
+    return effect
+
+
+def _progress(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: ScriptProgress = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    told = _relayed(state, decoded, stored.event.received)
+    if told is not Effect.APPLIED:
+        return told
+    after_end = _is_after_end(state, stored.event)
+    if after_end is not None:
+        return after_end
+    if not _is_narrator(state, decoded, at):
+        return Effect.DUPLICATE
+    due = at + WITNESS_SECONDS if CallbackKind.PARAGRAPH in state.job.subscribed else None
+    play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due)
+    return script.by_rtc(state.script, play, _mode(state), from_start=_from_start(state))
+
+
+def _reply(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: ReplyFinished = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    by_callback = stored.event.channel is Channel.CALLBACK
+    if by_callback:
+        state.job.subscribed.add(CallbackKind.REPLY)
+        if state.job.room_id is None:
+            state.job.room_id = payload.room_id
+    elif _relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
+        return Effect.DUPLICATE
+    after_end = _is_after_end(state, stored.event)
+    if after_end is not None:
+        return after_end
+    due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
+    effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
+    return Effect.LATE if state.end is not None and effect is Effect.APPLIED else effect
+
+
+def _session(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: SessionChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    event = stored.event
+    before = state.session.state
+    effect = session.apply(
+        state.session, payload, signed=event.signed, received=at, fingerprint=crc32(event.body)
+    )
+    if state.session.state is not before and state.session.state is not None:
+        _note(state, stored, at, f"session {state.session.state.value}")
+        outcome = session.OUTCOMES.get(state.session.state)
+        if outcome is not None:
+            state.end = End(outcome, at, event.signed)
+            _note(state, stored, at, f"ended: {outcome.value}")
+    elif effect is Effect.APPLIED and payload.code is not None:
+        _note(state, stored, at, f"code {payload.code}")
+    return effect
+
+
+def _registered(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    payload: JobRegistered = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    if state.end is not None and not _was_a_guess(state.end):
+        return Effect.AFTER_END
+    job = state.job
+    job.registered = True
+    job.registered_at = at if job.registered_at is None else job.registered_at
+    job.room_id = payload.room_id or job.room_id
+    job.rtc_room_id = payload.rtc_room_id or job.rtc_room_id
+    job.play_mode = payload.play_mode or job.play_mode
+    job.random_play_mode = payload.random_play_mode or job.random_play_mode
+    job.view_mode = payload.view_mode or job.view_mode
+    if payload.repeat_count is not None:
+        job.repeat_count = payload.repeat_count
+    if payload.auto_play_script is not None:
+        job.auto_play_script = payload.auto_play_script
+    if payload.max_duration is not None:
+        job.expected_end = job.registered_at + payload.max_duration
+    job.subscribed.update(payload.subscribed)
+    if payload.plan:
+        script.register_plan(state.script, payload.plan, PlanOrigin.REGISTERED)
+    if payload.warnings is not None:
+        state.warnings = set(payload.warnings)
+    _note(state, stored, at, "registered")
+    return Effect.APPLIED
+
+
+def _unrecognised(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+    return Effect.APPLIED if state.end is None else Effect.AFTER_END
+
+
+_HANDLERS: dict[type[Any], Callable[[StreamState, Stored, Decoded, float], Effect]] = {
+    LinkChanged: _link,
+    ParagraphStarted: _paragraph,
+    ScriptProgress: _progress,
+    ReplyFinished: _reply,
+    SessionChanged: _session,
+    JobRegistered: _registered,
+    Unrecognised: _unrecognised,
+}
+
+
+def _mode(state: StreamState) -> RandomPlayMode | None:
+    return state.job.random_play_mode
+
+
+def _from_start(state: StreamState) -> bool:
+    """Whether the stream's beginning was seen, so that its first round was seen from its start."""
+    return state.link.from_start or state.job.registered
+
+
+def _was_a_guess(end: End) -> bool:
+    return end.outcome in (Outcome.LOST, Outcome.VANISHED)
+
+
+def _is_after_end(state: StreamState, event: Event) -> Effect | None:
+    """Say what an event of an ended stream is, None where it still tells something.
+
+    A fact signed no later than the end happened before it and is credited.
+    """
+    end = state.end
+    if end is None or _was_a_guess(end):
+        return None
+    if state.retired or event.signed is None or end.signed is None or event.signed > end.signed:
+        return Effect.AFTER_END
+    return None
+
+
+def _relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
+    """Say whether a relay told this message before (duplicate) or held it back for long (late)."""
+    relay = decoded.relay
+    if relay is None:
+        return Effect.APPLIED
+    mark = state.relays.get(relay.relay)
+    if mark is not None and relay.sequence <= mark.sequence:
+        return Effect.DUPLICATE
+    # A page's clock may be wrong by minutes; what it was behind at best is the measure.
+    lag = None if relay.at is None else received - relay.at
+    best = mark.lag if mark is not None else None
+    if lag is not None:
+        best = lag if best is None else min(best, lag)
+    _remember(state.relays, relay.relay, RelayMark(relay.sequence, best), REMEMBERED_RELAYS)
+    if lag is not None and best is not None and lag - best > DELAYED_SECONDS:
+        return Effect.LATE
+    return Effect.APPLIED
+
+
+def _is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:
+    """Whether this relay's progress is followed: of several in a room, one at a time.
+
+    Two relays a moment apart would make the offset fall where nothing began again.
+    """
+    name = None if decoded.relay is None else decoded.relay.relay
+    other = state.narrator is not None and state.narrator != name
+    if other and state.narrated_at is not None and at - state.narrated_at <= DELAYED_SECONDS:
+        return False
+    state.narrator, state.narrated_at = name, at
+    return True
+
+
+def _remember(known: dict[str, V], key: str, value: V, limit: int) -> None:
+    """Set a value, forgetting the key that was set longest ago where there are too many."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > limit:
+        del known[next(iter(known))]
+
+
+def _note(state: StreamState, stored: Stored, at: float, what: str) -> None:
+    state.transitions.append(Transition(at, what, stored.event.channel, stored.partition, stored.offset))
+    del state.transitions[:-TRANSITIONS]
+
+
+def _phase(state: StreamState) -> Phase:
+    if state.end is not None:
+        return Phase.ENDED
+    if state.link.current.outputs:
+        return state.link.current.phase
+    if state.session.state is SessionState.RUNNING or state.script.progress_at is not None:
+        return Phase.CONNECTED
+    return Phase.STARTING
+
+
+def _enter_phase(state: StreamState, at: float) -> None:
+    """Book the time of the phase that is left, and enter the one that the facts say."""
+    phase = _phase(state)
+    if phase is state.phase:
+        return
+    seconds = max(0.0, at - state.phase_since)
+    if state.phase is Phase.CONNECTED:
+        state.connected_seconds += seconds
+    elif state.phase is Phase.OUTAGE:
+        state.outage_seconds += seconds
+    elif state.phase is Phase.STARTING:
+        state.starting_seconds += seconds
+    if phase is Phase.OUTAGE:
+        state.outage_since = at
+    state.phase, state.phase_since = phase, at
+
+
+def _next_due(state: StreamState, settings: HealthSettings) -> float | None:
+    """Return when `settle` has something to do next."""
+    lost_at = state.last_received + settings.abandon_after_seconds if state.end is None else None
+    due = script.next_due(state.script)
+    reply = replies.next_due(state.replies) if state.replies.recent else None
+    times = [time for time in (lost_at, due, reply) if time is not None]
+    return min(times, default=None)

@@ -1,0 +1,322 @@
+"""The script: which paragraphs were played, where a round ends, what it left out.
+
+A round in sequential order ends when the position in the plan goes back; in random order when a
+paragraph comes that it already played and the plan is complete. A paragraph that comes back too early
+may be a delivery made twice, so it stays tentative until the next one decides. RTC tells every few
+seconds where the script is; it begins a repeat only where its offset falls.
+"""
+
+from monitor.event import Paragraph, RandomPlayMode
+from monitor.health import plan
+from monitor.health.effect import Effect
+from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Script
+
+COPY_SECONDS = 2.0
+"""The same body for the same signed second is a copy once this much time has gone by."""
+
+LATE_SECONDS = 45.0
+"""How long a finished round waits for late paragraphs before what it skipped is counted: SoftSugar's
+three attempts span 30 s, and a half on top."""
+
+LOOP_SECONDS = 1.0
+"""With a plan of one, the same paragraph this much later is the next round."""
+
+DURATION_WEIGHT = 0.2
+"""Weight of the newest paragraph in the mean duration."""
+
+LONGEST_DECAY = 0.95
+"""How fast a long paragraph is forgotten, per paragraph: half in about fourteen."""
+
+
+def by_callback(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
+    """Take a switch to a paragraph, told by callback.
+
+    Args:
+        mode: in which order rounds after the first play, None where nobody said.
+        from_start: whether the stream was seen from its start, so that a first round can teach the plan.
+    """
+    key = play.paragraph
+    if script.round is None:
+        _begin_first(script, play, from_start)
+        _note_signed(script, play)
+        return Effect.APPLIED
+    if play.signed is not None and script.signed is not None:
+        if play.signed < script.signed:
+            return _credit(script, play)
+        if play.signed == script.signed and _is_copy(script, play):
+            return Effect.DUPLICATE
+    _note_signed(script, play)
+    confirmed = _confirm(script, key)
+    if confirmed is not None:
+        return confirmed
+    return _advance(script, play, mode)
+
+
+def by_rtc(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
+    """Take a sign of progress inside a paragraph, told by RTC; otherwise as `by_callback`."""
+    key = play.paragraph
+    current = script.round
+    if current is None:
+        _begin_first(script, play, from_start)
+        return Effect.APPLIED
+    if key in current.played:
+        told = current.played[key]
+        if told is None or play.offset is None or play.offset >= told:
+            current.played[key] = told if play.offset is None else play.offset
+            if key != current.last:
+                return Effect.LATE
+            script.tentative = None
+            _moved(script, play)
+            return Effect.APPLIED
+    elif _belongs_to_finished(script, play):
+        return Effect.LATE
+    return _advance(script, play, mode)
+
+
+def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
+    """Take the plan that somebody gave, over one that was learned; what was played extends it."""
+    order = list(dict.fromkeys(paragraph.key for paragraph in given))
+    played = list(script.round.played) if script.round is not None else []
+    script.plan = order + [key for key in played if key not in order]
+    script.origin = origin
+
+
+def settle(script: Script, now: float) -> int:
+    """Count what is overdue at `now`: a finished round's skipped paragraphs; returns missed callbacks."""
+    finished = script.finished
+    if finished is not None and finished.settles_at is not None and finished.settles_at <= now:
+        _settle_finished(script)
+    missed = 0
+    for current in (script.round, finished.round if finished is not None else None):
+        if current is not None and current.awaited:
+            for key, due in current.awaited.items():
+                if due is not None and due <= now:
+                    current.awaited[key] = None
+                    missed += 1
+    return missed
+
+
+def next_due(script: Script) -> float | None:
+    """Return when `settle` has something to do next."""
+    dues: list[float] = []
+    if script.round is not None and script.round.awaited:
+        dues += [due for due in script.round.awaited.values() if due is not None]
+    if script.finished is not None:
+        if script.finished.settles_at is not None:
+            dues.append(script.finished.settles_at)
+        dues += [due for due in script.finished.round.awaited.values() if due is not None]
+    return min(dues, default=None)
+
+
+def _sequential(script: Script, mode: RandomPlayMode | None) -> bool:
+    """Every first round is in order; later ones only if the job said NONE (the default is SCRIPT_ITEM)."""
+    return script.rounds == 0 or mode is RandomPlayMode.NONE
+
+
+def _is_copy(script: Script, play: Play) -> bool:
+    """Whether a body for the newest signed second was seen: nothing new, or too late for a real repeat."""
+    came = script.same_second.get(play.fingerprint)
+    if came is None:
+        return False
+    current = script.round
+    nothing_new = current is not None and current.last == play.paragraph
+    return nothing_new or play.received - came > COPY_SECONDS
+
+
+def _note_signed(script: Script, play: Play) -> None:
+    if play.signed is None:
+        return
+    if play.signed != script.signed:
+        script.signed = play.signed
+        script.same_second = {}
+    script.same_second.setdefault(play.fingerprint, play.received)
+
+
+def _confirm(script: Script, key: str) -> Effect | None:
+    """Take a callback as the second witness of what RTC proved, if RTC did."""
+    rounds = [script.round, script.finished.round if script.finished is not None else None]
+    for current in rounds:
+        if current is not None and key in current.awaited:
+            missed = current.awaited.pop(key) is None
+            return Effect.LATE if missed else Effect.APPLIED
+    return None
+
+
+def _belongs_to_finished(script: Script, play: Play) -> bool:
+    """Whether RTC still tells of a paragraph of the round before: its offset went on there."""
+    finished = script.finished
+    if finished is None or finished.settles_at is None or play.offset is None:
+        return False
+    told = finished.round.played.get(play.paragraph)
+    return told is not None and play.offset >= told
+
+
+def _credit(script: Script, play: Play) -> Effect:
+    """Credit a paragraph that was signed before the newest one to the round it was played in."""
+    current, finished, key = script.round, script.finished, play.paragraph
+    assert current is not None
+    assert play.signed is not None
+    if _confirm(script, key) is not None:
+        return Effect.LATE
+    if _is_of_current(script, key, play.signed):
+        if key in current.played:
+            return Effect.DUPLICATE
+        plan.include(script, key)
+        current.played[key] = None
+        if current.first_signed is not None:
+            current.first_signed = min(current.first_signed, play.signed)
+    elif finished is not None and finished.settles_at is not None:
+        if key in finished.round.played:
+            return Effect.DUPLICATE
+        finished.round.played[key] = None
+    return Effect.LATE
+
+
+def _is_of_current(script: Script, key: str, signed: int) -> bool:
+    """Whether a late paragraph was played in the current round rather than in the one before."""
+    current, finished = script.round, script.finished
+    first = current.first_signed if current is not None else None
+    if finished is None or first is None or signed >= first:
+        return True
+    ended = finished.round.last_signed
+    if finished.settles_at is None or ended is None or signed <= ended:
+        return False
+    # Signed between the two rounds: what the round before has played already starts this one.
+    return key in finished.round.played
+
+
+def _begin_first(script: Script, play: Play, from_start: bool) -> None:
+    _begin(script, play, from_start=from_start or Paragraph.from_key(play.paragraph).sequence_no <= 1)
+
+
+def _begin(script: Script, play: Play, *, from_start: bool = True) -> None:
+    """Start a round with the paragraph."""
+    key = play.paragraph
+    plan.include(script, key)
+    script.round = Round(
+        played={key: play.offset},
+        awaited={} if play.due is None else {key: play.due},
+        last=key,
+        last_since=play.received,
+        first_signed=play.signed,
+        last_signed=play.signed,
+        from_start=from_start,
+    )
+    _moved(script, play)
+
+
+def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
+    """Move the script to a paragraph: on in this round, or into the next."""
+    current, tentative = script.round, script.tentative
+    assert current is not None
+    assert current.last is not None
+    key, last = play.paragraph, current.last
+    plan.include(script, key)
+    sequential = _sequential(script, mode)
+    if tentative is not None:
+        if _decides_for_new_round(script, tentative.paragraph, key, sequential):
+            script.tentative = None
+            _finish(script, tentative.received)
+            _begin(script, tentative)
+            return _advance(script, play, mode)
+        if key != tentative.paragraph:
+            script.tentative = None
+    if key == last:
+        return _repeat_last(script, current, play)
+    if sequential:
+        returned = not plan.after(script, key, last)
+        ends = plan.is_first(script, key)
+        if script.origin is not None:
+            ends = ends or plan.complete(script) or plan.is_last(script, last)
+    else:
+        returned = key in current.played
+        ends = plan.complete(script)
+    if not returned:
+        _play_next(script, current, play)
+    elif ends or (play.by_rtc and key in current.played):
+        # An offset that fell is no delivery made twice: RTC proves that the paragraph began again.
+        _finish(script, play.received)
+        _begin(script, play)
+    elif script.tentative is not None:
+        return Effect.DUPLICATE
+    else:
+        script.tentative = play
+        _moved(script, play)
+    return Effect.APPLIED
+
+
+def _decides_for_new_round(script: Script, tentative: str, key: str, sequential: bool) -> bool:
+    """Whether the paragraph after a tentative one shows that a new round began with that one."""
+    current = script.round
+    assert current is not None
+    assert current.last is not None
+    if key == tentative:
+        # The only paragraph so far, a third time: the plan has just this one.
+        return key == current.last
+    if sequential:
+        return plan.after(script, key, tentative) and not plan.after(script, key, current.last)
+    return key in current.played
+
+
+def _repeat_last(script: Script, current: Round, play: Play) -> Effect:
+    """Take the paragraph that is playing told again: a copy, or with a plan of one the next round."""
+    alone = len(script.plan) == 1 and play.received - current.last_since > LOOP_SECONDS
+    if alone and (script.origin is not None or play.by_rtc):
+        _finish(script, play.received)
+        _begin(script, play)
+        return Effect.APPLIED
+    _moved(script, play)
+    if play.by_rtc:
+        current.played[play.paragraph] = play.offset
+        return Effect.APPLIED
+    if alone:
+        script.tentative = play
+        return Effect.APPLIED
+    return Effect.DUPLICATE
+
+
+def _play_next(script: Script, current: Round, play: Play) -> None:
+    """Add the paragraph to the round."""
+    key = play.paragraph
+    seconds = play.received - current.last_since
+    if seconds > 0:
+        script.longest = max(seconds, (script.longest or 0.0) * LONGEST_DECAY)
+        script.mean = (
+            seconds if script.mean is None else script.mean + DURATION_WEIGHT * (seconds - script.mean)
+        )
+    current.played[key] = play.offset
+    current.last = key
+    current.last_since = play.received
+    if current.first_signed is None:
+        current.first_signed = play.signed
+    if play.signed is not None:
+        current.last_signed = play.signed
+    if play.due is not None:
+        current.awaited[key] = play.due
+    _moved(script, play)
+
+
+def _finish(script: Script, received: float) -> None:
+    """Close the current round; what it skipped is counted once late paragraphs had their time."""
+    current = script.round
+    assert current is not None
+    _settle_finished(script)
+    if script.origin is None and current.from_start:
+        script.origin = PlanOrigin.LEARNED
+    planned = tuple(script.plan) if script.origin is not None else ()
+    script.rounds += 1
+    script.finished = FinishedRound(current, planned, received + LATE_SECONDS)
+    script.round = None
+
+
+def _settle_finished(script: Script) -> None:
+    finished = script.finished
+    if finished is not None and finished.settles_at is not None:
+        finished.settles_at = None
+        script.skipped += sum(key not in finished.round.played for key in finished.planned)
+
+
+def _moved(script: Script, play: Play) -> None:
+    if script.first_progress_at is None:
+        script.first_progress_at = play.received
+    script.progress_at = play.received

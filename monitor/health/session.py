@@ -1,0 +1,60 @@
+"""A SoftSugar session: starting, running, over. Its states only go forward."""
+
+from monitor.event import SessionChanged, SessionState
+from monitor.health.effect import Effect
+from monitor.health.stream import Outcome, Session
+
+REMEMBERED_DELIVERIES = 8
+"""Deliveries by which a copy is known: a session tells little, a vendor tries three times."""
+
+SAME_CODE_SECONDS = 30.0
+"""The vendor's retry span: the same code within it is one complaint under a new signed time."""
+
+_ORDER = {
+    SessionState.STARTING: 0,
+    SessionState.RUNNING: 1,
+    SessionState.COMPLETED: 2,
+    SessionState.ABNORMAL: 2,
+}
+
+OUTCOMES = {
+    SessionState.COMPLETED: Outcome.COMPLETED,
+    SessionState.ABNORMAL: Outcome.ABNORMAL,
+}
+
+
+def apply(
+    session: Session, payload: SessionChanged, *, signed: int | None, received: float, fingerprint: int
+) -> Effect:
+    """Take a session's status or error code, and say what it did."""
+    # The signed time is part of SoftSugar's body, so an equal checksum is the same delivery.
+    if signed is not None and fingerprint in session.recent:
+        return Effect.DUPLICATE
+    session.recent.append(fingerprint)
+    del session.recent[:-REMEMBERED_DELIVERIES]
+    effect = Effect.DUPLICATE
+    if payload.code is not None and not _same_code(session, payload.code, received):
+        session.code, session.code_at = payload.code, received
+        effect = Effect.APPLIED
+    state = payload.state
+    if state is None:
+        return effect
+    if session.state is not None and state is not session.state:
+        if _ORDER[session.state] == _ORDER[SessionState.COMPLETED]:
+            return Effect.AFTER_END
+        if _ORDER[state] < _ORDER[session.state]:
+            return Effect.LATE
+    if signed is not None:
+        session.signed = signed if session.signed is None else max(signed, session.signed)
+    if state is session.state:
+        return effect
+    session.state = state
+    return Effect.APPLIED
+
+
+def _same_code(session: Session, code: int, received: float) -> bool:
+    return (
+        session.code == code
+        and session.code_at is not None
+        and received - session.code_at <= SAME_CODE_SECONDS
+    )

@@ -1,0 +1,263 @@
+"""uvicorn, as a guest in somebody else's event loop: no signal handlers, bounded heads, two limits more.
+
+uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, and
+it has no limit on connections that leaves other requests alone. `BoundedHttpProtocol` adds these.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from monitor.config import parse_address
+from monitor.errors import ConfigurationError
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI 3 application."""
+
+MAX_CONNECTIONS = 768
+"""Below the customary 1,024 open files of a process, with room for the log and the other server."""
+
+MAX_HEAD_BYTES = 65536
+"""Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
+
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays: long enough for a vendor to reuse it for the next callback."""
+
+SHUTDOWN_SECONDS = 10
+"""How long requests in flight may finish once the server was told to stop."""
+
+
+def _closing(status: bytes, code: bytes, detail: bytes, headers: bytes = b"") -> bytes:
+    body = b'{"error":"' + code + b'","detail":"' + detail + b'"}'
+    return (
+        b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\n" + headers + b"content-length: "
+        b"%d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
+    )
+
+
+HEAD_TOO_SLOW = _closing(
+    b"408 Request Timeout", b"too_slow", b"The request's headers did not arrive in time."
+)
+HEAD_TOO_LARGE = _closing(
+    b"431 Request Header Fields Too Large", b"head_too_large", b"The request's headers are too large."
+)
+TOO_MANY_CONNECTIONS = _closing(
+    b"503 Service Unavailable",
+    b"overloaded",
+    b"Too many connections are open. Try again.",
+    b"retry-after: 1\r\n",
+)
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with a deadline and a size limit for what comes before and around a body.
+
+    The deadline runs whenever nothing else guards the connection: before the first request, inside a
+    head, and while a client still sends a body whose request has been answered. Between requests
+    uvicorn's keep-alive time-out runs; inside a body the application sets its own deadline. A head
+    that arrives in one piece, as nearly all do, costs no timer.
+    """
+
+    header_timeout: float
+    max_connections: int
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._inside_head = False
+        self._has_cycle = False
+        self._overhead = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the deadline, or refuse the connection if too many are open."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.write(TOO_MANY_CONNECTIONS)
+            transport.close()
+            return
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline with the connection."""
+        self._stop_deadline()
+        # uvicorn forgets its own timer only when the client closed cleanly.
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, then see that something still guards the connection."""
+        if self.transport.is_closing():
+            return
+        self._overhead += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        # Bytes of a pipelined request that came along with the end of the one before were not counted.
+        self._overhead = max(self._overhead, 0)
+        if self._overhead > MAX_HEAD_BYTES:
+            self._refuse_head(HEAD_TOO_LARGE)
+        elif self._deadline is None and (self._inside_head or self._answered()):
+            self._start_deadline()
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._inside_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop the deadline: the application takes over."""
+        self._inside_head = False
+        self._stop_deadline()
+        super().on_headers_complete()
+        self._has_cycle = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a body's bytes off the count of all others."""
+        self._overhead -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Start counting anew for the next request."""
+        self._overhead = 0
+        super().on_message_complete()
+
+    def _answered(self) -> bool:
+        return not self._has_cycle or self.cycle.response_complete
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.loop.call_later(self.header_timeout, self._on_deadline)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _on_deadline(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self._refuse_head(HEAD_TOO_SLOW)
+
+    def _refuse_head(self, answer: bytes) -> None:
+        if self._inside_head and self._answered():
+            self.transport.write(answer)
+            self.transport.close()
+        elif self._inside_head:
+            # An earlier request on this connection is being answered: close after its answer.
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
+
+
+class GuestServer(uvicorn.Server):
+    """A uvicorn server that leaves the process's signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def server(
+    app: Application, listen: str, *, header_timeout: float, max_connections: int = MAX_CONNECTIONS
+) -> uvicorn.Server:
+    """Return a server for `app` that is to run in the caller's event loop.
+
+    Args:
+        app: an ASGI application; it gets no lifespan events.
+        listen: `host:port`, an IPv6 host in brackets; port 0 lets the system choose.
+        header_timeout: seconds that a client may take over the headers of a request.
+        max_connections: how many may be open at once; more are answered 503 and closed.
+    """
+    address = parse_address(listen)
+    protocol = type(
+        "ConfiguredHttpProtocol",
+        (BoundedHttpProtocol,),
+        {"header_timeout": header_timeout, "max_connections": max_connections},
+    )
+    return GuestServer(
+        Config(
+            app,
+            host=address.host,
+            port=address.port,
+            loop="none",
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            # The service configures logging. What uvicorn would warn of, malformed requests, anybody can
+            # cause, at any rate.
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            # It would take the client's address from X-Forwarded-For, which any local process can send.
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            # uvicorn's own limit counts all connections and all running requests of the server as one,
+            # and answers authentic requests 503 because of strangers' idle connections; the receiver
+            # limits each source instead, and max_connections guards the open files.
+            limit_concurrency=None,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    app: Application, listen: str, *, header_timeout: float = 10.0, max_connections: int = MAX_CONNECTIONS
+) -> AsyncIterator[str]:
+    """Serve `app` while the context is open; yield the bound address as `host:port`.
+
+    Requests in flight when the context closes are answered first.
+
+    Raises:
+        ConfigurationError: the address can't be listened on.
+    """
+    guest = server(app, listen, header_timeout=header_timeout, max_connections=max_connections)
+    bound = _bind(listen)
+    serving = asyncio.create_task(guest.serve(sockets=[bound]))
+    try:
+        yield _text_of(bound)
+    finally:
+        guest.should_exit = True
+        await serving
+
+
+def _bind(listen: str) -> socket.socket:
+    host, port = parse_address(listen)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError([f"{listen}: can't be listened on: {error.strerror}"]) from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        # Clients may connect from now on; they wait until the server accepts.
+        bound.listen(2048)
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError([f"{listen}: can't be listened on: {error.strerror}"]) from None
+    bound.settimeout(0)
+    return bound
+
+
+def _text_of(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

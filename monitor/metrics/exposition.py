@@ -1,0 +1,210 @@
+"""The page that a scrape gets: the service's own families, then those of every stream.
+
+Reading and writing are apart. States are read on the event loop, a slice at a time: the fold changes
+them there too, so a slice falls between two folds and each stream is read whole. A thread could meet a
+stream half folded, and a counter that is too high for one scrape reads as a reset in the next. What was
+read are values that no fold touches; they are written as text, and compressed, by a thread of its own.
+"""
+
+import asyncio
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any, NamedTuple, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+from monitor.config import HealthSettings
+from monitor.event import Vendor
+from monitor.health import reading
+from monitor.health.status import Status, status
+from monitor.health.stream import StreamKey, StreamState
+from monitor.metrics.catalogue import STREAM_LABELS
+from monitor.metrics.service import ServiceMetrics
+from monitor.metrics.streams import RENDERERS, Reading, is_exported
+from monitor.metrics.text import OPENMETRICS_END, label, write_family
+
+SLICE = 100
+"""Streams read at once: about 2 ms during which the event loop does nothing else."""
+
+_GZIP = 31
+"""zlib's number for its largest window in gzip's wrapping."""
+
+
+class Fleet(Protocol):
+    """What a scrape reads of the worker's streams."""
+
+    @property
+    def streams(self) -> Mapping[StreamKey, StreamState]:
+        """All streams, markers of retired ones among them."""
+        ...
+
+    @property
+    def recovering(self) -> bool:
+        """Whether the log is still being replayed, so that counters would seem to step back."""
+        ...
+
+    def now(self) -> float:
+        """Return the time in Unix seconds, never earlier than before."""
+        ...
+
+
+class Rendered(NamedTuple):
+    """A page. encoding: of the content, for its header; None if it is plain."""
+
+    content_type: str
+    encoding: str | None
+    body: bytes
+
+
+class _Format(NamedTuple):
+    content_type: str
+    openmetrics: bool
+    write_service: Callable[[CollectorRegistry], bytes]
+
+
+class _Shown(NamedTuple):
+    """What is kept of a stream from scrape to scrape: its labels as text, and its seconds as shown."""
+
+    labels: str
+    connected_seconds: float
+    outage_seconds: float
+
+
+class _Table(NamedTuple):
+    """What one scrape exports. rows: the streams' labels. columns: by renderer, what it read of each."""
+
+    rows: list[str]
+    columns: list[list[Any]]
+    numbers: Counter[tuple[Vendor, str, Status]]
+
+
+class Exposition:
+    """Writes the page of a process.
+
+    Args:
+        service: the service's own metrics.
+        fleet: the streams; of a process without a worker, an empty one.
+        settings: from when on a stream counts as something, and how long an ended one stays.
+    """
+
+    def __init__(self, service: ServiceMetrics, fleet: Fleet, settings: HealthSettings) -> None:
+        self._service = service
+        self._fleet = fleet
+        self._settings = settings
+        self._shown: dict[StreamKey, _Shown] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="exposition")
+
+    async def render(self, accept: str, accept_encoding: str) -> Rendered:
+        """Return the page as it is now.
+
+        Args:
+            accept: the request's header: which formats the client reads, empty if it doesn't say.
+            accept_encoding: the request's header: gzip or not.
+        """
+        wanted = _negotiate(accept)
+        gzip = gzip_accepted(accept_encoding)
+        # Two pages at once would take twice the memory and be no faster.
+        async with self._one_at_a_time:
+            table = await self._read()
+            if self._fleet.recovering:
+                self._service.hide_streams()
+            else:
+                self._service.set_streams(table.numbers)
+            loop = asyncio.get_running_loop()
+            body = await loop.run_in_executor(self._writer, self._write, table, wanted, gzip)
+        return Rendered(wanted.content_type, "gzip" if gzip else None, body)
+
+    def close(self) -> None:
+        """End the writing thread, once it has written what it was given."""
+        self._writer.shutdown(wait=False)
+
+    async def _read(self) -> _Table:
+        """Read all streams, and let the event loop go on after each slice."""
+        table = _Table([], [[] for _ in RENDERERS], Counter())
+        shown: dict[StreamKey, _Shown] = {}
+        streams = [] if self._fleet.recovering else list(self._fleet.streams.items())
+        for start in range(0, len(streams), SLICE):
+            self._read_slice(streams[start : start + SLICE], table, shown)
+            await asyncio.sleep(0)
+        self._shown = shown
+        return table
+
+    def _read_slice(
+        self,
+        streams: Sequence[tuple[StreamKey, StreamState]],
+        table: _Table,
+        shown: dict[StreamKey, _Shown],
+    ) -> None:
+        settings = self._settings
+        # A new time for each slice: one that is older than the last fold would make seconds shrink.
+        now = self._fleet.now()
+        steps = [
+            (renderer.read, column.append) for renderer, column in zip(RENDERERS, table.columns, strict=True)
+        ]
+        for key, state in streams:
+            if not is_exported(state, now, settings):
+                continue
+            kept = shown[key] = _show(state, now, self._shown.get(key))
+            verdict = status(state, now, settings)
+            one = Reading(state, verdict, kept.connected_seconds, kept.outage_seconds, now, settings)
+            table.rows.append(kept.labels)
+            table.numbers[state.vendor, state.source, verdict.status] += 1
+            for read, append in steps:
+                append(read(one))
+
+    def _write(self, table: _Table, wanted: _Format, gzip: bool) -> bytes:
+        """Write the page, in the thread; it never holds the interpreter for more than a piece."""
+        page = BytesIO()
+        if not gzip:
+            for piece in self._pieces(table, wanted):
+                page.write(piece)
+            # This hands over the buffer, where a join would copy all of the page at once.
+            return page.getvalue()
+        # Level 1: the text repeats itself so much that more work gains little.
+        compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+        for piece in self._pieces(table, wanted):
+            page.write(compressor.compress(piece))
+        page.write(compressor.flush())
+        return page.getvalue()
+
+    def _pieces(self, table: _Table, wanted: _Format) -> Iterator[bytes]:
+        yield wanted.write_service(self._service.registry).removesuffix(OPENMETRICS_END)
+        for renderer, column in zip(RENDERERS, table.columns, strict=True):
+            samples = renderer.samples(table.rows, column)
+            yield from write_family(renderer.family, samples, openmetrics=wanted.openmetrics)
+            # Freed here and now, rather than all columns at once on the event loop.
+            column.clear()
+        if wanted.openmetrics:
+            yield OPENMETRICS_END
+
+
+def _show(state: StreamState, now: float, before: _Shown | None) -> _Shown:
+    """Return the stream's labels and seconds, which never fall.
+
+    A running phase counts until now, and the event that ended it may still be on its way: when it is
+    folded, a few milliseconds move to another phase. Prometheus would take that for a restart from 0.
+    """
+    _, connected, outage = reading.seconds(state, now)
+    if before is None:
+        values = (state.vendor, state.source, state.job_id)
+        labels = ",".join([label(name, value) for name, value in zip(STREAM_LABELS, values, strict=True)])
+        return _Shown(labels, connected, outage)
+    return _Shown(before.labels, max(connected, before.connected_seconds), max(outage, before.outage_seconds))
+
+
+def _negotiate(accept: str) -> _Format:
+    """Choose the format as prometheus_client does."""
+    # The scheme "dots" renames every metric with an underscore. No name here needs escaping, and the
+    # choice of scheme is the server's.
+    accept = accept.replace("escaping=dots", "escaping=underscores")
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except TypeError:
+        # The library compares numbers with what stands after `version=`, whatever that is.
+        encoder, content_type = choose_encoder("")
+    return _Format(content_type, content_type.startswith("application/openmetrics-text"), encoder)

@@ -1,0 +1,64 @@
+"""What callbacks and relayed messages share of the way: reading a whole body, and storing what it said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitor.clock import Clock
+from monitor.errors import LogUnavailableError
+from monitor.event import Channel, Event
+from monitor.log.protocol import DeadLetter, EventLog
+from monitor.receiver.asgi import Headers, Receive
+from monitor.receiver.body import read_body
+from monitor.receiver.limits import Limits
+from monitor.receiver.refusals import LOG_UNAVAILABLE, READING_OVERLOADED, STORING_OVERLOADED, RefusedError
+from monitor.receiver.sources import PreparedSource
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Reads and stores for a source, within what a source may take.
+
+    Args:
+        log: where events go.
+        clock: tells when a request was complete.
+        limits: what a request and a source may take.
+    """
+
+    log: EventLog
+    clock: Clock
+    limits: Limits
+
+    async def read(self, source: PreparedSource, headers: Headers, receive: Receive) -> bytes:
+        """Return a request's body.
+
+        Raises:
+            RefusedError: it is too large or too slow, or too many of its source are being read.
+            SenderGoneError: nobody is left to answer.
+        """
+        if source.reading >= self.limits.reading:
+            raise RefusedError(READING_OVERLOADED)
+        source.reading += 1
+        try:
+            return await read_body(headers, receive, self.limits)
+        finally:
+            source.reading -= 1
+
+    async def store(
+        self, source: PreparedSource, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()
+    ) -> None:
+        """Make events and dead letters durable, all or none.
+
+        Raises:
+            RefusedError: the log can't, or too many of the source wait for it.
+        """
+        if source.storing >= self.limits.storing:
+            raise RefusedError(STORING_OVERLOADED)
+        source.storing += 1
+        try:
+            await self.log.append(events, dead_letters)
+        except LogUnavailableError:
+            raise RefusedError(LOG_UNAVAILABLE) from None
+        finally:
+            source.storing -= 1
+        for letter in dead_letters:
+            source.count_dead_letter(Channel(letter.channel), letter.reason)

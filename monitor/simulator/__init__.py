@@ -1,0 +1,1 @@
+"""The vendors' traffic, with faults: streams that know what really happened to them."""

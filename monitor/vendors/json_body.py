@@ -1,0 +1,67 @@
+"""What all bodies have in common: how they are read as JSON, and how a failure is named."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import from_json
+
+from monitor.errors import UndecodableError
+
+
+class Body(BaseModel):
+    """A JSON object of a vendor. Fields that nobody published are passed over, never refused."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\P{Cc}*$")]
+"""An id: 1 to 256 characters, none of them a control character (ids go into URLs and labels)."""
+
+OptionalIdentifier = Annotated[str, StringConstraints(max_length=256, pattern=r"^\P{Cc}*$")] | None
+"""An id that may be absent, null or empty."""
+
+# The limit is what JSON numbers carry exactly everywhere.
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""A whole number from 0, written as a number or as digits in a string: vendors do both."""
+
+
+def undecodable(error: ValidationError, at: str = "") -> UndecodableError:
+    """Name what a validation found, without the input.
+
+    Args:
+        error: of a model whose identity, if it has one, is called `job_id`.
+        at: where in the body the validated part stands.
+    """
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"][-1] == "job_id":
+            return UndecodableError("no_job_id", f"{_path(at, detail['loc'])} is missing")
+    first = details[0]
+    reason = "not_json" if first["type"] == "json_invalid" else "wrong_type"
+    # A model's own name says nothing to whoever reads this.
+    message = "must be an object" if first["type"] == "model_type" else first["msg"]
+    return UndecodableError(reason, f"{_path(at, first['loc']) or 'the body'}: {message}")
+
+
+def is_not_json(error: ValidationError) -> bool:
+    """Tell whether a validation failed because the text isn't JSON at all."""
+    return any(detail["type"] == "json_invalid" for detail in error.errors(include_input=False))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse a body that must be a JSON object.
+
+    Raises:
+        UndecodableError: not_json or wrong_type.
+    """
+    try:
+        document = from_json(body)
+    except ValueError:
+        raise UndecodableError("not_json", "the body isn't JSON") from None
+    if not isinstance(document, dict):
+        raise UndecodableError("wrong_type", "the body: must be an object")
+    return document
+
+
+def _path(at: str, location: tuple[int | str, ...]) -> str:
+    return ".".join([at, *map(str, location)] if at else map(str, location))

@@ -1,0 +1,104 @@
+"""From a vendor's name to what verifies and decodes for it."""
+
+from monitor.config import Source
+from monitor.errors import UndecodableError
+from monitor.event import Channel, Decoded, Event, Vendor
+from monitor.vendors import metastudio, softsugar
+from monitor.vendors.protocol import Registration, Request, VendorProtocol, Verified, Verifier
+from monitor.vendors.registration import JOB_REGISTERED, decode_reduced
+from monitor.vendors.rtc_batch import split_rtc
+
+__all__ = [
+    "VENDORS",
+    "decode",
+    "decode_callback",
+    "decode_registration",
+    "decode_rtc",
+    "reduce_registration",
+    "split_rtc",
+    "verifier",
+    "verify",
+]
+
+VENDORS: dict[Vendor, VendorProtocol] = {Vendor.METASTUDIO: metastudio, Vendor.SOFTSUGAR: softsugar}
+
+_MOST_VERIFIERS = 1024
+
+# An entry holds its source, so that no other source can get its id while the entry stands. Names
+# would not do as keys: two configurations in one process may use one name.
+_verifiers: dict[int, tuple[Source, Verifier]] = {}
+
+
+def verifier(source: Source) -> Verifier:
+    """Prepare what checks this source's callbacks, for a caller that keeps it.
+
+    It raises AuthenticationError (missing or signature). The time window is the caller's to check,
+    so that the clock's skew can be seen of refused requests too.
+    """
+    return VENDORS[source.vendor].verifier(source)
+
+
+def verify(source: Source, request: Request) -> Verified:
+    """Check a callback's signature; what can be computed once for a source is kept.
+
+    Raises:
+        AuthenticationError: missing or signature; the time window is the caller's to check.
+    """
+    known = _verifiers.get(id(source))
+    if known is None:
+        if len(_verifiers) >= _MOST_VERIFIERS:
+            _verifiers.clear()
+        known = _verifiers[id(source)] = (source, verifier(source))
+    return known[1](request)
+
+
+def decode_callback(source: Source, body: bytes) -> Decoded:
+    """Decode the body of a callback.
+
+    Raises:
+        UndecodableError: not_json, no_job_id or wrong_type.
+    """
+    return VENDORS[source.vendor].decode_callback(source, body)
+
+
+def decode_rtc(vendor: Vendor, message: bytes) -> Decoded:
+    """Decode one message of an RTC room; its job id is None, since such a message carries none.
+
+    Raises:
+        UndecodableError: not_json or wrong_type.
+    """
+    return VENDORS[vendor].decode_rtc(message)
+
+
+def reduce_registration(vendor: Vendor, body: bytes) -> Registration:
+    """Take from a posted registration the job id and what health needs, and nothing secret.
+
+    Raises:
+        UndecodableError: not_json, no_job_id, wrong_type or too_many.
+    """
+    return VENDORS[vendor].reduce_registration(body)
+
+
+def decode_registration(vendor: Vendor, body: bytes) -> Decoded:
+    """Decode what `reduce_registration` made; its form is ours, so it is the same for every vendor.
+
+    Raises:
+        UndecodableError: not_json, no_job_id or wrong_type.
+    """
+    del vendor
+    return decode_reduced(body)
+
+
+def decode(event: Event, source: Source) -> Decoded:
+    """Decode an event of the log by the channel it came on.
+
+    Raises:
+        UndecodableError: not_json, no_job_id or wrong_type.
+    """
+    if event.channel is Channel.CALLBACK:
+        return VENDORS[event.vendor].decode_callback(source, event.body)
+    if event.channel is Channel.RTC:
+        return VENDORS[event.vendor].decode_rtc(event.body)
+    if event.type == JOB_REGISTERED:
+        return decode_reduced(event.body)
+    raise UndecodableError("wrong_type", f"no event of the channel {event.channel} has this type")

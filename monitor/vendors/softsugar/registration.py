@@ -1,0 +1,45 @@
+"""A start of a SoftSugar session that somebody tells us of."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from monitor.errors import UndecodableError
+from monitor.vendors.json_body import Body, OptionalIdentifier, undecodable
+from monitor.vendors.protocol import Registration
+from monitor.vendors.registration import (
+    ReducedRegistration,
+    ScriptItem,
+    canonical_room_id,
+    plan_of,
+)
+from monitor.vendors.softsugar.callback import session_id
+
+
+class _Start(Body):
+    """The request is left alone: its `param` is a text of the user's."""
+
+    response: Any = None
+    room_id: OptionalIdentifier = None
+    script: list[ScriptItem] | None = None
+
+
+def reduce_registration(body: bytes) -> Registration:
+    """Take the session's id and the plan; leave all secrets.
+
+    Raises:
+        UndecodableError: not_json, no_job_id, wrong_type or too_many.
+    """
+    try:
+        start = _Start.model_validate_json(body)
+    except ValidationError as error:
+        raise undecodable(error) from None
+    if start.response is None:
+        raise UndecodableError("no_job_id", "response.data.sessionId is missing")
+    if not isinstance(start.response, dict):
+        raise UndecodableError("wrong_type", "response: must be an object")
+    return ReducedRegistration(
+        job_id=session_id(start.response),
+        room_id=canonical_room_id(start.room_id),
+        plan=plan_of(start.script or ()),
+    ).registration()

@@ -1,0 +1,1 @@
+"""What faces operators: the JSON API, metrics and the probes."""

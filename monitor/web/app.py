@@ -1,0 +1,229 @@
+"""The application that faces operators: metrics, probes, and the JSON API."""
+
+from typing import Annotated, Any
+
+import structlog
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from monitor import __version__
+from monitor.config import Settings, Source
+from monitor.errors import LogUnavailableError, UndecodableError
+from monitor.event import Channel, Event, Vendor, canonical_job_id
+from monitor.health.status import Status
+from monitor.health.stream import StreamKey
+from monitor.log.protocol import EventLog
+from monitor.metrics.exposition import Exposition
+from monitor.vendors import registry
+from monitor.web.views import (
+    WORST_FIRST,
+    EventList,
+    Problem,
+    Registered,
+    State,
+    StreamDetail,
+    StreamList,
+    detail,
+    event_view,
+    summary,
+)
+from monitor.worker.fleet import Fleet
+
+MAX_REGISTRATION_BYTES = 1_048_576
+"""A script of thousands of paragraphs fits."""
+
+_log = structlog.get_logger(__name__)
+
+_NO_STREAM = {404: {"model": Problem, "description": "no such stream"}}
+_RECOVERING = {503: {"model": Problem, "description": "the log is still being folded"}}
+
+
+def build(settings: Settings, log: EventLog, fleet: Fleet, exposition: Exposition) -> FastAPI:
+    """Return the operators' application of a process that holds all streams."""
+    app = FastAPI(
+        title="Livestream health monitor",
+        version=__version__,
+        description="What is known of each livestream. Times are RFC 3339 in UTC, durations seconds.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    sources = {source.name: source for source in settings.sources}
+    _add_probes(app, fleet, exposition)
+    _add_streams(app, settings, log, fleet)
+    _add_registration(app, log, fleet, sources)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(LogUnavailableError, _unavailable)
+    return app
+
+
+def _add_probes(app: FastAPI, fleet: Fleet, exposition: Exposition) -> None:
+    @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+    async def metrics(request: Request) -> Response:
+        rendered = await exposition.render(
+            request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+        )
+        headers = {"vary": "Accept, Accept-Encoding"}
+        if rendered.encoding is not None:
+            headers["content-encoding"] = rendered.encoding
+        return Response(rendered.body, headers=headers, media_type=rendered.content_type)
+
+    @app.get("/healthz", summary="Whether the process serves")
+    async def healthz() -> State:
+        return State(status="ok")
+
+    @app.get("/readyz", summary="Whether what it shows is true by now", responses={503: {"model": State}})
+    async def readyz(response: Response) -> State:
+        if fleet.recovering:
+            response.status_code = 503
+            return State(status="recovering")
+        return State(status="ok")
+
+
+def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) -> None:
+    health = settings.health
+
+    # Plain functions: FastAPI runs them beside the event loop, which ten thousand streams would hold.
+    @app.get(
+        "/api/streams",
+        response_model=StreamList,
+        summary="All streams, worst first",
+        responses={**_RECOVERING},
+    )
+    def streams(
+        status: Annotated[list[Status] | None, Query()] = None,
+        vendor: Annotated[list[Vendor] | None, Query()] = None,
+        source: Annotated[list[str] | None, Query()] = None,
+    ) -> Response:
+        if fleet.recovering:
+            return _problem(503, "recovering", "The log is still being folded. Try again in a moment.")
+        now = fleet.now()
+        chosen = (
+            state
+            for state in fleet.shown()
+            if (vendor is None or state.vendor in vendor) and (source is None or state.source in source)
+        )
+        lines = (summary(state, now, health) for state in chosen)
+        found = [line for line in lines if status is None or line.status in status]
+        found.sort(key=lambda line: (WORST_FIRST[line.status], line.since))
+        return _json(StreamList(streams=found))
+
+    @app.get(
+        "/api/streams/{source}/{job_id}",
+        response_model=StreamDetail,
+        summary="One stream",
+        responses={**_NO_STREAM, **_RECOVERING},
+    )
+    def stream(source: str, job_id: str) -> Response:
+        if fleet.recovering:
+            return _problem(503, "recovering", "The log is still being folded. Try again in a moment.")
+        state = fleet.streams.get(StreamKey(source, canonical_job_id(job_id)))
+        if state is None:
+            return _problem(404, "no_stream", "No stream of this job id is known under this source.")
+        return _json(detail(state, fleet.now(), health))
+
+    @app.get(
+        "/api/streams/{source}/{job_id}/events",
+        summary="The stream's events in the log, newest first",
+        responses={503: {"model": Problem, "description": "the log can't be read"}},
+    )
+    async def events(
+        source: str,
+        job_id: str,
+        before: Annotated[
+            int | None, Query(ge=1, le=2**63 - 1, description="only events before this offset")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> EventList:
+        found = await log.history(source, canonical_job_id(job_id), before, limit)
+        next_before = found[-1].offset if len(found) == limit else None
+        return EventList(events=[event_view(stored) for stored in found], next_before=next_before)
+
+
+def _add_registration(app: FastAPI, log: EventLog, fleet: Fleet, sources: dict[str, Source]) -> None:
+    @app.post(
+        "/api/jobs/{source}",
+        status_code=202,
+        response_model=Registered,
+        summary="Register a started job: request, response, and the script it plays",
+        responses={
+            400: {"model": Problem, "description": "the body isn't a start with a job id"},
+            404: {"model": Problem, "description": "no such source"},
+            413: {"model": Problem, "description": "the body is too large"},
+            503: {"model": Problem, "description": "the log can't keep it now"},
+        },
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _REGISTRATION}}}
+        },
+    )
+    async def register(source: str, request: Request) -> Response:
+        configured = sources.get(source)
+        if configured is None:
+            return _problem(404, "unknown_source", "No source of this name is configured.")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_REGISTRATION_BYTES:
+                return _problem(
+                    413, "too_large", f"A registration has at most {MAX_REGISTRATION_BYTES} bytes."
+                )
+        try:
+            job_id, reduced = registry.reduce_registration(configured.vendor, bytes(body))
+        except UndecodableError as error:
+            return _problem(400, error.reason, error.detail)
+        event = Event(
+            log.next_id(),
+            configured.vendor,
+            source,
+            job_id,
+            Channel.API,
+            "job_registered",
+            fleet.clock.now(),
+            None,
+            reduced,
+        )
+        await log.append([event])
+        return JSONResponse(Registered(job_id=job_id).model_dump(), 202)
+
+
+_REGISTRATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["response"],
+    "properties": {
+        "request": {"type": "object", "description": "the start request as sent to the vendor"},
+        "response": {"type": "object", "description": "the vendor's answer; holds the job id"},
+        "script": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["scene", "sequence_no"],
+                "properties": {
+                    "scene": {"type": "string"},
+                    "sequence_no": {"type": "integer"},
+                    "title": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def _json(model: StreamList | StreamDetail) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+def _problem(status: int, error: str, sentence: str) -> Response:
+    return JSONResponse(Problem(error=error, detail=sentence).model_dump(), status)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    where = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
+    return _problem(422, "invalid", f"Not valid: {where}.")
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    _log.error("log unavailable", error=str(error))
+    answer = _problem(503, "overloaded", "The event log is not available. Try again.")
+    answer.headers["retry-after"] = "1"
+    return answer

@@ -1,0 +1,213 @@
+"""What the JSON API shows of a stream: models, and how they are read off a state."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field
+
+from monitor.config import HealthSettings
+from monitor.event import Channel, LinkState, Paragraph, Stored, Vendor
+from monitor.health.reading import (
+    coverage,
+    finished_coverage,
+    last_heard,
+    remaining_seconds,
+    rtmp_state,
+    seconds,
+    skipped_paragraphs,
+)
+from monitor.health.status import Status, status
+from monitor.health.stream import Outcome, PlanOrigin, StreamState
+from monitor.web.masking import masked
+
+
+class StreamSummary(BaseModel):
+    """One stream in a list. Times are RFC 3339 in UTC, durations seconds, coverage 0 to 1."""
+
+    vendor: Vendor
+    source: str
+    job_id: str
+    room_id: str | None
+    status: Status
+    since: datetime = Field(description="when this status began")
+    reasons: list[str] = Field(description="why the status isn't healthy, a sentence each")
+    outcome: Outcome | None = Field(description="how the stream ended")
+    rtmp_state: LinkState | None = Field(description="the worst of the open outputs")
+    reconnects: int
+    outages: int
+    connected_seconds: float
+    outage_seconds: float
+    coverage: float | None = Field(description="of the current script round")
+    round_coverage: float | None = Field(description="of the last finished script round")
+    rounds: int
+    replies: int
+    warnings: list[str]
+    last_event: datetime
+
+
+class ParagraphView(BaseModel):
+    """A paragraph of the script."""
+
+    scene: str
+    sequence_no: int
+
+
+class TransitionView(BaseModel):
+    """A line of the timeline. offset: the place of its event in the log."""
+
+    at: datetime
+    what: str
+    channel: Channel
+    offset: int
+
+
+class StreamDetail(StreamSummary):
+    """One stream with all that is known of it."""
+
+    rtc_room_id: str | None
+    play_mode: str | None
+    random_play_mode: str | None
+    view_mode: str | None
+    registered: bool
+    first_event: datetime
+    starting_seconds: float
+    plan: list[ParagraphView]
+    plan_origin: PlanOrigin | None
+    playing: ParagraphView | None
+    skipped: list[ParagraphView] = Field(description="paragraphs that the last finished round left out")
+    skipped_total: int
+    remaining_seconds: float | None
+    callbacks_missed: int
+    error_code: int | None
+    timeline: list[TransitionView] = Field(description="the last transitions, oldest first")
+
+
+class StreamList(BaseModel):
+    """Streams, worst first."""
+
+    streams: list[StreamSummary]
+
+
+class EventView(BaseModel):
+    """An event of the log. body: as it came, with secrets masked."""
+
+    offset: int
+    id: str
+    channel: Channel
+    type: str
+    received: datetime
+    signed: datetime | None
+    body: str
+
+
+class EventList(BaseModel):
+    """Events of a stream, newest first. next_before: pass it as `before` to read on; null at the end."""
+
+    events: list[EventView]
+    next_before: int | None
+
+
+class Registered(BaseModel):
+    """A registration that is in the log."""
+
+    status: str = "registered"
+    job_id: str
+
+
+class State(BaseModel):
+    """The answer of a probe."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """What went wrong. error: a code for programs. detail: a sentence for people."""
+
+    error: str
+    detail: str
+
+
+WORST_FIRST = {
+    Status.DOWN: 0,
+    Status.SILENT: 1,
+    Status.DEGRADED: 2,
+    Status.STARTING: 3,
+    Status.HEALTHY: 4,
+    Status.ENDED: 5,
+}
+
+
+def summary(state: StreamState, now: float, settings: HealthSettings) -> StreamSummary:
+    """Return a stream's line in a list."""
+    verdict = status(state, now, settings)
+    spent = seconds(state, now)
+    return StreamSummary(
+        vendor=state.vendor,
+        source=state.source,
+        job_id=state.job_id,
+        room_id=state.job.room_id,
+        status=verdict.status,
+        since=_time(verdict.since),
+        reasons=list(verdict.reasons),
+        outcome=state.end.outcome if state.end is not None else None,
+        rtmp_state=rtmp_state(state),
+        reconnects=state.link.reconnects,
+        outages=state.link.outages,
+        connected_seconds=spent.connected,
+        outage_seconds=spent.outage,
+        coverage=coverage(state.script),
+        round_coverage=finished_coverage(state.script),
+        rounds=state.script.rounds,
+        replies=state.replies.finished,
+        warnings=sorted(state.warnings),
+        last_event=_time(last_heard(state)),
+    )
+
+
+def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDetail:
+    """Return all that is known of a stream."""
+    job, script = state.job, state.script
+    playing = script.round.last if script.round is not None else None
+    return StreamDetail(
+        **summary(state, now, settings).model_dump(),
+        rtc_room_id=job.rtc_room_id,
+        play_mode=job.play_mode,
+        random_play_mode=job.random_play_mode,
+        view_mode=job.view_mode,
+        registered=job.registered,
+        first_event=_time(state.first_received),
+        starting_seconds=seconds(state, now).starting,
+        plan=[_paragraph(Paragraph.from_key(key)) for key in script.plan],
+        plan_origin=script.origin,
+        playing=_paragraph(Paragraph.from_key(playing)) if playing is not None else None,
+        skipped=[_paragraph(paragraph) for paragraph in skipped_paragraphs(script)],
+        skipped_total=script.skipped,
+        remaining_seconds=remaining_seconds(state, now),
+        callbacks_missed=state.missed,
+        error_code=state.session.code,
+        timeline=[
+            TransitionView(at=_time(line.at), what=line.what, channel=line.channel, offset=line.offset)
+            for line in list(state.transitions)
+        ],
+    )
+
+
+def event_view(stored: Stored) -> EventView:
+    """Return an event as an operator may see it."""
+    event = stored.event
+    return EventView(
+        offset=stored.offset,
+        id=str(event.id),
+        channel=event.channel,
+        type=event.type,
+        received=_time(event.received),
+        signed=None if event.signed is None else _time(event.signed),
+        body=masked(event.body),
+    )
+
+
+def _paragraph(paragraph: Paragraph) -> ParagraphView:
+    return ParagraphView(scene=paragraph.scene, sequence_no=paragraph.sequence_no)
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,1 @@
+"""Reads the log, folds each event into its stream's health, and keeps the result."""

@@ -1,0 +1,28 @@
+"""Where the programs are that tests run beside this one. A missing one fails the test."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def prometheus() -> Path:
+    """Return Debian's Prometheus server."""
+    return _program("prometheus", "prometheus")
+
+
+def promtool() -> Path:
+    """Return the tool that checks metrics and rules, of the same package as the server."""
+    return _program("prometheus", "promtool")
+
+
+def _program(package: str, name: str) -> Path:
+    fetched = _ROOT / ".components" / package / "usr" / "bin" / name
+    if fetched.is_file():
+        return fetched
+    installed = shutil.which(name)
+    if installed is not None:
+        return Path(installed)
+    pytest.fail(f"{name} is missing: run scripts/components, which fetches it", pytrace=False)

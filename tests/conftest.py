@@ -1,0 +1,40 @@
+"""Rules for the whole suite: a skip is a failure, and hypothesis has no clock."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import settings
+
+# Reasons for which a test may be skipped; none so far. A component that isn't there is no reason:
+# `make test` fetches it.
+ALLOWED_SKIPS: frozenset[str] = frozenset()
+
+# No deadlines: how long an example takes is this machine's business, not the code's.
+settings.register_profile("default", deadline=None, print_blob=True)
+# In CI the examples follow from the code, so that a red run is the commit's doing and repeats.
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _fail_unless_allowed(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped:
+        _fail_unless_allowed(report)
+    return report
+
+
+def _fail_unless_allowed(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if reason.removeprefix("Skipped: ") not in ALLOWED_SKIPS:
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (a skip counts as a failure: tests/conftest.py)"

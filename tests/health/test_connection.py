@@ -1,0 +1,215 @@
+"""Outages, reconnects and ends, each with the right answer argued in its name or a comment."""
+
+import pytest
+
+from monitor.event import LinkState
+from monitor.health.effect import Effect
+from monitor.health.reading import rtmp_state, seconds
+from monitor.health.stream import Outcome, Phase
+from tests.health.story import START, Story
+
+
+def counts(story: Story) -> tuple[int, int]:
+    """Return (outages, reconnects)."""
+    return story.known.link.outages, story.known.link.reconnects
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize(
+    ("told", "outages", "reconnects", "phase"),
+    [
+        ("G", 0, 0, Phase.STARTING),
+        ("G C", 0, 0, Phase.CONNECTED),
+        ("C D C", 1, 1, Phase.CONNECTED),
+        ("C R C", 1, 1, Phase.CONNECTED),
+        ("C D R C", 1, 1, Phase.CONNECTED),
+        ("C R D C", 1, 1, Phase.CONNECTED),
+        ("C R D R C", 1, 1, Phase.CONNECTED),
+        ("C D G C", 1, 1, Phase.CONNECTED),
+        ("C D R", 1, 1, Phase.OUTAGE),
+        ("C D", 1, 0, Phase.OUTAGE),
+        ("C G C", 1, 1, Phase.CONNECTED),
+        ("C D C D C", 2, 2, Phase.CONNECTED),
+        ("R", 1, 1, Phase.OUTAGE),
+        ("R C", 1, 1, Phase.CONNECTED),
+        ("D C", 1, 1, Phase.CONNECTED),
+        ("G D G C", 0, 0, Phase.CONNECTED),
+        ("G C E", 0, 0, Phase.ENDED),
+        ("C D E", 1, 0, Phase.ENDED),
+    ],
+)
+def test_outages_and_reconnects_are_counted_as_defined(
+    told: str, outages: int, reconnects: int, phase: Phase, signed: bool
+) -> None:
+    story = Story()
+    story.links(told, signed=signed)
+    assert (outages, reconnects) == counts(story)
+    assert story.known.phase is phase
+
+
+def test_connected_disconnected_connected_within_one_signed_second_is_a_real_flap() -> None:
+    # The first and the third body are the same to the byte; only a window of "seen bodies" would take
+    # the third for a copy, and leave the stream down for ever.
+    story = Story()
+    story.link("C", at=0.1, signed=0)
+    story.link("D", at=0.4, signed=0)
+    assert story.link("C", at=0.8, signed=0) is Effect.APPLIED
+    assert counts(story) == (1, 1)
+    assert rtmp_state(story.known) is LinkState.CONNECTED
+
+
+def test_a_copy_of_the_same_signed_second_that_comes_seconds_later_is_a_duplicate() -> None:
+    story = Story()
+    story.link("C", at=0.1, signed=0)
+    story.link("D", at=0.4, signed=0)
+    assert story.link("C", at=5.0, signed=0) is Effect.DUPLICATE
+    assert rtmp_state(story.known) is LinkState.DISCONNECTED
+
+
+def test_a_copy_after_something_signed_later_is_a_duplicate() -> None:
+    story = Story()
+    story.link("C", at=0.1, signed=0)
+    story.link("D", at=1.1, signed=1)
+    assert story.link("C", at=1.5, signed=0) is Effect.DUPLICATE
+    assert counts(story) == (1, 0)
+
+
+@pytest.mark.parametrize("signed", [0, None])
+def test_connected_while_connected_is_nothing_new(signed: int | None) -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=signed)
+    assert story.link("C", at=0.5, signed=signed) is Effect.DUPLICATE
+    assert counts(story) == (0, 0)
+
+
+def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    assert story.link("C", at=10.0, signed=10) is Effect.DUPLICATE
+    assert counts(story) == (0, 0)
+
+
+def test_a_late_disconnect_is_an_outage_that_happened_and_no_state() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.link("C", at=20.0, signed=20)
+    assert story.link("D", at=21.0, signed=10) is Effect.LATE
+    assert counts(story) == (1, 1)
+    assert rtmp_state(story.known) is LinkState.CONNECTED
+
+
+def test_a_late_connected_splits_an_outage_in_two() -> None:
+    story = Story()
+    for word, signed in (("C", 0), ("D", 10), ("D", 30)):
+        story.link(word, at=signed, signed=signed)
+    assert story.link("C", at=31.0, signed=20) is Effect.LATE
+    assert counts(story) == (2, 1)
+    assert rtmp_state(story.known) is LinkState.DISCONNECTED
+
+
+def test_an_end_overtaken_by_its_disconnect_is_cut_off() -> None:
+    # The END arrives first and looks like a quiet end; the DISCONNECTED signed before it tells better.
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.link("E", at=190.0, signed=190)
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.COMPLETED
+    story.link("D", at=191.0, signed=100)
+    assert story.known.end.outcome is Outcome.CUT_OFF
+
+
+def test_disconnected_for_three_minutes_then_end_is_cut_off() -> None:
+    story = Story()
+    story.links("G C")
+    story.link("D", at=100.0, signed=100)
+    story.link("E", at=280.0, signed=280)
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+    assert counts(story) == (1, 0)
+    assert seconds(story.known, START + 1000).outage == pytest.approx(180.0)
+
+
+def test_an_end_while_connected_is_completed() -> None:
+    story = Story()
+    story.links("G C E")
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.COMPLETED
+
+
+def test_the_end_of_one_output_and_connected_on_the_next_is_one_stream_without_an_outage() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0, output="a")
+    story.link("E", at=60.0, signed=60, output="a")
+    story.link("G", at=61.0, signed=61, output="b")
+    story.link("C", at=63.0, signed=63, output="b")
+    assert story.known.end is None
+    assert counts(story) == (0, 0)
+    assert story.known.phase is Phase.CONNECTED
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_an_output_that_was_refreshed_away_without_an_end_no_longer_counts(signed: bool) -> None:
+    story = Story()
+    at = iter(range(0, 100, 10))
+    for word, output in (("C", "a"), ("D", "a"), ("G", "b"), ("C", "b")):
+        now = next(at)
+        story.link(word, at=now, signed=now if signed else None, output=output)
+    assert story.known.phase is Phase.CONNECTED
+    assert rtmp_state(story.known) is LinkState.CONNECTED
+    assert counts(story) == (1, 1)
+
+
+def test_two_open_outputs_are_as_bad_as_the_worse_one() -> None:
+    story = Story()
+    story.link("C", at=0.0, output="a")
+    story.link("C", at=1.0, output="b")
+    story.link("D", at=2.0, output="a")
+    assert rtmp_state(story.known) is LinkState.DISCONNECTED
+    assert story.known.phase is Phase.OUTAGE
+    story.link("C", at=3.0, output="a")
+    assert counts(story) == (1, 1)
+
+
+def test_a_late_event_of_an_ended_stream_does_not_bring_it_back() -> None:
+    story = Story()
+    story.links("C E")
+    assert story.link("C", at=25.0, signed=15) is Effect.LATE
+    assert story.link("D", at=26.0, signed=30) is Effect.AFTER_END
+    assert story.known.end is not None
+    assert story.known.phase is Phase.ENDED
+
+
+def test_a_connected_signed_after_the_end_opens_the_stream_again() -> None:
+    story = Story()
+    story.links("C E")
+    story.link("C", at=25.0, signed=21)
+    assert story.known.end is None
+    assert story.known.phase is Phase.CONNECTED
+
+
+def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_output() -> None:
+    story = Story()
+    story.links("C E", signed=False)
+    assert story.link("C", at=25.0) is Effect.AFTER_END
+    assert story.known.end is not None
+    story.link("C", at=55.0)
+    assert story.known.end is None
+    other = Story()
+    other.links("C E", signed=False)
+    other.link("C", at=21.0, output="b")
+    assert other.known.end is None
+
+
+def test_an_end_repeated_is_a_duplicate() -> None:
+    story = Story()
+    story.links("C E")
+    assert story.link("E", at=40.0, signed=20) is Effect.DUPLICATE
+
+
+def test_a_received_time_that_steps_back_takes_no_second_away() -> None:
+    story = Story()
+    story.link("C", at=100.0)
+    story.link("D", at=40.0)
+    spent = seconds(story.known, START + 100)
+    assert spent == (0.0, 0.0, 0.0)
+    assert seconds(story.known, START + 110).outage == 10.0
