@@ -19,7 +19,7 @@ LATE_SECONDS = 45.0
 three attempts span 30 s, and a half on top."""
 
 LOOP_SECONDS = 1.0
-"""With a plan of one, the same paragraph this much later is the next round."""
+"""Where a paragraph can follow itself, it is the next round this much later, and a copy before."""
 
 DURATION_WEIGHT = 0.2
 """Weight of the newest paragraph in the mean duration."""
@@ -222,7 +222,7 @@ def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
         if key != tentative.paragraph:
             script.tentative = None
     if key == last:
-        return _repeat_last(script, current, play)
+        return _repeat_last(script, current, play, sequential)
     if sequential:
         returned = not plan.after(script, key, last)
         ends = plan.is_first(script, key)
@@ -258,10 +258,15 @@ def _decides_for_new_round(script: Script, tentative: str, key: str, sequential:
     return key in current.played
 
 
-def _repeat_last(script: Script, current: Round, play: Play) -> Effect:
-    """Take the paragraph that is playing told again: a copy, or with a plan of one the next round."""
-    alone = len(script.plan) == 1 and play.received - current.last_since > LOOP_SECONDS
-    if alone and (script.origin is not None or play.by_rtc):
+def _repeat_last(script: Script, current: Round, play: Play, sequential: bool) -> Effect:
+    """Take the paragraph that is playing told again: a copy, or the next round.
+
+    With a plan of one it is always its own successor; in random order a complete round's last can be.
+    """
+    later = play.received - current.last_since > LOOP_SECONDS
+    alone = later and len(script.plan) == 1
+    ends = alone or (later and not sequential and plan.complete(script))
+    if ends and (script.origin is not None or play.by_rtc):
         _finish(script, play.received)
         _begin(script, play)
         return Effect.APPLIED

@@ -1,0 +1,311 @@
+"""Rounds and coverage, each with the right answer argued in its name or a comment."""
+
+import pytest
+
+from monitor.event import CallbackKind, Channel, LinkState, Paragraph, RandomPlayMode, Relay
+from monitor.health.effect import Effect
+from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
+from monitor.health.stream import PlanOrigin
+from tests.health.story import Story
+
+LATER = 100.0
+"""Seconds after which a finished round is settled."""
+
+
+def facts(story: Story) -> tuple[int, float | None, float | None, int]:
+    """Return (rounds, coverage of the last finished, of the current, skipped in all)."""
+    script = story.known.script
+    return script.rounds, finished_coverage(script), coverage(script), script.skipped
+
+
+def registered(plan: int = 4, mode: RandomPlayMode = RandomPlayMode.NONE) -> Story:
+    story = Story()
+    story.register(plan=plan, mode=mode)
+    return story
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize(
+    ("told", "rounds", "finished", "current", "skipped"),
+    [
+        ("1", 0, None, 0.25, 0),
+        ("1234", 0, None, 1.0, 0),
+        ("1234 1", 1, 1.0, 0.25, 0),
+        ("124 1", 1, 0.75, 0.25, 1),
+        ("12 1", 1, 0.5, 0.25, 2),
+        ("1234 1234 12", 2, 1.0, 0.5, 0),
+        # The first callback of round two was lost: going from the plan's last back to 2 begins a round.
+        ("1234 234 1234", 2, 0.75, 1.0, 1),
+        # A delivery of 2 made twice in mid-round: 4 goes on where 3 was, so no round ended.
+        ("1 2 3 2 4", 0, None, 1.0, 0),
+        # 3 after the second 2 goes on from there: a round had begun with it.
+        ("1 2 3 2 3", 1, 0.75, 0.5, 1),
+        # The last paragraph was lost, and so was the first of the next round.
+        ("123 23 4", 1, 0.75, 0.75, 1),
+    ],
+)
+def test_rounds_in_order_end_where_the_position_goes_back(
+    told: str, rounds: int, finished: float | None, current: float, skipped: int, signed: bool
+) -> None:
+    story = registered()
+    story.paragraphs(told, signed=signed)
+    story.settle(story.now + LATER)
+    assert facts(story) == (rounds, finished, current, skipped)
+
+
+@pytest.mark.parametrize(
+    ("told", "rounds", "finished", "current"),
+    [
+        # Every first round is in order; from the second on any order goes.
+        ("1234 3142 2", 2, 1.0, 0.25),
+        ("1234 31", 1, 1.0, 0.5),
+        # One repeat alone is tentative: 2 may be a delivery made twice.
+        ("1234 3 1 3 4 2", 1, 1.0, 1.0),
+        # The one after it was played as well: the round ended without 2 and 4.
+        ("1234 31 31", 2, 0.5, 0.5),
+    ],
+)
+def test_rounds_in_random_order_end_when_played_paragraphs_come_back(
+    told: str, rounds: int, finished: float, current: float
+) -> None:
+    story = registered(mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs(told)
+    assert facts(story)[:3] == (rounds, finished, current)
+
+
+def test_an_unregistered_plan_is_learned_from_the_first_round() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("1234")
+    assert facts(story) == (0, None, None, 0)
+    story.paragraphs("1")
+    assert story.known.script.origin is PlanOrigin.LEARNED
+    assert facts(story)[:3] == (1, 1.0, 0.25)
+
+
+def test_a_stream_seen_in_its_middle_learns_from_the_next_round() -> None:
+    story = Story()
+    story.paragraphs("34 1234")
+    assert facts(story)[:3] == (1, None, None)
+    story.paragraphs("1 2")
+    assert facts(story)[:3] == (2, 1.0, 0.5)
+
+
+def test_a_plan_that_is_registered_late_counts_what_was_played() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("12")
+    story.register(at=50.0, plan=4)
+    assert story.known.script.origin is PlanOrigin.REGISTERED
+    assert facts(story) == (0, None, 0.5, 0)
+
+
+def test_a_paragraph_outside_the_plan_extends_it() -> None:
+    story = registered(plan=3)
+    story.paragraphs("123 4")
+    assert len(story.known.script.plan) == 4
+    assert facts(story)[:3] == (0, None, 1.0)
+
+
+def test_a_late_last_paragraph_is_credited_to_the_round_it_was_played_in() -> None:
+    story = registered()
+    for number, at in ((1, 10), (2, 20), (3, 30), (1, 50)):
+        story.paragraph(number, at=at, signed=at)
+    assert story.paragraph(4, at=51, signed=40) is Effect.LATE
+    story.settle(LATER * 2)
+    assert facts(story) == (1, 1.0, 0.25, 0)
+
+
+def test_a_late_paragraph_at_the_start_of_a_round_belongs_to_that_round() -> None:
+    # 1 was signed after 4 and before 2; round one has its 1 already, so it starts round two.
+    story = registered()
+    for number, at in ((1, 10), (2, 20), (3, 30), (4, 40), (2, 60)):
+        story.paragraph(number, at=at, signed=at)
+    assert story.paragraph(1, at=61, signed=50) is Effect.LATE
+    story.settle(LATER * 2)
+    assert facts(story) == (1, 1.0, 0.5, 0)
+
+
+def test_a_copy_of_the_last_paragraph_after_the_next_round_began_changes_nothing() -> None:
+    story = registered()
+    for number, at in ((1, 10), (2, 20), (3, 30), (4, 40), (1, 50)):
+        story.paragraph(number, at=at, signed=at)
+    assert story.paragraph(4, at=51, signed=40) is Effect.DUPLICATE
+    assert facts(story)[:3] == (1, 1.0, 0.25)
+
+
+def test_the_same_paragraph_again_is_a_duplicate() -> None:
+    story = registered()
+    story.paragraphs("12")
+    assert story.paragraph(2, at=story.now + 5) is Effect.DUPLICATE
+    assert facts(story)[:3] == (0, None, 0.5)
+
+
+def test_with_a_plan_of_one_a_repeat_more_than_a_second_later_is_a_round() -> None:
+    story = registered(plan=1)
+    story.paragraph(1, at=10.0)
+    story.paragraph(1, at=10.5)
+    assert facts(story)[0] == 0
+    story.paragraph(1, at=30.0)
+    assert facts(story)[:3] == (1, 1.0, 1.0)
+
+
+def test_an_unregistered_script_of_one_paragraph_is_known_by_its_third_playing() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("111")
+    assert facts(story)[:3] == (2, 1.0, 1.0)
+
+
+def test_progress_by_rtc_begins_a_round_of_one_only_where_its_offset_falls() -> None:
+    story = registered(plan=1)
+    for tick in range(30):
+        story.progress(1, offset=(tick * 5) % 60, at=tick * 5.0)
+    assert story.known.script.rounds == 2
+
+
+def test_progress_inside_a_paragraph_is_no_round() -> None:
+    story = registered()
+    story.paragraph(1, at=0.0)
+    for tick in range(1, 5):
+        story.progress(1, offset=tick * 5, at=tick * 5.0)
+    assert facts(story) == (0, None, 0.25, 0)
+
+
+def test_stale_progress_of_the_paragraph_before_moves_nothing() -> None:
+    story = registered()
+    story.paragraph(1, at=0.0)
+    story.progress(1, offset=5, at=5.0)
+    story.paragraph(2, at=10.0)
+    assert story.progress(1, offset=9, at=10.5) is Effect.LATE
+    assert story.known.script.round is not None
+    assert story.known.script.round.last == Paragraph("Scene", 2).key
+
+
+def test_a_callback_confirms_what_rtc_proved_first() -> None:
+    story = registered()
+    story.paragraph(1, at=0.0)
+    story.progress(2, offset=1, at=20.0)
+    assert story.paragraph(2, at=21.0) is Effect.APPLIED
+    story.settle(LATER)
+    assert facts(story)[:3] == (0, None, 0.5)
+    assert story.known.missed == 0
+
+
+def test_a_callback_that_does_not_follow_is_missed_once_and_the_round_is_right() -> None:
+    story = registered()
+    story.paragraph(1, at=0.0)
+    story.progress(2, offset=1, at=20.0)
+    story.progress(2, offset=6, at=25.0)
+    story.paragraph(3, at=40.0)
+    story.settle(LATER)
+    assert story.known.missed == 1
+    assert facts(story)[:3] == (0, None, 0.75)
+
+
+def test_a_callback_of_the_round_before_confirms_after_rtc_began_the_next() -> None:
+    story = registered(plan=3)
+    story.paragraphs("12", step=10)
+    story.progress(3, offset=1, at=30.0)
+    story.progress(1, offset=0, at=34.0)
+    assert facts(story)[0] == 0
+    story.progress(1, offset=1, at=35.0)
+    story.paragraph(3, at=38.0)
+    story.paragraph(1, at=39.0)
+    story.settle(LATER)
+    assert story.known.missed == 0
+    assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
+
+
+def test_nothing_is_missed_of_a_type_that_nobody_subscribed_to() -> None:
+    story = Story()
+    story.register(plan=3)
+    story.progress(1, offset=1, at=1.0)
+    story.settle(LATER)
+    assert story.known.missed == 0
+
+
+def test_a_subscription_that_was_registered_makes_a_missing_callback_count() -> None:
+    story = Story()
+    story.register(plan=3, subscribed=(CallbackKind.PARAGRAPH,))
+    story.progress(1, offset=1, at=1.0)
+    story.settle(LATER)
+    assert story.known.missed == 1
+
+
+def test_a_relay_that_was_offline_does_not_move_the_script_back() -> None:
+    story = registered()
+    story.progress(1, offset=1, at=0.0, relay=Relay("page", 1, 1000.0))
+    story.paragraphs("1234 12", step=20)
+    for sequence, number in enumerate((2, 3, 4, 1), start=2):
+        story.progress(number, offset=1, at=150.0, relay=Relay("page", sequence, 1000.0 + sequence * 20))
+    assert facts(story)[:3] == (1, 1.0, 0.5)
+
+
+def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
+    story = registered()
+    story.progress(1, offset=9, at=1.0, relay=Relay("page", 5, 1.0))
+    assert story.progress(1, offset=9, at=2.0, relay=Relay("page", 5, 1.0)) is Effect.DUPLICATE
+
+
+def test_two_relays_in_one_room_do_not_make_the_offset_fall() -> None:
+    story = registered(plan=1)
+    for tick in range(1, 10):
+        at = tick * 5.0
+        story.progress(1, offset=tick * 5, at=at, relay=Relay("one", tick, at))
+        story.progress(1, offset=tick * 5 - 3, at=at + 1, relay=Relay("two", tick, at))
+    assert story.known.script.rounds == 0
+
+
+def test_a_round_cut_by_the_end_is_no_finished_round() -> None:
+    story = registered()
+    story.link("C", at=0.0)
+    story.paragraphs("1234 12")
+    story.link("E", at=story.now + 5)
+    story.settle(story.now + LATER)
+    assert facts(story) == (1, 1.0, 0.5, 0)
+
+
+def test_what_a_round_skipped_is_named() -> None:
+    story = registered()
+    story.paragraphs("1 3 1")
+    assert skipped_paragraphs(story.known.script) == [Paragraph("Scene", 2), Paragraph("Scene", 4)]
+
+
+def test_a_paragraph_signed_before_the_end_counts_after_it_and_one_signed_later_does_not() -> None:
+    story = registered()
+    story.link("C", at=0.0, signed=0)
+    story.paragraph(1, at=10.0, signed=10)
+    story.link("E", at=30.0, signed=30)
+    assert story.paragraph(2, at=31.0, signed=20) is Effect.LATE
+    assert story.paragraph(3, at=32.0, signed=32) is Effect.AFTER_END
+    assert facts(story)[2] == 0.5
+
+
+def test_scenes_are_in_the_order_in_which_they_were_played() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at, scene, number in ((10, "One", 1), (20, "One", 2), (30, "Two", 1), (40, "Two", 2), (50, "One", 1)):
+        story.paragraph(number, at=at, scene=scene)
+    assert story.known.script.plan == ["1/One", "2/One", "1/Two", "2/Two"]
+    assert facts(story)[:3] == (1, 1.0, 0.25)
+
+
+def test_replies_count_once_whichever_channel_tells() -> None:
+    story = Story()
+    story.reply("a", at=0.0)
+    story.reply("a", at=1.0, channel=Channel.RTC)
+    story.reply("b", at=2.0, channel=Channel.RTC)
+    story.reply("b", at=3.0)
+    assert story.reply("b", at=4.0) is Effect.DUPLICATE
+    story.reply("c", at=5.0, channel=Channel.RTC)
+    story.settle(LATER)
+    assert story.known.replies.finished == 3
+    assert story.known.missed == 1
+
+
+def test_the_room_is_learned_from_a_callback() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    assert story.known.job.room_id == "room"
+    assert story.known.link.current.outputs["a"].state is LinkState.CONNECTED

@@ -1,0 +1,140 @@
+"""The one answer to "is it fine?", with since when and why."""
+
+import pytest
+
+from monitor.event import SessionState, Vendor
+from monitor.health.effect import Effect
+from monitor.health.reading import seconds
+from monitor.health.status import Status
+from monitor.health.stream import Outcome, Phase
+from tests.health.story import START, Story
+
+
+def test_a_stream_starts_until_it_is_connected() -> None:
+    story = Story()
+    story.link("G", at=0.0)
+    assert story.status(5.0)[:2] == (Status.STARTING, START)
+    story.link("C", at=7.0)
+    assert story.status(9.0)[:2] == (Status.HEALTHY, START + 7)
+
+
+def test_an_outage_degrades_at_once_and_is_down_after_a_minute() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.link("D", at=10.0)
+    assert story.status(11.0)[:2] == (Status.DEGRADED, START + 10)
+    assert story.status(69.9).status is Status.DEGRADED
+    verdict = story.status(70.0)
+    assert verdict[:2] == (Status.DOWN, START + 70)
+    assert verdict.reasons == ("The RTMP push is disconnected, without connection for 1 min.",)
+    story.link("C", at=80.0)
+    assert story.status(81.0)[:2] == (Status.HEALTHY, START + 80)
+
+
+def test_three_reconnects_in_ten_minutes_are_flapping_until_the_window_has_passed() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (100.0, 200.0, 300.0):
+        story.link("D", at=at)
+        story.link("C", at=at + 5)
+    assert story.status(310.0)[:2] == (Status.DEGRADED, START + 305)
+    assert story.status(705.0).status is Status.DEGRADED
+    assert story.status(706.0)[:2] == (Status.HEALTHY, START + 705)
+
+
+def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
+    story = Story()
+    story.register(plan=4)
+    story.link("C", at=0.0)
+    story.paragraphs("123", step=20)
+    assert story.status(119.0).status is Status.HEALTHY
+    verdict = story.status(121.0)
+    assert verdict[:2] == (Status.DEGRADED, START + 120)
+    assert verdict.reasons == ("The script hasn't moved for 1 min 1 s.",)
+    story.paragraph(4, at=200.0)
+    assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
+
+
+def test_a_finite_script_that_is_over_is_no_stall() -> None:
+    story = Story()
+    story.register(plan=2, repeat_count=0)
+    story.link("C", at=0.0)
+    story.paragraphs("12")
+    assert story.status(story.now + 600).status is Status.HEALTHY
+
+
+def test_a_stream_with_a_script_is_silent_after_a_quarter_of_an_hour() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0)
+    assert story.status(900.0).status is not Status.SILENT
+    assert story.status(910.0)[:2] == (Status.SILENT, START + 910)
+
+
+def test_a_softsugar_session_may_say_nothing_for_six_hours() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.STARTING, at=0.0, signed=0)
+    assert story.status(1.0).status is Status.STARTING
+    story.session(SessionState.RUNNING, at=20.0, signed=20)
+    assert story.status(20.0 + 6 * 3600)[:2] == (Status.HEALTHY, START + 20)
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [(SessionState.COMPLETED, Outcome.COMPLETED), (SessionState.ABNORMAL, Outcome.ABNORMAL)],
+)
+def test_a_session_ends_as_the_vendor_says(state: SessionState, outcome: Outcome) -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=0.0, signed=0)
+    story.session(state, at=100.0, signed=100)
+    assert story.known.end is not None
+    assert story.known.end.outcome is outcome
+    assert story.status(200.0)[:2] == (Status.ENDED, START + 100)
+
+
+def test_a_session_that_is_over_is_not_brought_back_by_a_late_delivery() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.COMPLETED, at=10.0, signed=10)
+    assert story.session(SessionState.RUNNING, at=11.0, signed=5) is Effect.AFTER_END
+    assert story.known.phase is Phase.ENDED
+
+
+def test_a_session_that_runs_is_not_set_back_by_a_late_delivery() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=10.0, signed=10)
+    assert story.session(SessionState.STARTING, at=11.0, signed=5) is Effect.LATE
+    assert story.status(12.0).status is Status.HEALTHY
+
+
+def test_the_same_delivery_of_a_code_counts_once() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    assert story.session(None, at=10.0, signed=10, code=83115920) is Effect.APPLIED
+    assert story.session(None, at=11.0, signed=10, code=83115920) is Effect.DUPLICATE
+    assert story.session(None, at=21.0, signed=21, code=83115920) is Effect.DUPLICATE
+    assert story.session(None, at=99.0, signed=99, code=83115920) is Effect.APPLIED
+
+
+def test_a_stream_of_which_nothing_is_heard_for_a_day_is_lost_and_comes_back_with_its_next_word() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.settle(86400.0)
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.LOST
+    story.link("D", at=90000.0)
+    assert story.known.end is None
+    assert story.status(90001.0).status is Status.DEGRADED
+
+
+def test_every_second_between_first_event_and_end_is_in_one_phase() -> None:
+    story = Story()
+    for word, at in (("G", 0.0), ("C", 10.0), ("D", 50.0), ("C", 57.0), ("E", 100.0)):
+        story.link(word, at=at)
+    assert seconds(story.known, START + 500) == (10.0, 83.0, 7.0)
+
+
+def test_live_warnings_are_kept_and_no_part_of_the_status() -> None:
+    story = Story()
+    story.register(warnings=("RANDOM_PLAY_CLOSED",))
+    story.link("C", at=1.0)
+    assert story.known.warnings == {"RANDOM_PLAY_CLOSED"}
+    assert story.status(2.0).status is Status.HEALTHY

@@ -1,0 +1,152 @@
+"""A receiver as it runs: uvicorn on a free port, the embedded log in a file, metrics in a registry."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from monitor.config import AuthType, Source
+from monitor.event import Event, Vendor
+from monitor.http_server import serve
+from monitor.log.protocol import DeadLetter
+from monitor.log.sqlite import SqliteLog
+from monitor.metrics.service import ServiceMetrics
+from monitor.receiver import Limits, Receiver
+from monitor.vendors.metastudio import signature as metastudio
+from monitor.vendors.softsugar import signature as softsugar
+
+NOW = 1_700_000_000
+LIMIT = 4096
+JOB = "26f065244f754b3aa853b649a21aae66"
+KEY = "GCTbw44s6MPLh4GqgDpnfuFHgy25Enly"
+RTC_TOKEN = "a-long-random-token-of-this-source"
+PROD_URL = "https://hooks.example.com/callbacks/prod"
+QUERY_URL = "https://hooks.example.com/callbacks/query"
+SUGAR_URL = "https://hooks.example.com/callbacks/sugar"
+
+
+def source(name: str, **settings: Any) -> Source:
+    """Return a MetaStudio source that takes anything."""
+    values: dict[str, Any] = {
+        "vendor": Vendor.METASTUDIO,
+        "public_url": f"https://hooks.example.com/callbacks/{name}",
+    }
+    return Source(name=name, **{**values, **settings})
+
+
+OPEN = source("open")
+PROD = source("prod", auth_type=AuthType.MSS_A_HEAD, keys=(SecretStr(KEY),), rtc_token=SecretStr(RTC_TOKEN))
+QUERY = source("query", auth_type=AuthType.MSS_A, keys=(SecretStr(KEY),))
+SUGAR = source("sugar", vendor=Vendor.SOFTSUGAR, keys=(SecretStr(KEY),))
+
+
+def head_signature(signed: int = NOW, key: str = KEY, url: str = PROD_URL) -> dict[str, str]:
+    """Sign a request to `PROD` as MetaStudio does."""
+    return metastudio.sign(url, AuthType.MSS_A_HEAD, key, signed).headers
+
+
+def query_signature(signed: int = NOW) -> str:
+    """Sign a request to `QUERY` as MetaStudio does."""
+    return metastudio.sign(QUERY_URL, AuthType.MSS_A, KEY, signed).query
+
+
+def sugar_callback(signed: int = NOW, key: str = KEY) -> bytes:
+    """Return a signed body for `SUGAR`."""
+    timestamp, signature = softsugar.sign(SUGAR_URL, key, signed)
+    content = {"sessionId": "s-1", "status": 35, "timestamp": str(timestamp), "signature": signature}
+    return json.dumps(content).encode()
+
+
+def link_callback(state: str = "CONNECTED", job_id: str = JOB) -> bytes:
+    """Return the body of a MetaStudio callback that tells a push's state."""
+    message = {"job_id": job_id, "room_id": JOB, "output_url": "rtmp://example.com/live", "stream_key": "k"}
+    content = {"event_type": "RTMP_STREAM_STATE_CHANGE", "message": json.dumps({**message, "state": state})}
+    return json.dumps(content).encode()
+
+
+@dataclass
+class StoppedClock:
+    """A clock that a test sets."""
+
+    time: float = float(NOW)
+
+    def now(self) -> float:
+        return self.time
+
+
+@dataclass
+class Running:
+    """A receiver that serves, and what a test may look at."""
+
+    address: str
+    client: httpx.AsyncClient
+    log: SqliteLog
+    registry: CollectorRegistry
+    clock: StoppedClock = field(default_factory=StoppedClock)
+
+    async def events(self) -> list[Event]:
+        """Return what the log holds."""
+        return [stored.event for stored in await self.log.read(0, 1000)]
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return what was dead-lettered."""
+        return []
+
+    async def kept(self) -> int:
+        """Return how many events and dead letters there are."""
+        return len(await self.events()) + len(await self.dead_letters())
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """Return a metric's value, None where there is no such series."""
+        return self.registry.get_sample_value(name, labels)
+
+    def outcome(self, name: str, outcome: str) -> float | None:
+        """Return how many requests of a source came to this."""
+        return self.sample("monitor_callbacks_total", source=name, outcome=outcome)
+
+    def failures(self, name: str, reason: str) -> float | None:
+        """Return how many requests of a source lacked this proof."""
+        return self.sample("monitor_authentication_failures_total", source=name, reason=reason)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Open a bare connection."""
+        host, _, port = self.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, *sources: Source, limits: Limits = Limits(LIMIT), header_timeout: float = 10.0
+) -> AsyncIterator[Running]:
+    """Run a receiver for these sources while the context is open."""
+    registry = CollectorRegistry()
+    clock = StoppedClock()
+    log = SqliteLog(folder / "monitor.db")
+    app = Receiver(sources, log, ServiceMetrics(registry), clock, limits)
+    async with (
+        serve(app, "127.0.0.1:0", header_timeout=header_timeout) as address,
+        httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as client,
+    ):
+        yield Running(address, client, log, registry, clock)
+    await log.close()
+
+
+async def eventually(condition: Any, *, seconds: float = 10) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
