@@ -53,6 +53,11 @@ def apply(link: Link, fact: LinkFact) -> Effect:
     return Effect.APPLIED
 
 
+def marker(link: Link) -> Link:
+    """Return the little of an ended link by which a late fact is told from a new beginning."""
+    return Link(_copied(link.current), _copied(link.current), from_start=link.from_start)
+
+
 def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:
     if known is None:
         return False

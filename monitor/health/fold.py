@@ -6,7 +6,7 @@ settles in between, and folding a log in two parts gives what one pass gives.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from monitor.config import HealthSettings
@@ -18,7 +18,6 @@ from monitor.event import (
     JobRegistered,
     LinkChanged,
     ParagraphStarted,
-    RandomPlayMode,
     ReplyFinished,
     ScriptProgress,
     SessionChanged,
@@ -57,6 +56,15 @@ REMEMBERED_RELAYS = 8
 REMEMBERED_RECONNECTS = 32
 
 
+class Told(NamedTuple):
+    """An event as the handlers see it. at: its received time, never before the stream's last one."""
+
+    stored: Stored
+    decoded: Decoded
+    at: float
+    settings: HealthSettings
+
+
 def begin(event: Event) -> StreamState:
     """Return the state of a stream of which this event is the first sign."""
     at = event.received
@@ -75,28 +83,34 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     if folded is not None and (boot, sequence) <= folded:
         return Effect.DUPLICATE
     # Received times can step back with the machine's clock; a stream's own time doesn't.
-    at = max(event.received, state.last_received)
-    if state.next_due is not None and state.next_due <= at:
+    before = state.last_received
+    at = max(event.received, before)
+    if is_due(state, at, settings):
         settle(state, at, settings)
-    _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
-    silent_from = state.last_received + settings.silent_after_seconds
-    stall = stall_after(state, settings)
-    progress_at = state.script.progress_at
-    effect = _HANDLERS[type(decoded.payload)](state, stored, decoded, at)
-    if at > silent_from:
+    if folded is None:
+        _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
+    else:
+        state.receivers[receiver] = (boot, sequence)
+    effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
+    if at > before + settings.silent_after_seconds:
         state.awake_since = at
-    if progress_at is not None and stall is not None and at > progress_at + stall:
-        if state.script.progress_at == at:
-            state.script.resumed_at = at
     if state.end is not None and effect is Effect.APPLIED and _was_a_guess(state.end):
         # We gave the stream up because nothing was heard of it; now something is.
         state.end = None
         _note(state, stored, at, "reopened")
     state.last_received = at
     state.heard[event.channel] = at
-    _enter_phase(state, at)
-    state.next_due = _next_due(state, settings)
+    phase = _phase(state)
+    if phase is not state.phase:
+        _enter_phase(state, phase, at)
     return effect
+
+
+def is_due(state: StreamState, now: float, settings: HealthSettings) -> bool:
+    """Whether `settle` has something to do by `now`."""
+    if state.next_due is not None and state.next_due <= now:
+        return True
+    return state.end is None and state.last_received + settings.abandon_after_seconds <= now
 
 
 def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
@@ -106,8 +120,8 @@ def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
-        _enter_phase(state, lost_at)
-    state.next_due = _next_due(state, settings)
+        _enter_phase(state, Phase.ENDED, lost_at)
+    _plan_settling(state)
 
 
 def retire(state: StreamState) -> StreamState:
@@ -121,22 +135,16 @@ def retire(state: StreamState) -> StreamState:
         state.phase_since,
         phase=Phase.ENDED,
         receivers=state.receivers,
+        link=connection.marker(state.link),
         end=state.end,
         retired=True,
     )
-    marker.link.current.outputs = dict(state.link.current.outputs)
-    marker.link.settled.outputs = dict(state.link.current.outputs)
-    for summary in (marker.link.current, marker.link.settled):
-        summary.facts = state.link.current.facts
-        summary.newest_signed = state.link.current.newest_signed
-        summary.phase = state.link.current.phase
-        summary.outcome = state.link.current.outcome
-        summary.ended = state.link.current.ended
     marker.session.state = state.session.state
     return marker
 
 
-def _link(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _link(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: LinkChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
     state.job.subscribed.add(CallbackKind.LINK)
@@ -166,7 +174,8 @@ def _link(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Ef
     return effect
 
 
-def _paragraph(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _paragraph(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: ParagraphStarted = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
     state.job.subscribed.add(CallbackKind.PARAGRAPH)
@@ -175,29 +184,38 @@ def _paragraph(state: StreamState, stored: Stored, decoded: Decoded, at: float) 
     after_end = _is_after_end(state, event)
     if after_end is not None:
         return after_end
-    play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body))
-    effect = script.by_callback(state.script, play, _mode(state), from_start=_from_start(state))
+    stall = stall_after(state, told.settings)
+    play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
+    mode = state.job.random_play_mode
+    effect = script.by_callback(state.script, play, mode, from_start=_from_start(state))
+    _plan_settling(state)
     if state.end is not None:
         return Effect.LATE if effect is Effect.APPLIED else effect
     return effect
 
 
-def _progress(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _progress(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: ScriptProgress = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    told = _relayed(state, decoded, stored.event.received)
-    if told is not Effect.APPLIED:
-        return told
+    relayed = _relayed(state, decoded, stored.event.received)
+    if relayed is not Effect.APPLIED:
+        return relayed
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
         return after_end
     if not _is_narrator(state, decoded, at):
         return Effect.DUPLICATE
     due = at + WITNESS_SECONDS if CallbackKind.PARAGRAPH in state.job.subscribed else None
-    play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due)
-    return script.by_rtc(state.script, play, _mode(state), from_start=_from_start(state))
+    stall = stall_after(state, told.settings)
+    play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due, stall)
+    mode = state.job.random_play_mode
+    effect = script.by_rtc(state.script, play, mode, from_start=_from_start(state))
+    _plan_settling(state)
+    return effect
 
 
-def _reply(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _reply(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: ReplyFinished = decoded.payload  # type: ignore[assignment]  # dispatched by type
     by_callback = stored.event.channel is Channel.CALLBACK
     if by_callback:
@@ -211,10 +229,12 @@ def _reply(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> E
         return after_end
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
+    _plan_settling(state)
     return Effect.LATE if state.end is not None and effect is Effect.APPLIED else effect
 
 
-def _session(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _session(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: SessionChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
     before = state.session.state
@@ -232,7 +252,8 @@ def _session(state: StreamState, stored: Stored, decoded: Decoded, at: float) ->
     return effect
 
 
-def _registered(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _registered(state: StreamState, told: Told) -> Effect:
+    stored, decoded, at, _ = told
     payload: JobRegistered = decoded.payload  # type: ignore[assignment]  # dispatched by type
     if state.end is not None and not _was_a_guess(state.end):
         return Effect.AFTER_END
@@ -259,11 +280,11 @@ def _registered(state: StreamState, stored: Stored, decoded: Decoded, at: float)
     return Effect.APPLIED
 
 
-def _unrecognised(state: StreamState, stored: Stored, decoded: Decoded, at: float) -> Effect:
+def _unrecognised(state: StreamState, _told: Told) -> Effect:
     return Effect.APPLIED if state.end is None else Effect.AFTER_END
 
 
-_HANDLERS: dict[type[Any], Callable[[StreamState, Stored, Decoded, float], Effect]] = {
+_HANDLERS: dict[type[Any], Callable[[StreamState, Told], Effect]] = {
     LinkChanged: _link,
     ParagraphStarted: _paragraph,
     ScriptProgress: _progress,
@@ -272,10 +293,6 @@ _HANDLERS: dict[type[Any], Callable[[StreamState, Stored, Decoded, float], Effec
     JobRegistered: _registered,
     Unrecognised: _unrecognised,
 }
-
-
-def _mode(state: StreamState) -> RandomPlayMode | None:
-    return state.job.random_play_mode
 
 
 def _from_start(state: StreamState) -> bool:
@@ -355,11 +372,8 @@ def _phase(state: StreamState) -> Phase:
     return Phase.STARTING
 
 
-def _enter_phase(state: StreamState, at: float) -> None:
-    """Book the time of the phase that is left, and enter the one that the facts say."""
-    phase = _phase(state)
-    if phase is state.phase:
-        return
+def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
+    """Book the time of the phase that is left, and enter the next."""
     seconds = max(0.0, at - state.phase_since)
     if state.phase is Phase.CONNECTED:
         state.connected_seconds += seconds
@@ -372,10 +386,7 @@ def _enter_phase(state: StreamState, at: float) -> None:
     state.phase, state.phase_since = phase, at
 
 
-def _next_due(state: StreamState, settings: HealthSettings) -> float | None:
-    """Return when `settle` has something to do next."""
-    lost_at = state.last_received + settings.abandon_after_seconds if state.end is None else None
-    due = script.next_due(state.script)
-    reply = replies.next_due(state.replies) if state.replies.recent else None
-    times = [time for time in (lost_at, due, reply) if time is not None]
-    return min(times, default=None)
+def _plan_settling(state: StreamState) -> None:
+    """Note when a callback is overdue or a finished round settles; to be called when either changed."""
+    due, reply = script.next_due(state.script), replies.next_due(state.replies)
+    state.next_due = due if reply is None or (due is not None and due < reply) else reply

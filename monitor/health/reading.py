@@ -75,7 +75,7 @@ def skipped_paragraphs(script: Script) -> list[Paragraph]:
 
 
 def stall_after(state: StreamState, settings: HealthSettings) -> float | None:
-    """Return how many seconds without progress are a stall for this stream; None before one paragraph ended."""
+    """Return how many seconds without progress are a stall here; None before one paragraph ended."""
     longest = state.script.longest
     if longest is None:
         return None
@@ -93,7 +93,7 @@ def script_is_over(state: StreamState) -> bool:
 
 
 def remaining_seconds(state: StreamState, now: float) -> float | None:
-    """Estimate how long the script still plays, from measured paragraphs; None where it is endless or unknown."""
+    """Estimate how long the script still plays, in seconds; None where it is endless or unknown."""
     script, count = state.script, state.job.repeat_count
     if count is None or count < 0 or script.mean is None or script.origin is None or script.round is None:
         return None

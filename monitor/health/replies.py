@@ -44,4 +44,6 @@ def settle(replies: Replies, now: float) -> int:
 
 def next_due(replies: Replies) -> float | None:
     """Return when the next awaited callback is overdue."""
+    if not replies.recent:
+        return None
     return min((reply.due for reply in replies.recent.values() if reply.due is not None), default=None)

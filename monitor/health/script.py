@@ -98,14 +98,16 @@ def settle(script: Script, now: float) -> int:
 
 def next_due(script: Script) -> float | None:
     """Return when `settle` has something to do next."""
+    current, finished = script.round, script.finished
     dues: list[float] = []
-    if script.round is not None and script.round.awaited:
-        dues += [due for due in script.round.awaited.values() if due is not None]
-    if script.finished is not None:
-        if script.finished.settles_at is not None:
-            dues.append(script.finished.settles_at)
-        dues += [due for due in script.finished.round.awaited.values() if due is not None]
-    return min(dues, default=None)
+    if current is not None and current.awaited:
+        dues += [due for due in current.awaited.values() if due is not None]
+    if finished is not None:
+        if finished.settles_at is not None:
+            dues.append(finished.settles_at)
+        if finished.round.awaited:
+            dues += [due for due in finished.round.awaited.values() if due is not None]
+    return min(dues) if dues else None
 
 
 def _sequential(script: Script, mode: RandomPlayMode | None) -> bool:
@@ -285,6 +287,9 @@ def _play_next(script: Script, current: Round, play: Play) -> None:
     key = play.paragraph
     seconds = play.received - current.last_since
     if seconds > 0:
+        if play.stall is not None:
+            # A stall is no paragraph; but paragraphs that really got longer must be learned.
+            seconds = min(seconds, 2 * play.stall)
         script.longest = max(seconds, (script.longest or 0.0) * LONGEST_DECAY)
         script.mean = (
             seconds if script.mean is None else script.mean + DURATION_WEIGHT * (seconds - script.mean)
@@ -322,6 +327,8 @@ def _settle_finished(script: Script) -> None:
 
 
 def _moved(script: Script, play: Play) -> None:
-    if script.first_progress_at is None:
+    if script.progress_at is None:
         script.first_progress_at = play.received
+    elif play.stall is not None and play.received > script.progress_at + play.stall:
+        script.resumed_at = play.received
     script.progress_at = play.received

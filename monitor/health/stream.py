@@ -167,8 +167,11 @@ class Round:
 
 @dataclass(slots=True)
 class FinishedRound:
-    """The last finished round. settles_at: until then a late paragraph can still be credited to it;
-    None once its skipped paragraphs are counted."""
+    """The last finished round.
+
+    settles_at: until then a late paragraph can still be credited to it; None once what it skipped is
+    counted.
+    """
 
     round: Round
     planned: tuple[str, ...]
@@ -178,7 +181,8 @@ class FinishedRound:
 class Play(NamedTuple):
     """One sign that a paragraph is being played, by callback or by RTC.
 
-    offset: how far RTC says it is. due: by when the callback should follow, if RTC was first.
+    offset: how far RTC says it is. due: by when the callback should follow, if RTC was first. stall:
+    seconds without a play that were a stall until now.
     """
 
     paragraph: str
@@ -188,6 +192,7 @@ class Play(NamedTuple):
     received: float
     fingerprint: int
     due: float | None = None
+    stall: float | None = None
 
 
 @dataclass(slots=True)

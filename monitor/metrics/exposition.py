@@ -9,8 +9,9 @@ read are values that no fold touches; they are written as text, and compressed, 
 import asyncio
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
@@ -24,8 +25,8 @@ from monitor.health.status import Status, status
 from monitor.health.stream import StreamKey, StreamState
 from monitor.metrics.catalogue import STREAM_LABELS
 from monitor.metrics.service import ServiceMetrics
-from monitor.metrics.streams import RENDERERS, Reading, is_exported
-from monitor.metrics.text import OPENMETRICS_END, label, write_family
+from monitor.metrics.streams import RENDERERS, Reading, info_block, is_exported
+from monitor.metrics.text import OPENMETRICS_END, Block, label, write_header
 
 SLICE = 100
 """Streams read at once: about 2 ms during which the event loop does nothing else."""
@@ -66,19 +67,32 @@ class _Format(NamedTuple):
     write_service: Callable[[CollectorRegistry], bytes]
 
 
-class _Shown(NamedTuple):
-    """What is kept of a stream from scrape to scrape: its labels as text, and its seconds as shown."""
+@dataclass(slots=True)
+class _Shown:
+    """What is kept of a stream from scrape to scrape: text that seldom changes, and its seconds as shown.
+
+    job: what `info` was made of.
+    """
 
     labels: str
+    job: tuple[str | None, ...]
+    info: Block
     connected_seconds: float
     outage_seconds: float
 
 
 class _Table(NamedTuple):
-    """What one scrape exports. rows: the streams' labels. columns: by renderer, what it read of each."""
+    """What one scrape exports.
+
+    Values that are new to each scrape are texts and numbers, no tuples or lists: the cyclic garbage
+    collector counts those, and a hundred thousand more would start it on all that the process holds.
+
+    rows: the streams' labels. columns: for each renderer and each of its reads, what it returned of
+    each stream. numbers: streams by vendor, source and status.
+    """
 
     rows: list[str]
-    columns: list[list[Any]]
+    columns: list[list[list[Any]]]
     numbers: Counter[tuple[Vendor, str, Status]]
 
 
@@ -125,18 +139,21 @@ class Exposition:
 
     async def _read(self) -> _Table:
         """Read all streams, and let the event loop go on after each slice."""
-        table = _Table([], [[] for _ in RENDERERS], Counter())
+        table = _Table([], [[[] for _ in renderer.reads] for renderer in RENDERERS], Counter())
         shown: dict[StreamKey, _Shown] = {}
-        streams = [] if self._fleet.recovering else list(self._fleet.streams.items())
-        for start in range(0, len(streams), SLICE):
-            self._read_slice(streams[start : start + SLICE], table, shown)
+        fleet = self._fleet
+        keys = [] if fleet.recovering else list(fleet.streams)
+        states = [] if fleet.recovering else list(fleet.streams.values())
+        for start in range(0, len(keys), SLICE):
+            end = start + SLICE
+            self._read_slice(zip(keys[start:end], states[start:end], strict=True), table, shown)
             await asyncio.sleep(0)
         self._shown = shown
         return table
 
     def _read_slice(
         self,
-        streams: Sequence[tuple[StreamKey, StreamState]],
+        streams: Iterable[tuple[StreamKey, StreamState]],
         table: _Table,
         shown: dict[StreamKey, _Shown],
     ) -> None:
@@ -144,14 +161,18 @@ class Exposition:
         # A new time for each slice: one that is older than the last fold would make seconds shrink.
         now = self._fleet.now()
         steps = [
-            (renderer.read, column.append) for renderer, column in zip(RENDERERS, table.columns, strict=True)
+            (read, column.append)
+            for renderer, columns in zip(RENDERERS, table.columns, strict=True)
+            for read, column in zip(renderer.reads, columns, strict=True)
         ]
         for key, state in streams:
             if not is_exported(state, now, settings):
                 continue
             kept = shown[key] = _show(state, now, self._shown.get(key))
             verdict = status(state, now, settings)
-            one = Reading(state, verdict, kept.connected_seconds, kept.outage_seconds, now, settings)
+            one = Reading(
+                state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings
+            )
             table.rows.append(kept.labels)
             table.numbers[state.vendor, state.source, verdict.status] += 1
             for read, append in steps:
@@ -174,27 +195,33 @@ class Exposition:
 
     def _pieces(self, table: _Table, wanted: _Format) -> Iterator[bytes]:
         yield wanted.write_service(self._service.registry).removesuffix(OPENMETRICS_END)
-        for renderer, column in zip(RENDERERS, table.columns, strict=True):
-            samples = renderer.samples(table.rows, column)
-            yield from write_family(renderer.family, samples, openmetrics=wanted.openmetrics)
+        for renderer, columns in zip(RENDERERS, table.columns, strict=True):
+            yield write_header(renderer.family, openmetrics=wanted.openmetrics)
+            yield from renderer.write(table.rows, columns)
             # Freed here and now, rather than all columns at once on the event loop.
-            column.clear()
+            columns.clear()
         if wanted.openmetrics:
             yield OPENMETRICS_END
 
 
 def _show(state: StreamState, now: float, before: _Shown | None) -> _Shown:
-    """Return the stream's labels and seconds, which never fall.
+    """Return the stream's text and seconds; `before` is brought up to date. The seconds never fall.
 
     A running phase counts until now, and the event that ended it may still be on its way: when it is
     folded, a few milliseconds move to another phase. Prometheus would take that for a restart from 0.
     """
+    job = state.job
+    described = (job.room_id, job.rtc_room_id, job.play_mode, job.random_play_mode, job.view_mode)
     _, connected, outage = reading.seconds(state, now)
     if before is None:
         values = (state.vendor, state.source, state.job_id)
         labels = ",".join([label(name, value) for name, value in zip(STREAM_LABELS, values, strict=True)])
-        return _Shown(labels, connected, outage)
-    return _Shown(before.labels, max(connected, before.connected_seconds), max(outage, before.outage_seconds))
+        return _Shown(labels, described, info_block(described), connected, outage)
+    if before.job != described:
+        before.job, before.info = described, info_block(described)
+    before.connected_seconds = max(connected, before.connected_seconds)
+    before.outage_seconds = max(outage, before.outage_seconds)
+    return before
 
 
 def _negotiate(accept: str) -> _Format:

@@ -1,15 +1,15 @@
-"""What is exported of each stream: one renderer for each family, from a reading to sample values."""
+"""What is exported of each stream: one renderer for each family, from a reading to values."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.config import HealthSettings
 from monitor.event import Channel, LinkState
 from monitor.health import reading
 from monitor.health.status import Status, Verdict
-from monitor.health.stream import Outcome, Script, StreamState
+from monitor.health.stream import Outcome, PlanOrigin, Script, StreamState
 from monitor.metrics.catalogue import Family, family
-from monitor.metrics.text import label
+from monitor.metrics.text import Block, block, label, write_blocks, write_numbers
 
 KNOWN_WARNINGS = (
     "TOO_LESSS_SCRIPT_ITEMS",
@@ -24,45 +24,54 @@ KNOWN_WARNINGS = (
 class Reading(NamedTuple):
     """One stream at one moment.
 
-    connected_seconds, outage_seconds: as they are shown, never less than the time before.
+    info: the lines of `livestream_info` (see `info_block`). connected_seconds, outage_seconds: as they
+    are shown, never less than the time before.
     """
 
     state: StreamState
     verdict: Verdict
+    info: Block
     connected_seconds: float
     outage_seconds: float
     now: float
     settings: HealthSettings
 
 
-Sample = tuple[str, float]
-"""The labels that a family adds (`,name="value"`, or nothing), and a finite value."""
+class Numbers:
+    """A family whose samples have labels that are known beforehand, or none of its own.
+
+    Args:
+        family: its line of the catalogue.
+        parts: for each sample the label text that it adds (or nothing), and what reads its value; a
+            stream of which that is None has no such sample.
+    """
+
+    def __init__(self, family: Family, *parts: tuple[str, Callable[[Reading], float | None]]) -> None:
+        self.family = family
+        self.reads: tuple[Callable[[Reading], Any], ...] = tuple(read for _, read in parts)
+        self._labels = tuple(more for more, _ in parts)
+
+    def write(self, streams: Sequence[str], columns: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+        """Yield the lines, from the labels of the streams and what each of `reads` returned for each."""
+        for more, column in zip(self._labels, columns, strict=True):
+            yield from write_numbers(self.family, more, streams, column)
 
 
-class Single(NamedTuple):
-    """A family with at most one sample a stream and no labels of its own; None: absent."""
+class Blocks:
+    """A family whose lines are made as a whole, most of them once for all streams.
 
-    family: Family
-    read: Callable[[Reading], float | None]
+    Args:
+        family: its line of the catalogue.
+        read: what returns a stream's lines; an empty block for a stream without any.
+    """
 
-    def samples(self, streams: Sequence[str], column: Sequence[float | None]) -> Iterator[Sample]:
-        """Yield whole samples from the streams' labels and what `read` returned for each."""
-        return ((labels, value) for labels, value in zip(streams, column, strict=True) if value is not None)
+    def __init__(self, family: Family, read: Callable[[Reading], Block]) -> None:
+        self.family = family
+        self.reads: tuple[Callable[[Reading], Any], ...] = (read,)
 
-
-class Labelled(NamedTuple):
-    """A family with labels of its own, and any number of samples a stream."""
-
-    family: Family
-    read: Callable[[Reading], Sequence[Sample]]
-
-    def samples(self, streams: Sequence[str], column: Sequence[Sequence[Sample]]) -> Iterator[Sample]:
-        """Yield whole samples from the streams' labels and what `read` returned for each."""
-        return (
-            (labels + more, value)
-            for labels, samples in zip(streams, column, strict=True)
-            for more, value in samples
-        )
+    def write(self, streams: Sequence[str], columns: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+        """Yield the lines, from the labels of the streams and what `reads` returned for each."""
+        return write_blocks(streams, columns[0])
 
 
 def is_exported(state: StreamState, now: float, settings: HealthSettings) -> bool:
@@ -76,49 +85,54 @@ def is_exported(state: StreamState, now: float, settings: HealthSettings) -> boo
     return state.end.at + keep >= now
 
 
-def _more(name: str, value: str) -> str:
-    return "," + label(name, value)
+_INFO = family("livestream_info")
+_STATUS = family("livestream_status")
+_RTMP_STATE = family("livestream_rtmp_state")
+_END = family("livestream_end_timestamp_seconds")
+_LIVE_WARNING = family("livestream_live_warning")
 
 
-def _one_of(name: str, values: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
-    """Return, for each value, samples of 1 for itself and 0 for the others."""
-    members = tuple(values)
+def info_block(described: Iterable[str | None]) -> Block:
+    """Return the lines of `livestream_info`, from the values of its labels; None where unknown."""
+    labels = [label(name, value or "") for name, value in zip(_INFO.labels, described, strict=True)]
+    return block(_INFO, [(",".join(labels), 1)])
+
+
+def _one_of(family: Family, values: Iterable[str]) -> dict[str, Block]:
+    """Return, for each value of the family's label, a block with 1 for itself and 0 for the others."""
+    members, (name,) = tuple(values), family.labels
     return {
-        chosen: tuple((_more(name, str(value)), 1 if value == chosen else 0) for value in members)
+        chosen: block(family, [(label(name, value), 1 if value == chosen else 0) for value in members])
         for chosen in members
     }
 
 
-_STATUS = _one_of("status", Status)
-_RTMP_STATE = _one_of("state", LinkState)
-_CHANNELS = tuple((channel, _more("channel", channel)) for channel in Channel)
-_WARNINGS = {warning: _more("warning_type", warning) for warning in KNOWN_WARNINGS}
-_NO_WARNING = tuple((more, 0) for more in _WARNINGS.values())
+def _warnings_block(given: Iterable[str]) -> Block:
+    """Return a block with 1 for each warning given, and 0 for the other known ones."""
+    types = dict.fromkeys(KNOWN_WARNINGS, 0) | dict.fromkeys(sorted(given), 1)
+    return block(_LIVE_WARNING, [(label("warning_type", name), value) for name, value in types.items()])
 
 
-def _info(one: Reading) -> Sequence[Sample]:
-    job = one.state.job
-    labels = (
-        _more("room_id", job.room_id or ""),
-        _more("rtc_room_id", job.rtc_room_id or ""),
-        _more("play_mode", job.play_mode or ""),
-        _more("random_play_mode", job.random_play_mode or ""),
-        _more("view_mode", job.view_mode or ""),
-    )
-    return (("".join(labels), 1),)
+_STATUS_BLOCKS = _one_of(_STATUS, Status)
+_RTMP_STATE_BLOCKS = _one_of(_RTMP_STATE, LinkState)
+_NO_WARNING = _warnings_block(())
 
 
-def _status(one: Reading) -> Sequence[Sample]:
-    return _STATUS[one.verdict.status]
+def _info(one: Reading) -> Block:
+    return one.info
+
+
+def _status(one: Reading) -> Block:
+    return _STATUS_BLOCKS[one.verdict.status]
 
 
 def _status_since(one: Reading) -> float:
     return one.verdict.since
 
 
-def _rtmp_state(one: Reading) -> Sequence[Sample]:
+def _rtmp_state(one: Reading) -> Block:
     state = reading.rtmp_state(one.state)
-    return () if state is None else _RTMP_STATE[state]
+    return () if state is None else _RTMP_STATE_BLOCKS[state]
 
 
 def _start(one: Reading) -> float:
@@ -130,9 +144,9 @@ def _expected_end(one: Reading) -> float | None:
     return one.state.job.expected_end
 
 
-def _end(one: Reading) -> Sequence[Sample]:
+def _end(one: Reading) -> Block:
     end = one.state.end
-    return () if end is None else ((_more("outcome", end.outcome), end.at),)
+    return () if end is None else block(_END, [(label("outcome", end.outcome), end.at)])
 
 
 def _reconnects(one: Reading) -> int:
@@ -173,9 +187,12 @@ def _skipped(one: Reading) -> int | None:
     return script.skipped if _has_script(script) else None
 
 
-def _planned(one: Reading) -> Sequence[Sample]:
-    script = one.state.script
-    return () if script.origin is None else ((_more("origin", script.origin), len(script.plan)),)
+def _planned_by(origin: PlanOrigin) -> Callable[[Reading], int | None]:
+    def planned(one: Reading) -> int | None:
+        script = one.state.script
+        return len(script.plan) if script.origin is origin else None
+
+    return planned
 
 
 def _progress(one: Reading) -> float | None:
@@ -194,50 +211,52 @@ def _replies(one: Reading) -> int:
     return one.state.replies.finished
 
 
-def _live_warning(one: Reading) -> Sequence[Sample]:
-    state = one.state
-    if not state.job.registered:
+def _live_warning(one: Reading) -> Block:
+    if not one.state.job.registered:
         return ()
-    given = state.warnings
-    if not given:
-        return _NO_WARNING
-    known = [(more, 1 if warning in given else 0) for warning, more in _WARNINGS.items()]
-    # The vendor may learn new ones.
-    return known + [(_more("warning_type", new), 1) for new in sorted(given - _WARNINGS.keys())]
+    return _warnings_block(one.state.warnings) if one.state.warnings else _NO_WARNING
 
 
-def _last_event(one: Reading) -> Sequence[Sample]:
-    heard = one.state.heard
-    return [(more, heard[channel]) for channel, more in _CHANNELS if channel in heard]
+def _last_event_of(channel: Channel) -> Callable[[Reading], float | None]:
+    def last_event(one: Reading) -> float | None:
+        return one.state.heard.get(channel)
+
+    return last_event
 
 
 def _missed(one: Reading) -> int:
     return one.state.missed
 
 
-RENDERERS: tuple[Single | Labelled, ...] = (
-    Labelled(family("livestream_info"), _info),
-    Labelled(family("livestream_status"), _status),
-    Single(family("livestream_status_since_timestamp_seconds"), _status_since),
-    Labelled(family("livestream_rtmp_state"), _rtmp_state),
-    Single(family("livestream_start_timestamp_seconds"), _start),
-    Single(family("livestream_expected_end_timestamp_seconds"), _expected_end),
-    Labelled(family("livestream_end_timestamp_seconds"), _end),
-    Single(family("livestream_reconnects_total"), _reconnects),
-    Single(family("livestream_outages_total"), _outages),
-    Single(family("livestream_connected_seconds_total"), _connected_seconds),
-    Single(family("livestream_outage_seconds_total"), _outage_seconds),
-    Single(family("livestream_script_coverage_ratio"), _coverage),
-    Single(family("livestream_script_round_coverage_ratio"), _round_coverage),
-    Single(family("livestream_script_rounds_total"), _rounds),
-    Single(family("livestream_script_paragraphs_skipped_total"), _skipped),
-    Labelled(family("livestream_script_paragraphs_planned"), _planned),
-    Single(family("livestream_script_progress_timestamp_seconds"), _progress),
-    Single(family("livestream_script_stall_after_seconds"), _stall_after),
-    Single(family("livestream_script_remaining_seconds"), _remaining),
-    Single(family("livestream_replies_finished_total"), _replies),
-    Labelled(family("livestream_live_warning"), _live_warning),
-    Labelled(family("livestream_last_event_timestamp_seconds"), _last_event),
-    Single(family("livestream_callbacks_missed_total"), _missed),
+RENDERERS: tuple[Numbers | Blocks, ...] = (
+    Blocks(_INFO, _info),
+    Blocks(_STATUS, _status),
+    Numbers(family("livestream_status_since_timestamp_seconds"), ("", _status_since)),
+    Blocks(_RTMP_STATE, _rtmp_state),
+    Numbers(family("livestream_start_timestamp_seconds"), ("", _start)),
+    Numbers(family("livestream_expected_end_timestamp_seconds"), ("", _expected_end)),
+    Blocks(_END, _end),
+    Numbers(family("livestream_reconnects_total"), ("", _reconnects)),
+    Numbers(family("livestream_outages_total"), ("", _outages)),
+    Numbers(family("livestream_connected_seconds_total"), ("", _connected_seconds)),
+    Numbers(family("livestream_outage_seconds_total"), ("", _outage_seconds)),
+    Numbers(family("livestream_script_coverage_ratio"), ("", _coverage)),
+    Numbers(family("livestream_script_round_coverage_ratio"), ("", _round_coverage)),
+    Numbers(family("livestream_script_rounds_total"), ("", _rounds)),
+    Numbers(family("livestream_script_paragraphs_skipped_total"), ("", _skipped)),
+    Numbers(
+        family("livestream_script_paragraphs_planned"),
+        *((label("origin", origin), _planned_by(origin)) for origin in PlanOrigin),
+    ),
+    Numbers(family("livestream_script_progress_timestamp_seconds"), ("", _progress)),
+    Numbers(family("livestream_script_stall_after_seconds"), ("", _stall_after)),
+    Numbers(family("livestream_script_remaining_seconds"), ("", _remaining)),
+    Numbers(family("livestream_replies_finished_total"), ("", _replies)),
+    Blocks(_LIVE_WARNING, _live_warning),
+    Numbers(
+        family("livestream_last_event_timestamp_seconds"),
+        *((label("channel", channel), _last_event_of(channel)) for channel in Channel),
+    ),
+    Numbers(family("livestream_callbacks_missed_total"), ("", _missed)),
 )
 """In the order of the page; each family of the streams has one."""

@@ -39,7 +39,7 @@ def push(sketch: Sketch, character: Character, begin: float, until: float) -> Pu
     ends = character.mortal or random.random() < (0.5 if scenario is Scenario.SKIPPING else 0.3)
     span = until - at
     over_at = at + span * random.uniform(0.6, 1) if ends else until
-    cut_off = ends and scenario in (Scenario.OUTAGE, Scenario.MIXED) and random.random() < 0.5
+    cut_off = ends and scenario is Scenario.OUTAGE and random.random() < 0.5
     calm_until = over_at - (min(GIVEN_UP, (over_at - at) / 2) if cut_off else 0)
     for start, changes in _disturbances(random, scenario, at, calm_until):
         end = start + sum(change.seconds for change in changes)

@@ -216,13 +216,13 @@ def _problem(status: int, error: str, sentence: str) -> Response:
     return JSONResponse(Problem(error=error, detail=sentence).model_dump(), status)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     where = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
     return _problem(422, "invalid", f"Not valid: {where}.")
 
 
-async def _unavailable(request: Request, error: Exception) -> Response:
+async def _unavailable(_request: Request, error: Exception) -> Response:
     _log.error("log unavailable", error=str(error))
     answer = _problem(503, "overloaded", "The event log is not available. Try again.")
     answer.headers["retry-after"] = "1"

@@ -69,10 +69,9 @@ def _read(source: str, job_id: str, text: bytes) -> StreamState:
         return from_json(text)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ConfigurationError(
-            [
-                f"log.path: the kept state of stream {job_id} of source {source} can't be read (at {where}). "
-                "Was it written by a newer version? Move the file with the ending -state away: the "
-                "service then folds its log again from the start."
-            ]
-        ) from None
+        problem = (
+            f"log.path: the kept state of stream {job_id} of source {source} can't be read (at {where}). "
+            "Was it written by a newer version? Move the file with the ending -state away: the service "
+            "then folds its log again from the start."
+        )
+        raise ConfigurationError([problem]) from None

@@ -8,7 +8,7 @@ from monitor.clock import Clock
 from monitor.config import HealthSettings
 from monitor.event import Decoded, Stored
 from monitor.health.effect import Effect
-from monitor.health.fold import begin, fold, retire, settle
+from monitor.health.fold import begin, fold, is_due, retire, settle
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, StreamKey, StreamState
 
@@ -79,7 +79,7 @@ class Fleet:
             state = self.streams.get(key)
             if state is None:
                 continue
-            if state.next_due is not None and state.next_due <= now:
+            if is_due(state, now, settings):
                 was_live = state.end is None
                 settle(state, now, settings)
                 if was_live and state.end is not None:
@@ -110,10 +110,11 @@ class Fleet:
         healthy: dict[tuple[str, str], float] = {}
         for state in self.streams.values():
             room = state.job.room_id
-            if state.end is None and room is not None:
-                if status(state, now, self.settings).status is Status.HEALTHY:
-                    begun = healthy.get((state.source, room), 0.0)
-                    healthy[state.source, room] = max(begun, state.first_received)
+            if state.end is not None or room is None:
+                continue
+            if status(state, now, self.settings).status is Status.HEALTHY:
+                begun = healthy.get((state.source, room), 0.0)
+                healthy[state.source, room] = max(begun, state.first_received)
         for state in replaced:
             room = state.job.room_id
             if room is not None and healthy.get((state.source, room), 0.0) > state.first_received:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from monitor.http_server import serve
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.metrics.service import ServiceMetrics
-from monitor.receiver import Limits, Receiver
+from monitor.receiver.app import Receiver
+from monitor.receiver.limits import Limits
 from monitor.vendors.metastudio import signature as metastudio
 from monitor.vendors.softsugar import signature as softsugar
 
 NOW = 1_700_000_000
 LIMIT = 4096
+LIMITS = Limits(LIMIT)
 JOB = "26f065244f754b3aa853b649a21aae66"
 KEY = "GCTbw44s6MPLh4GqgDpnfuFHgy25Enly"
 RTC_TOKEN = "a-long-random-token-of-this-source"
@@ -130,7 +132,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *sources: Source, limits: Limits = Limits(LIMIT), header_timeout: float = 10.0
+    folder: Path, *sources: Source, limits: Limits = LIMITS, header_timeout: float = 10.0
 ) -> AsyncIterator[Running]:
     """Run a receiver for these sources while the context is open."""
     registry = CollectorRegistry()
@@ -145,8 +147,10 @@ async def running(
     await log.close()
 
 
-async def eventually(condition: Any, *, seconds: float = 10) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, ten seconds at most."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("what was waited for did not come about")

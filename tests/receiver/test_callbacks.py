@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.event import Channel, Vendor
-from monitor.receiver import Limits
+from monitor.receiver.limits import Limits
 from tests.receiver.running import (
     JOB,
     KEY,

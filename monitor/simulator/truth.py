@@ -1,0 +1,272 @@
+"""What the service should say of a stream: counted from the facts that reached it, in their true order.
+
+This follows the definitions of the documentation, one after another, and not the service's code: it
+knows the true order and needs no guess about repeats, so it stays small enough to be checked by hand.
+Where even the facts leave a number open, the number is called undecided rather than guessed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from monitor.event import (
+    CallbackKind,
+    Channel,
+    JobRegistered,
+    LinkChanged,
+    LinkState,
+    Paragraph,
+    ParagraphStarted,
+    RandomPlayMode,
+    ReplyFinished,
+    ScriptProgress,
+    SessionChanged,
+    SessionState,
+    canonical_job_id,
+)
+from monitor.simulator.life import Fact
+from monitor.simulator.stream_life import WITNESS_SECONDS
+
+
+class Told(NamedTuple):
+    """A fact that the service acknowledged.
+
+    sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
+    service's clock; it was received in between.
+    """
+
+    fact: Fact
+    sent: float
+    answered: float
+
+
+@dataclass(slots=True)
+class Expectation:
+    """The numbers of one stream, named as in the truth file.
+
+    coverage: of the current round, None without a plan. round_coverage: of the last finished round.
+    skipped: in all finished rounds. rtmp_state: None without a push. ended: the outcome. undecided:
+    the names of numbers that the facts leave open.
+    """
+
+    reconnects: int = 0
+    outages: int = 0
+    rounds: int = 0
+    coverage: float | None = None
+    round_coverage: float | None = None
+    skipped: int = 0
+    replies: int = 0
+    missed: int = 0
+    rtmp_state: str | None = None
+    ended: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+
+
+def expectation(told: Iterable[Told]) -> Expectation:
+    """Return what the acknowledged facts of one stream add up to."""
+    reference = _Reference()
+    for one in sorted(told, key=lambda one: (one.fact.at, one.fact.number)):
+        reference.take(one)
+    return reference.sum_up()
+
+
+class _Reference:
+    def __init__(self) -> None:
+        self._sum = Expectation()
+        self._link = _Link(self._sum)
+        self._script = _Script(self._sum)
+        self._replies: set[str] = set()
+        self._subscribed: set[CallbackKind] = set()
+        self._proofs: dict[object, Told] = {}
+
+    def take(self, told: Told) -> None:
+        """Take the next fact."""
+        payload = told.fact.payload
+        if isinstance(payload, LinkChanged):
+            self._link.take(payload)
+        elif isinstance(payload, SessionChanged):
+            if payload.state is SessionState.COMPLETED or payload.state is SessionState.ABNORMAL:
+                self._sum.ended = payload.state.value
+        elif self._sum.ended is not None:
+            # What an ended stream is still told of changes nothing.
+            return
+        elif isinstance(payload, JobRegistered):
+            self._subscribed.update(payload.subscribed)
+            self._sum.warnings = sorted(payload.warnings or ())
+            self._script.register(payload.plan, payload.random_play_mode)
+        elif isinstance(payload, ParagraphStarted):
+            self._subscribed.add(CallbackKind.PARAGRAPH)
+            self._close_proof(payload.paragraph, told)
+            self._script.start(payload.paragraph)
+        elif isinstance(payload, ScriptProgress):
+            if self._script.progress(payload.paragraph, payload.offset):
+                self._open_proof(payload.paragraph, told, CallbackKind.PARAGRAPH)
+        elif isinstance(payload, ReplyFinished):
+            self._reply(payload, told)
+
+    def sum_up(self) -> Expectation:
+        """Return the numbers."""
+        # No callback came for what RTC alone has proved.
+        self._sum.missed += len(self._proofs)
+        self._sum.replies = len(self._replies)
+        self._script.sum_up()
+        return self._sum
+
+    def _reply(self, payload: ReplyFinished, told: Told) -> None:
+        reply_id = canonical_job_id(payload.reply_id)
+        if told.fact.channel is Channel.CALLBACK:
+            self._subscribed.add(CallbackKind.REPLY)
+            self._close_proof(reply_id, told)
+        elif reply_id not in self._replies:
+            self._open_proof(reply_id, told, CallbackKind.REPLY)
+        self._replies.add(reply_id)
+
+    def _open_proof(self, what: object, told: Told, kind: CallbackKind) -> None:
+        if kind in self._subscribed:
+            if what in self._proofs:
+                self._sum.missed += 1
+            self._proofs[what] = told
+
+    def _close_proof(self, what: object, told: Told) -> None:
+        """Take a callback: it answers the proof before it, unless that was too long ago."""
+        proof = self._proofs.pop(what, None)
+        if proof is None:
+            return
+        if told.sent - proof.answered > WITNESS_SECONDS:
+            self._sum.missed += 1
+        elif told.answered - proof.sent >= WITNESS_SECONDS:
+            self._sum.undecided.append("missed")
+
+
+class _Link:
+    """Outages and reconnects, as the definitions have them, for one output at a time."""
+
+    def __init__(self, numbers: Expectation) -> None:
+        self._sum = numbers
+        self._open: set[str] = set()
+        self._connected = False
+        self._in_outage = False
+        self._counted = False
+
+    def take(self, payload: LinkChanged) -> None:
+        state, numbers = payload.state, self._sum
+        first = numbers.rtmp_state is None
+        if numbers.ended is not None and state not in (LinkState.CONNECTING, LinkState.CONNECTED):
+            return
+        numbers.rtmp_state = state.value
+        if state is LinkState.END:
+            if not self._connected and not self._in_outage:
+                numbers.undecided.append("ended")
+            numbers.ended = "completed" if self._connected else "cut_off"
+            self._open.discard(payload.output)
+            self._connected = self._in_outage = False
+        else:
+            numbers.ended = None
+            self._open.add(payload.output)
+            self._change(state, first=first)
+        if len(self._open) > 1:
+            # An END in between was lost, and the service can't know.
+            numbers.undecided += ["outages", "reconnects", "rtmp_state", "ended"]
+
+    def _change(self, state: LinkState, *, first: bool) -> None:
+        numbers = self._sum
+        if state is LinkState.CONNECTED:
+            if self._in_outage and not self._counted:
+                numbers.reconnects += 1
+            self._connected, self._in_outage = True, False
+            return
+        if self._connected or (first and state is not LinkState.CONNECTING):
+            numbers.outages += 1
+            self._connected, self._in_outage, self._counted = False, True, False
+        if state is LinkState.RECONNECTING and self._in_outage and not self._counted:
+            numbers.reconnects += 1
+            self._counted = True
+
+
+class _Script:
+    """Rounds and coverage, as the definitions have them."""
+
+    def __init__(self, numbers: Expectation) -> None:
+        self._sum = numbers
+        self._plan: tuple[Paragraph, ...] = ()
+        self._mode: RandomPlayMode | None = None
+        self._played: list[Paragraph] = []
+        self._offsets: dict[Paragraph, int] = {}
+        self._playing: Paragraph | None = None
+        self._tentative: Paragraph | None = None
+
+    def register(self, plan: tuple[Paragraph, ...], mode: RandomPlayMode | None) -> None:
+        """Take a plan that somebody gave."""
+        self._plan, self._mode = plan, mode
+
+    def progress(self, paragraph: Paragraph, offset: int | None) -> bool:
+        """Take a message of RTC; True if it proves that the paragraph has begun."""
+        known = self._offsets.get(paragraph)
+        begun = paragraph not in self._played or (
+            known is not None and offset is not None and offset < known
+        )
+        if begun:
+            self.start(paragraph)
+        if offset is not None:
+            self._offsets[paragraph] = offset
+        return begun
+
+    def start(self, paragraph: Paragraph) -> None:
+        """Take the beginning of a paragraph."""
+        if paragraph in (self._playing, self._tentative):
+            return
+        if paragraph not in self._played and not self._goes_back(paragraph):
+            self._tentative = None
+            self._play(paragraph)
+        elif self._ends_at_once(paragraph):
+            self._finish()
+            self._play(paragraph)
+        elif self._tentative is not None:
+            # Two in a row that were played before: the round was over before the first of them.
+            tentative = self._tentative
+            self._finish()
+            self._play(tentative)
+            self.start(paragraph)
+        else:
+            self._tentative = paragraph
+
+    def sum_up(self) -> None:
+        """Write the coverage of the round that is being played."""
+        if self._tentative is not None:
+            self._sum.undecided += ["rounds", "coverage", "round_coverage", "skipped"]
+        if self._plan:
+            self._sum.coverage = len(self._played) / len(self._plan)
+
+    def _in_order(self) -> bool:
+        return self._sum.rounds == 0 or self._mode is RandomPlayMode.NONE
+
+    def _goes_back(self, paragraph: Paragraph) -> bool:
+        """Whether the position in a known plan goes back."""
+        if not self._in_order() or not self._plan or self._playing is None:
+            return False
+        return self._plan.index(paragraph) < self._plan.index(self._playing)
+
+    def _ends_at_once(self, paragraph: Paragraph) -> bool:
+        if all(planned in self._played for planned in self._plan or [None]):
+            return True
+        if not self._in_order():
+            return False
+        if not self._plan:
+            return paragraph == self._played[0]
+        return paragraph == self._plan[0] or self._playing == self._plan[-1]
+
+    def _play(self, paragraph: Paragraph) -> None:
+        self._played.append(paragraph)
+        self._playing = paragraph
+
+    def _finish(self) -> None:
+        numbers = self._sum
+        if not self._plan:
+            self._plan = tuple(self._played)
+        numbers.rounds += 1
+        numbers.round_coverage = len(self._played) / len(self._plan)
+        numbers.skipped += len(self._plan) - len(self._played)
+        self._played = []
+        self._offsets = {}
+        self._playing = self._tentative = None

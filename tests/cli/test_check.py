@@ -1,0 +1,218 @@
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.check import Check, check_all
+from monitor.config import AdminSettings, KafkaSettings, LogSettings, ReceiverSettings, Settings
+
+CONFIGURATION = """
+[receiver]
+listen = "127.0.0.1:0"
+
+[admin]
+listen = "127.0.0.1:0"
+
+[[sources]]
+name = "one"
+vendor = "softsugar"
+public_url = "https://hooks.example.com/callbacks/one"
+keys = ["Abc123def"]
+"""
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    path = tmp_path / "monitor.toml"
+    path.write_text(CONFIGURATION)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def settings_of(
+    folder: Path,
+    *,
+    receiver: str = "127.0.0.1:0",
+    admin: str = "127.0.0.1:0",
+    log: LogSettings | None = None,
+    kafka: KafkaSettings | None = None,
+) -> Settings:
+    return Settings(
+        log=log or LogSettings(path=folder / "var" / "monitor.db"),
+        receiver=ReceiverSettings(listen=receiver),
+        admin=AdminSettings(listen=admin),
+        kafka=kafka or KafkaSettings(),
+    )
+
+
+def failed(settings: Settings) -> list[Check]:
+    return [found for found in check_all(settings) if not found.ok]
+
+
+def run_check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "monitor", "check", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_what_the_service_needs_is_looked_at_and_nothing_is_made(tmp_path: Path) -> None:
+    found = check_all(settings_of(tmp_path))
+
+    assert [(one.name, one.ok) for one in found] == [
+        ("log.path", True),
+        ("log.path disk", True),
+        ("receiver.listen", True),
+        ("admin.listen", True),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_path_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    log = LogSettings(path=tmp_path)
+
+    assert failed(settings_of(tmp_path, log=log)) == [
+        Check("log.path", False, f"{tmp_path} is a folder; name a file in it")
+    ]
+
+
+def test_a_log_path_below_a_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "var"
+    file.write_text("")
+
+    assert failed(settings_of(tmp_path)) == [Check("log.path", False, f"{file} is not a folder")]
+
+
+def test_a_log_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    # Not even root may write in /proc, so the test means the same whoever runs it.
+    log = LogSettings(path=Path("/proc/sys/monitor.db"))
+
+    assert failed(settings_of(tmp_path, log=log))[0] == Check(
+        "log.path", False, "this user may not write in /proc/sys"
+    )
+
+
+def test_an_address_that_is_taken_is_an_error(tmp_path: Path, taken: socket.socket) -> None:
+    address = "{}:{}".format(*taken.getsockname())
+
+    assert failed(settings_of(tmp_path, receiver=address)) == [
+        Check("receiver.listen", False, f"{address} can't be listened on: Address already in use")
+    ]
+
+
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
+    (found,) = failed(settings_of(tmp_path, admin="192.0.2.1:9108"))
+
+    assert found.name == "admin.listen"
+    assert found.detail.startswith("192.0.2.1:9108 can't be listened on: ")
+
+
+def test_brokers_are_looked_at_only_where_the_log_is_in_kafka(tmp_path: Path, taken: socket.socket) -> None:
+    host, port = taken.getsockname()
+    # TEST-NET's port 1 is refused or unreachable at once; the second server answers.
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:1,{host}:{port}")
+    log = LogSettings(backend="kafka", path=tmp_path / "spool.db")
+
+    found = check_all(settings_of(tmp_path, log=log, kafka=kafka))
+
+    assert Check("kafka.bootstrap_servers", True, f"{host}:{port} answers") in found
+    assert not any(one.name.startswith("kafka") for one in check_all(settings_of(tmp_path, kafka=kafka)))
+
+
+def test_brokers_that_nobody_answers_for_are_one_error(tmp_path: Path) -> None:
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1, [::1]:1")
+    log = LogSettings(backend="kafka", path=tmp_path / "spool.db")
+
+    assert failed(settings_of(tmp_path, log=log, kafka=kafka)) == [
+        Check("kafka.bootstrap_servers", False, "none of them can be reached")
+    ]
+
+
+def test_the_command_exits_0_with_a_line_for_each_thing_that_is_well(configuration: Path) -> None:
+    ran = run_check("--config", str(configuration))
+
+    assert ran.returncode == 0
+    assert [line.split("\t")[:2] for line in ran.stdout.splitlines()] == [
+        ["ok", "log.path"],
+        ["ok", "log.path disk"],
+        ["ok", "receiver.listen"],
+        ["ok", "admin.listen"],
+        ["ok", "sources"],
+    ]
+    assert ran.stderr == ""
+
+
+def test_the_command_exits_1_when_something_cannot_be_reached(
+    configuration: Path, taken: socket.socket
+) -> None:
+    address = "{}:{}".format(*taken.getsockname())
+    configuration.write_text(CONFIGURATION.replace("127.0.0.1:0", address, 1))
+
+    ran = run_check("--config", str(configuration))
+
+    assert ran.returncode == 1
+    assert f"error\treceiver.listen\t{address} can't be listened on: Address already in use" in ran.stdout
+
+
+def test_the_command_exits_2_with_every_mistake_on_stderr(configuration: Path) -> None:
+    configuration.write_text(CONFIGURATION.replace("softsugar", "zoom").replace("listen", "lissen", 1))
+
+    ran = run_check("--config", str(configuration))
+
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines() == [
+        "receiver.lissen: is not a key of receiver; did you mean listen?",
+        "sources[0].vendor: must be 'metastudio' or 'softsugar'",
+    ]
+
+
+def test_the_command_prints_warnings_and_still_exits_0(configuration: Path) -> None:
+    configuration.write_text(CONFIGURATION.replace('keys = ["Abc123def"]', ""))
+
+    ran = run_check("--config", str(configuration))
+
+    assert ran.returncode == 0
+    assert ran.stderr == "warning: sources[0].keys: none is set: anybody who knows the URL can post\n"
+
+
+def test_a_program_reads_the_checks_and_warnings_as_json(configuration: Path) -> None:
+    configuration.chmod(0o644)
+
+    ran = run_check("--config", str(configuration), "--json")
+
+    answer = json.loads(ran.stdout)
+    assert answer["ok"] is True
+    assert answer["problems"] == []
+    assert answer["warnings"] == [
+        f"{configuration}: holds secrets, and every user of this machine may read it (chmod o-r)"
+    ]
+    assert answer["checks"][0] == {
+        "name": "log.path",
+        "ok": True,
+        "detail": f"{configuration.parent}/var/monitor.db can be written",
+    }
+
+
+def test_a_program_reads_the_mistakes_as_json(configuration: Path) -> None:
+    configuration.write_text("")
+
+    ran = run_check("--config", str(configuration), "--json")
+
+    assert ran.returncode == 2
+    assert json.loads(ran.stdout) == {
+        "ok": False,
+        "problems": ["sources: none is configured; add a [[sources]] table for each vendor's account"],
+        "warnings": [],
+        "checks": [],
+    }

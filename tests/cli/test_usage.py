@@ -1,0 +1,113 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIGURATION = """
+[clock]
+speed = 60
+
+[[sources]]
+name = "one"
+vendor = "softsugar"
+public_url = "https://hooks.example.com/callbacks/one"
+keys = ["Abc123def"]
+"""
+
+
+def run(
+    *arguments: str, folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "monitor", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        | (environment or {}),
+    )
+
+
+def test_the_version_is_one_line(tmp_path: Path) -> None:
+    ran = run("--version", folder=tmp_path)
+
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("monitor")
+    assert len(ran.stdout.splitlines()) == 1
+
+
+def test_the_help_names_every_command(tmp_path: Path) -> None:
+    ran = run("--help", folder=tmp_path)
+
+    assert ran.returncode == 0
+    for command in ("serve", "check", "simulate", "dead-letters"):
+        assert f"\n  {command} " in ran.stdout
+
+
+SIMULATE = ["simulate", "--target", "http://127.0.0.1:1", "--streams", "1"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["check", "--frobnicate"],
+        ["serve", "--role", "king"],
+        ["simulate", "--streams", "1"],
+        ["simulate", "--target", "http://127.0.0.1:1"],
+        ["simulate", "--target", "127.0.0.1:1", "--streams", "1"],
+        ["simulate", "--target", "http://127.0.0.1:1", "--streams", "0"],
+        [*SIMULATE, "--scenario", "calm"],
+        [*SIMULATE, "--speed", "0"],
+        [*SIMULATE, "--duration", "0"],
+        [*SIMULATE, "--attempts", "0"],
+        ["dead-letters"],
+        ["dead-letters", "show"],
+        ["dead-letters", "retry"],
+        ["dead-letters", "list", "--limit", "0"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2(arguments: list[str], tmp_path: Path) -> None:
+    tmp_path.joinpath("monitor.toml").write_text(CONFIGURATION)
+
+    ran = run(*arguments, folder=tmp_path)
+
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve"],
+        ["check"],
+        SIMULATE,
+        ["dead-letters", "list"],
+        ["dead-letters", "show", "host-1-1"],
+        ["dead-letters", "retry", "--all"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_reads_monitor_toml_here_and_exits_2_without_it(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    ran = run(*arguments, folder=tmp_path)
+
+    assert ran.returncode == 2
+    assert ran.stderr == "monitor.toml: the configuration file isn't there; name another with --config\n"
+
+
+def test_the_environment_counts_in_the_process(tmp_path: Path) -> None:
+    tmp_path.joinpath("monitor.toml").write_text(CONFIGURATION)
+
+    ran = run("check", folder=tmp_path, environment={"MONITOR_LOG__BACKEND": "paper"})
+
+    assert ran.returncode == 2
+    assert ran.stderr == "log.backend: must be 'sqlite' or 'kafka'\n"

@@ -1,0 +1,217 @@
+"""The HTTP server's own limits: before and around a body nobody but the server can set them."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from monitor.errors import ConfigurationError
+from monitor.http_server import MAX_HEAD_BYTES, serve
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def _hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answer without looking at the body, as a refusal does; `/patient` waits for all of it."""
+    if scope["path"] == "/patient":
+        while (await receive()).get("more_body"):
+            pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    header_timeout: float = 10.0, max_connections: int = 100
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with serve(
+        _hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
+    ) as address:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+    received = b""
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionResetError):
+            while data := await reader.read(65536):
+                received += data
+    return received
+
+
+async def test_headers_that_do_not_arrive_in_time_are_answered_408_and_the_connection_closed() -> None:
+    async with _connected(header_timeout=0.2) as (reader, writer):
+        writer.write(b"POST /callbacks/x HTTP/1.1\r\nhost: x\r\nx-slow: ")
+        answer = await _until_closed(reader)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"content-length: %d" % len(body) in head
+    assert body.startswith(b'{"error":"too_slow"')
+
+
+async def test_trickling_headers_get_no_more_time() -> None:
+    async with _connected(header_timeout=0.3) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        answer = asyncio.create_task(_until_closed(reader))
+        sent = 0
+        while not answer.done() and sent < 1000:
+            writer.write(b"x-%d: y\r\n" % sent)
+            sent += 1
+            await asyncio.wait([answer], timeout=0.02)
+
+        assert (await answer).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_connection_that_never_says_anything_is_closed_without_a_word() -> None:
+    async with _connected(header_timeout=0.2) as (reader, _):
+        assert await _until_closed(reader) == b""
+
+
+async def test_a_connection_that_sends_only_line_ends_is_closed() -> None:
+    async with _connected(header_timeout=0.2) as (reader, writer):
+        writer.write(GET)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"\r\n")
+        assert await _until_closed(reader) == b""
+
+
+async def test_slow_headers_of_a_second_request_are_noticed_too() -> None:
+    async with _connected(header_timeout=0.2) as (reader, writer):
+        writer.write(GET)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"GET / HT")
+        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_an_idle_connection_outlives_the_limit_for_headers() -> None:
+    async with _connected(header_timeout=0.1) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"hello")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.4):
+                assert await reader.read(1) == b"(the server must not close)"
+        writer.write(GET)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_nobody_reads_any_more_must_end_in_time() -> None:
+    async with _connected(header_timeout=0.2) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nx")
+        await reader.readuntil(b"hello")
+        # The first byte after the answer ends the wait for a next request, and begins this one.
+        writer.write(b"x")
+        assert await _until_closed(reader) == b""
+
+
+async def test_the_limit_for_headers_does_not_touch_a_body() -> None:
+    async with _connected(header_timeout=0.1) as (reader, writer):
+        writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.4):
+                assert await reader.read(1) == b"(the server must not answer)"
+        writer.write(b"x")
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_endless_headers_are_answered_431() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MAX_HEAD_BYTES // 6 + 1))
+        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_one_endless_header_is_answered_431() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD_BYTES)
+        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_endless_trailers_close_the_connection() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+        writer.write(b"x: y\r\n" * (MAX_HEAD_BYTES // 6 + 1))
+        assert await _until_closed(reader) == b""
+
+
+async def test_bytes_of_bodies_do_not_count_as_headers() -> None:
+    async with _connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(
+                b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
+            )
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_is_not_http_is_answered_400() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_client_that_offers_another_protocol_is_answered_in_this_one() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(
+            b"POST /patient HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+            b"http2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\ncontent-length: 2\r\n\r\nxx"
+        )
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_one_connection_too_many_is_answered_503_and_closed() -> None:
+    async with serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address:
+        host, port = address.split(":")
+        first_reader, first = await asyncio.open_connection(host, int(port))
+        first.write(GET)
+        await first_reader.readuntil(b"hello")
+        second_reader, second = await asyncio.open_connection(host, int(port))
+        refused = await _until_closed(second_reader)
+        first.write(GET)
+        still_served = await first_reader.readuntil(b"hello")
+        for writer in (first, second):
+            writer.close()
+            await writer.wait_closed()
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in refused
+    assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_the_process_s_signal_handlers_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    async with _connected() as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"hello")
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+async def test_an_address_that_is_taken_is_refused_in_one_sentence() -> None:
+    async with serve(_hello, "127.0.0.1:0") as address:
+        with pytest.raises(ConfigurationError, match="can't be listened on: Address already in use"):
+            async with serve(_hello, address):
+                pass
+
+
+async def test_an_ipv6_address_is_bound_and_told_in_brackets() -> None:
+    async with serve(_hello, "[::1]:0") as address:
+        assert address.startswith("[::1]:")
+
+
+async def test_two_servers_share_one_loop() -> None:
+    async with serve(_hello, "127.0.0.1:0") as one, serve(_hello, "127.0.0.1:0") as other:
+        for address in (one, other):
+            host, port = address.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(GET)
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+            await writer.wait_closed()
