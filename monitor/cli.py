@@ -4,26 +4,26 @@
 the configuration is imported inside it, so that the others start quickly.
 """
 
+import asyncio
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from monitor.config import Role, Settings, load_settings
+from monitor import __version__
+from monitor.config import Role, Settings, build_clock, load_settings
 from monitor.errors import ConfigurationError, MonitorError
+from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
-
-if TYPE_CHECKING:
-    from monitor.dead_letters import Summary
 
 app = typer.Typer(
     name="monitor",
@@ -55,10 +55,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if wanted:
-        try:
-            typer.echo(f"monitor {version('livestream-monitor')}")
-        except PackageNotFoundError:
-            typer.echo("monitor, from a source tree that isn't installed")
+        typer.echo(f"monitor {__version__}")
         raise typer.Exit
 
 
@@ -172,6 +169,97 @@ def simulate(
         json_output=as_json,
     )
     raise typer.Exit(run_simulation(options))
+
+
+@letters.command("list")
+def list_letters(
+    config: Config = DEFAULT_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="At most so many.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Only those older than this one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, newest first, without their bodies."""
+    settings = _settings(config)
+    from monitor import dead_letters
+
+    async def page() -> list[dict[str, object]]:
+        async with dead_letters.opened(settings) as kept:
+            return [dead_letters.described(stored) for stored in await kept.list(limit, before)]
+
+    described = asyncio.run(page())
+    if as_json:
+        typer.echo(json.dumps(described))
+        return
+    columns = ("number", "received", "source", "job_id", "channel", "type", "reason", "detail")
+    _print_rows(columns, [[_cell(letter[name]) for name in columns] for letter in described])
+
+
+@letters.command("show")
+def show_letter(
+    number: Annotated[int, typer.Argument(help="As `list` shows it.")],
+    config: Config = DEFAULT_CONFIG,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Only the body, byte for byte, with the secrets that it may hold.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter with its body, in which known secrets are left out."""
+    settings = _settings(config)
+    from monitor import dead_letters
+    from monitor.web.masking import masked
+
+    async def one() -> StoredLetter:
+        async with dead_letters.opened(settings) as kept:
+            return await dead_letters.show(kept, number)
+
+    stored = asyncio.run(one())
+    if raw:
+        typer.echo(stored.letter.body, nl=False)
+        return
+    described = dead_letters.described(stored)
+    body = masked(stored.letter.body)
+    if as_json:
+        typer.echo(json.dumps(described | {"body": body}))
+        return
+    _print_rows(("", ""), [(name, _cell(value)) for name, value in described.items()])
+    typer.echo(f"\n{body}")
+
+
+@letters.command("retry")
+def retry_letters(
+    numbers: Annotated[list[int] | None, typer.Argument(help="As `list` shows them.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    every: Annotated[bool, typer.Option("--all", help="Every letter there is, oldest first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode letters again; what can be decoded becomes an event of the log, the rest stays."""
+    if bool(numbers) == every:
+        raise typer.BadParameter("name the letters' numbers, or --all")
+    settings = _settings(config)
+    from monitor import dead_letters
+
+    async def run() -> list[dead_letters.Retried]:
+        async with dead_letters.opened(settings) as kept:
+            wanted = await dead_letters.all_numbers(kept) if every else numbers or []
+            next_id = dead_letters.retry_ids(build_clock(settings))
+            shown = track(wanted, "Decoding", console=Console(stderr=True), disable=not sys.stderr.isatty())
+            return [await dead_letters.retry(kept, number, settings.sources, next_id) for number in shown]
+
+    outcomes = asyncio.run(run())
+    left = [outcome for outcome in outcomes if outcome.problem is not None]
+    if as_json:
+        typer.echo(json.dumps([outcome._asdict() for outcome in outcomes]))
+    else:
+        typer.echo(f"{len(outcomes) - len(left)} of {len(outcomes)} became events")
+        for outcome in left:
+            _complain(f"{outcome.number}: {outcome.problem}")
+    raise typer.Exit(1 if left else 0)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _settings(config: Path) -> Settings:

@@ -160,23 +160,20 @@ class Exposition:
         settings = self._settings
         # A new time for each slice: one that is older than the last fold would make seconds shrink.
         now = self._fleet.now()
-        steps = [
-            (read, column.append)
-            for renderer, columns in zip(RENDERERS, table.columns, strict=True)
-            for read, column in zip(renderer.reads, columns, strict=True)
-        ]
+        readings: list[Reading] = []
         for key, state in streams:
             if not is_exported(state, now, settings):
                 continue
             kept = shown[key] = _show(state, now, self._shown.get(key))
             verdict = status(state, now, settings)
-            one = Reading(
-                state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings
+            readings.append(
+                Reading(state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings)
             )
             table.rows.append(kept.labels)
             table.numbers[state.vendor, state.source, verdict.status] += 1
-            for read, append in steps:
-                append(read(one))
+        for renderer, columns in zip(RENDERERS, table.columns, strict=True):
+            for read, column in zip(renderer.reads, columns, strict=True):
+                column.extend(map(read, readings))
 
     def _write(self, table: _Table, wanted: _Format, gzip: bool) -> bytes:
         """Write the page, in the thread; it never holds the interpreter for more than a piece."""

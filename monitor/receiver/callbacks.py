@@ -42,7 +42,7 @@ async def take_callback(intake: Intake, source: PreparedSource, scope: Scope, re
 
     arrival = Arrival(source, Channel.CALLBACK, None, received, signed)
     decode = partial(registry.decode_callback, source.configuration, body)
-    item = identify(arrival, intake.log.next_id(), body, decode)
+    item = identify(arrival, intake.next_id(), body, decode)
     if isinstance(item, Event):
         await intake.store(source, (item,))
         source.count(Outcome.ACCEPTED)

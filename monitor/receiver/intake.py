@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monitor.clock import Clock
 from monitor.errors import LogUnavailableError
-from monitor.event import Channel, Event
+from monitor.event import Channel, Event, EventId
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.receiver.asgi import Headers, Receive
 from monitor.receiver.body import read_body
@@ -42,6 +42,17 @@ class Intake:
             return await read_body(headers, receive, self.limits)
         finally:
             source.reading -= 1
+
+    def next_id(self) -> EventId:
+        """Return the identity of the next event or dead letter.
+
+        Raises:
+            RefusedError: the log can't give one.
+        """
+        try:
+            return self.log.next_id()
+        except LogUnavailableError:
+            raise RefusedError(LOG_UNAVAILABLE) from None
 
     async def store(
         self, source: PreparedSource, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()

@@ -110,10 +110,10 @@ def _sort(intake: Intake, arrival: Arrival, body: bytes) -> tuple[list[Event], l
     try:
         messages = registry.split_rtc(body)
     except UndecodableError as error:
-        return [], [dead_letter(arrival, intake.log.next_id(), body, error)]
+        return [], [dead_letter(arrival, intake.next_id(), body, error)]
     for message in messages:
         decode = partial(registry.decode_rtc, arrival.source.vendor, message)
-        item = identify(arrival, intake.log.next_id(), message, decode)
+        item = identify(arrival, intake.next_id(), message, decode)
         if isinstance(item, Event):
             events.append(item)
         else:

@@ -159,9 +159,7 @@ def registration(identity: Identity, fact: Fact) -> bytes:
             "live_warning_info": [{"warning_type": warning} for warning in said.warnings or ()],
         },
         "room_id": spelled(identity.room_id, 1),
-        "script": [
-            {**paragraph._asdict(), "title": _title(paragraph)} for paragraph in said.plan
-        ],
+        "script": [{**paragraph._asdict(), "title": _title(paragraph)} for paragraph in said.plan],
     }
     return _dumps(body, fact).encode()
 
@@ -217,7 +215,7 @@ def _title(paragraph: Paragraph) -> str:
 
 
 def _with_object(kind: str, kind_name: str, name: str, value: dict[str, Any], fact: Fact) -> bytes:
-    """Write an object inside another: as JSON in a string, bare, or (replies) as the vendor's page prints it."""
+    """Write an object inside another: as JSON in a string, bare, or (replies) as the page prints it."""
     inside = _dumps(value, fact)
     style = fact.variant >> 5 & 7
     if style == 0:

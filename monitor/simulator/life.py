@@ -46,7 +46,7 @@ class Action(StrEnum):
 
 
 class Gap(NamedTuple):
-    """At least so many seconds of the receiver's clock since a fact was first sent."""
+    """At least so many seconds of the receiver's clock since a fact was acknowledged."""
 
     fact: Fact
     seconds: float

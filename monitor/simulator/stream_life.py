@@ -79,25 +79,30 @@ def _tell_by_callback(sketch: Sketch, script: Script, character: Character, play
         one, fact = playing[index], facts[index]
         following = playing[index + 1] if index + 1 < len(playing) else None
         brief = character.signed and following is not None and following.at - one.at <= LATENESS
-        if following is not None and brief and scenario is Scenario.REORDERED and random.random() < 0.5:
-            if _can_be_overtaken(script, one, following):
-                sketch.add(one.at, Action.SIGN, fact, turn=True)
-                sketch.add(following.at, Action.SEND, facts[index + 1], turn=True)
-                sketch.add(following.at, Action.SEND, fact)
-                index += 2
-                continue
-        sketch.add(one.at, Action.SEND, fact)
-        if scenario is Scenario.DUPLICATES and not _may_begin_a_second_round(script, one):
-            if random.random() < 0.3:
-                sketch.tell_again(fact)
-            if following is not None and brief and not _may_begin_a_second_round(script, following):
-                if random.random() < 0.5:
-                    # Sent along with the next paragraph: late, and known.
-                    sketch.add(following.at, Action.SEND, facts[index + 1], turn=True)
-                    sketch.add(following.at, Action.REPEAT, fact)
-                    index += 2
-                    continue
+        with_next = following is not None and brief and not _is_delicate(script, one, following)
         index += 1
+        if (
+            scenario is Scenario.REORDERED
+            and following is not None
+            and with_next
+            and _can_be_overtaken(script, one, following)
+            and random.random() < 0.5
+        ):
+            sketch.add(one.at, Action.SIGN, fact, turn=True)
+            sketch.add(following.at, Action.SEND, facts[index], turn=True)
+            sketch.add(following.at, Action.SEND, fact)
+            index += 1
+            continue
+        sketch.add(one.at, Action.SEND, fact)
+        if scenario is not Scenario.DUPLICATES or _may_begin_a_second_round(script, one):
+            continue
+        if random.random() < 0.3:
+            sketch.tell_again(fact)
+        if following is not None and with_next and random.random() < 0.5:
+            # A copy along with the next paragraph: late, and known.
+            sketch.add(following.at, Action.SEND, facts[index], turn=True)
+            sketch.add(following.at, Action.REPEAT, fact)
+            index += 1
 
 
 def _can_be_overtaken(script: Script, one: Playing, following: Playing) -> bool:
@@ -107,10 +112,13 @@ def _can_be_overtaken(script: Script, one: Playing, following: Playing) -> bool:
         return False
     if one.place == 0:
         return False
-    if _may_begin_a_second_round(script, one) or _may_begin_a_second_round(script, following):
-        return False
     in_order = script.registered and script.mode is RandomPlayMode.NONE
     return one.round == following.round or in_order
+
+
+def _is_delicate(script: Script, one: Playing, following: Playing) -> bool:
+    """Whether a fault between the two paragraphs could hide where a first round ended."""
+    return _may_begin_a_second_round(script, one) or _may_begin_a_second_round(script, following)
 
 
 def _may_begin_a_second_round(script: Script, one: Playing) -> bool:

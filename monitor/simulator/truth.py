@@ -203,9 +203,7 @@ class _Script:
     def progress(self, paragraph: Paragraph, offset: int | None) -> bool:
         """Take a message of RTC; True if it proves that the paragraph has begun."""
         known = self._offsets.get(paragraph)
-        begun = paragraph not in self._played or (
-            known is not None and offset is not None and offset < known
-        )
+        begun = paragraph not in self._played or (known is not None and offset is not None and offset < known)
         if begun:
             self.start(paragraph)
         if offset is not None:
@@ -214,6 +212,8 @@ class _Script:
 
     def start(self, paragraph: Paragraph) -> None:
         """Take the beginning of a paragraph."""
+        if self._plan and paragraph not in self._plan:
+            self._plan += (paragraph,)
         if paragraph in (self._playing, self._tentative):
             return
         if paragraph not in self._played and not self._goes_back(paragraph):

@@ -60,3 +60,11 @@ class VendorProtocol(Protocol):
     def reduce_registration(self, body: bytes) -> Registration:
         """Take from a registration what the health of a stream needs, and nothing secret."""
         ...
+
+    def error_category(self, code: int) -> str | None:
+        """Say whose business an error of a callback is; None if the code isn't published."""
+        ...
+
+    def alerting_codes(self) -> tuple[tuple[int, str], ...]:
+        """Name the error codes that somebody on call must see, each with its category."""
+        ...

@@ -31,6 +31,10 @@ class ScriptItem(Body):
     sequence_no: Count
 
 
+# Ends at the first mistake: a body of nothing but mistakes would hold the event loop.
+PostedScript = Annotated[list[ScriptItem], Field(fail_fast=True)]
+
+
 class ReducedRegistration(Body):
     """What is kept of a registration. max_duration: seconds. The rest as in `JobRegistered`."""
 

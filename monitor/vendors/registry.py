@@ -9,16 +9,22 @@ from monitor.vendors.registration import JOB_REGISTERED, decode_reduced
 from monitor.vendors.rtc_batch import split_rtc
 
 __all__ = [
+    "UNKNOWN_CATEGORY",
     "VENDORS",
+    "alerting_codes",
     "decode",
     "decode_callback",
     "decode_registration",
     "decode_rtc",
+    "error_category",
     "reduce_registration",
     "split_rtc",
     "verifier",
     "verify",
 ]
+
+UNKNOWN_CATEGORY = "unknown"
+"""The category of an error whose code its vendor hasn't published."""
 
 VENDORS: dict[Vendor, VendorProtocol] = {Vendor.METASTUDIO: metastudio, Vendor.SOFTSUGAR: softsugar}
 
@@ -102,3 +108,13 @@ def decode(event: Event, source: Source) -> Decoded:
     if event.type == JOB_REGISTERED:
         return decode_reduced(event.body)
     raise UndecodableError("wrong_type", f"no event of the channel {event.channel} has this type")
+
+
+def error_category(vendor: Vendor, code: int) -> str:
+    """Say whose business an error of a callback is (a metric label)."""
+    return VENDORS[vendor].error_category(code) or UNKNOWN_CATEGORY
+
+
+def alerting_codes(vendor: Vendor) -> tuple[tuple[int, str], ...]:
+    """Name the error codes that somebody on call must see, each with its category."""
+    return VENDORS[vendor].alerting_codes()

@@ -99,7 +99,7 @@ class Running:
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return what was dead-lettered."""
-        return []
+        return [stored.letter for stored in reversed(await self.log.list(1000, None))]
 
     async def kept(self) -> int:
         """Return how many events and dead letters there are."""
@@ -113,9 +113,9 @@ class Running:
         """Return how many requests of a source came to this."""
         return self.sample("monitor_callbacks_total", source=name, outcome=outcome)
 
-    def failures(self, name: str, reason: str) -> float | None:
+    def failures(self, name: str, reason: str) -> float:
         """Return how many requests of a source lacked this proof."""
-        return self.sample("monitor_authentication_failures_total", source=name, reason=reason)
+        return self.sample("monitor_authentication_failures_total", source=name, reason=reason) or 0.0
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -132,15 +132,15 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *sources: Source, limits: Limits = LIMITS, header_timeout: float = 10.0
+    folder: Path, *sources: Source, limits: Limits = LIMITS, max_bytes: int | None = None
 ) -> AsyncIterator[Running]:
     """Run a receiver for these sources while the context is open."""
     registry = CollectorRegistry()
     clock = StoppedClock()
-    log = SqliteLog(folder / "monitor.db")
+    log = await SqliteLog.open(folder / "monitor.db", max_bytes=max_bytes)
     app = Receiver(sources, log, ServiceMetrics(registry), clock, limits)
     async with (
-        serve(app, "127.0.0.1:0", header_timeout=header_timeout) as address,
+        serve(app, "127.0.0.1:0") as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as client,
     ):
         yield Running(address, client, log, registry, clock)

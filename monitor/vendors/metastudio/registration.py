@@ -10,8 +10,8 @@ from monitor.event import CallbackKind, RandomPlayMode, canonical_job_id
 from monitor.vendors.json_body import Body, Identifier, OptionalIdentifier, undecodable
 from monitor.vendors.protocol import Registration
 from monitor.vendors.registration import (
+    PostedScript,
     ReducedRegistration,
-    ScriptItem,
     canonical_room_id,
     plan_of,
 )
@@ -46,7 +46,7 @@ class _PlayPolicy(Body):
 
 
 class _CallbackConfig(Body):
-    callback_event_type: list[str] | None = None
+    callback_event_type: Annotated[list[str], Field(fail_fast=True)] | None = None
 
 
 class _Request(Body):
@@ -69,14 +69,14 @@ class _Response(Body):
     room_id: OptionalIdentifier = None
     rtc_room_info: _RtcRoom | None = None
     live_event_callback_config: _CallbackConfig | None = None
-    live_warning_info: list[_Warning] | None = None
+    live_warning_info: Annotated[list[_Warning], Field(fail_fast=True)] | None = None
 
 
 class _Start(Body):
     request: _Request | None = None
     response: _Response | None = None
     room_id: OptionalIdentifier = None
-    script: list[ScriptItem] | None = None
+    script: PostedScript | None = None
 
 
 def reduce_registration(body: bytes) -> Registration:

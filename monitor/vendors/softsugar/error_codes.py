@@ -58,3 +58,14 @@ ALERTING = tuple(
 def lookup(code: int) -> ErrorCode | None:
     """Return what a code means; None if it isn't published, or is success."""
     return ERROR_CODES.get(code)
+
+
+def error_category(code: int) -> str | None:
+    """Return the category of an error; None if its code isn't published."""
+    error = ERROR_CODES.get(code)
+    return None if error is None else error.category
+
+
+def alerting_codes() -> tuple[tuple[int, str], ...]:
+    """Return the codes that say that no more can be had, each with its category."""
+    return tuple((code, ERROR_CODES[code].category) for code in ALERTING)

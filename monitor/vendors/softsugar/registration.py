@@ -8,8 +8,8 @@ from monitor.errors import UndecodableError
 from monitor.vendors.json_body import Body, OptionalIdentifier, undecodable
 from monitor.vendors.protocol import Registration
 from monitor.vendors.registration import (
+    PostedScript,
     ReducedRegistration,
-    ScriptItem,
     canonical_room_id,
     plan_of,
 )
@@ -21,7 +21,7 @@ class _Start(Body):
 
     response: Any = None
     room_id: OptionalIdentifier = None
-    script: list[ScriptItem] | None = None
+    script: PostedScript | None = None
 
 
 def reduce_registration(body: bytes) -> Registration:

@@ -22,6 +22,7 @@ HEADER = "header"
 # Ten digits always, so that none of them can be taken for the URL's end or the key's beginning.
 _SECONDS = re.compile(r"[0-9]{10}")
 _LAST_SECOND = 10**10 - 1
+_NO_SECONDS = "not ten digits"
 
 
 class SignatureFields(NamedTuple):
@@ -90,8 +91,8 @@ def _told(request: Request) -> Iterator[_Told]:
     for form, first, second in ((BODY, in_body, in_headers), (HEADER, in_headers, in_body)):
         signature = first.get("signature")
         timestamp = first.get("timestamp", second.get("timestamp"))
-        if isinstance(timestamp, int) and 0 <= timestamp <= _LAST_SECOND:
-            timestamp = str(timestamp)
+        if isinstance(timestamp, int):
+            timestamp = str(timestamp) if 0 <= timestamp <= _LAST_SECOND else _NO_SECONDS
         if isinstance(signature, str) and isinstance(timestamp, str):
             yield _Told(form, signature, timestamp)
 

@@ -1,0 +1,128 @@
+"""An Event as CloudEvents 1.0 in Kafka's binary mode: attributes in headers, the body as it came.
+
+| header | what |
+|---|---|
+| `ce_specversion` | `1.0` |
+| `ce_id` | the event's id, `<receiver>-<boot>-<sequence>` |
+| `ce_source` | `/sources/<source>` |
+| `ce_type` | `<vendor>.<channel>.<event type>` |
+| `ce_subject` | the job id |
+| `ce_time` | the vendor's signed time, else the time we received it |
+| `ce_receivedtime` | the time we received it |
+
+Times are RFC 3339 in UTC. A signed time has whole seconds and no fraction
+(`2026-11-21T05:54:00Z`); a received time always has six digits of fraction
+(`2026-11-21T05:54:00.250000Z`). So a reader sees from `ce_time` alone whether it was signed.
+
+The round trip is exact, but for parts of `received` finer than a microsecond, which are rounded away.
+"""
+
+import calendar
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+
+from monitor.event import Channel, Event, EventId, Vendor
+
+Headers = list[tuple[str, bytes]]
+
+_SOURCE_PREFIX = "/sources/"
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_VENDORS = {vendor.value: vendor for vendor in Vendor}
+_CHANNELS = {channel.value: channel for channel in Channel}
+_YEAR_10000 = 253_402_300_800
+_SECONDS_LENGTH = len("2026-11-21T05:54:00")
+_MICROSECONDS_LENGTH = len("2026-11-21T05:54:00.250000Z")
+
+
+def to_microseconds(seconds: float) -> int:
+    """Return Unix seconds as whole microseconds, the nearest."""
+    return round(seconds * 1_000_000)
+
+
+def from_microseconds(microseconds: int) -> float:
+    """Return whole microseconds as Unix seconds: the float that is nearest to that decimal number."""
+    return microseconds / 1_000_000
+
+
+def to_headers(event: Event) -> Headers:
+    """Return the attributes of an event; its value is `event.body`.
+
+    Raises:
+        ValueError: a time outside the years 1970 to 9999, or text that UTF-8 can't carry.
+    """
+    seconds, fraction = divmod(to_microseconds(event.received), 1_000_000)
+    received = b"%b.%06dZ" % (_text_of_second(seconds), fraction)
+    signed = event.signed
+    receiver, boot, sequence = event.id
+    return [
+        _SPEC_VERSION,
+        ("ce_id", f"{receiver}-{boot}-{sequence}".encode()),
+        ("ce_source", f"{_SOURCE_PREFIX}{event.source}".encode()),
+        ("ce_type", f"{event.vendor}.{event.channel}.{event.type}".encode()),
+        ("ce_subject", event.job_id.encode()),
+        ("ce_time", received if signed is None else _text_of_second(signed) + b"Z"),
+        ("ce_receivedtime", received),
+    ]
+
+
+def from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> Event:
+    """Read what `to_headers` wrote; other headers are ignored.
+
+    Raises:
+        ValueError: an attribute is missing or is not of this service's form; the text says which.
+    """
+    values = dict(headers)
+    attribute = "ce_id"
+    try:
+        identity = EventId.parse(values[attribute].decode())
+        attribute = "ce_source"
+        source = _without_prefix(values[attribute].decode())
+        attribute = "ce_type"
+        vendor, channel, event_type = values[attribute].decode().split(".", 2)
+        kind = _VENDORS[vendor], _CHANNELS[channel]
+        attribute = "ce_subject"
+        job_id = values[attribute].decode()
+        attribute = "ce_time"
+        signed = _signed(values[attribute])
+        attribute = "ce_receivedtime"
+        received = _received(values[attribute])
+    except (KeyError, ValueError) as error:
+        if attribute not in values:
+            raise ValueError(f"{attribute}: this header is missing") from error
+        raise ValueError(f"{attribute}: not of the form that this service writes") from error
+    return Event(identity, kind[0], source, job_id, kind[1], event_type, received, signed, body)
+
+
+def _without_prefix(text: str) -> str:
+    if not text.startswith(_SOURCE_PREFIX):
+        raise ValueError(text)
+    return text[len(_SOURCE_PREFIX) :]
+
+
+def _signed(text: bytes) -> int | None:
+    if len(text) == _MICROSECONDS_LENGTH:
+        return None
+    if len(text) != _SECONDS_LENGTH + 1:
+        raise ValueError(text)
+    return _second_of_text(text[:_SECONDS_LENGTH])
+
+
+def _received(text: bytes) -> float:
+    if len(text) != _MICROSECONDS_LENGTH:
+        raise ValueError(text)
+    fraction = int(text[_SECONDS_LENGTH + 1 : -1])
+    return from_microseconds(_second_of_text(text[:_SECONDS_LENGTH]) * 1_000_000 + fraction)
+
+
+# Neighbouring events share their second, so that formatting and parsing are done once for many.
+@lru_cache(maxsize=4096)
+def _text_of_second(seconds: int) -> bytes:
+    if not 0 <= seconds < _YEAR_10000:
+        raise ValueError(f"{seconds} is not a Unix time of the years 1970 to 9999")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
+
+
+@lru_cache(maxsize=4096)
+def _second_of_text(text: bytes) -> int:
+    return calendar.timegm(time.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S"))

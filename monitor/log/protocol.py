@@ -1,0 +1,143 @@
+"""What the rest of the service knows of a log, whichever one it is.
+
+Times are Unix seconds. A log keeps `received` to the microsecond; finer digits are rounded away.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from monitor.event import Channel, Event, EventId, Stored, Vendor
+
+
+class DeadLetter(NamedTuple):
+    """An authentic message that could not be decoded, whole.
+
+    job_id, type: None where the body didn't tell. reason: a metric label (see UndecodableError).
+    detail: a sentence on what was expected.
+    """
+
+    id: EventId
+    vendor: Vendor
+    source: str
+    job_id: str | None
+    channel: Channel
+    type: str | None
+    received: float
+    signed: int | None
+    body: bytes
+    reason: str
+    detail: str
+
+
+class StoredLetter(NamedTuple):
+    """A dead letter with its number, by which it is shown and retried."""
+
+    number: int
+    letter: DeadLetter
+
+
+class Checkpoint(NamedTuple):
+    """States as they were after the event at `position` (0: before the first) was folded.
+
+    states: (source, job id, state) each.
+    """
+
+    position: int
+    states: list[tuple[str, str, bytes]]
+
+
+StoredLetters = list[StoredLetter]
+"""Several letters; spelled here because a class with a method `list` can't name the type."""
+
+
+class EventLog(Protocol):
+    """Events in the order in which they became durable.
+
+    Every method raises LogUnavailableError when the log can't do it now, and after `close`.
+    """
+
+    def next_id(self) -> EventId:
+        """Return an id that no other event has, greater than all that this receiver gave before."""
+        ...
+
+    async def append(self, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()) -> None:
+        """Keep all of it or nothing; it is durable on return.
+
+        A caller that is cancelled can't know: what it gave may be kept all the same.
+
+        Raises:
+            LogOverloadedError: too much is waiting already; nothing was kept.
+            LogUnavailableError: it could not be made durable; nothing was acknowledged.
+        """
+        ...
+
+    async def read(self, after: int, limit: int) -> list[Stored]:
+        """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
+        ...
+
+    async def head(self) -> int:
+        """Return the offset of the newest durable event, 0 if there never was one."""
+        ...
+
+    async def wait_beyond(self, offset: int) -> None:
+        """Return once an event with a greater offset is durable."""
+        ...
+
+    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
+        ...
+
+    async def remove_expired(self, older_than: float, folded_up_to: int) -> int:
+        """Remove events and dead letters received before `older_than`; return how many went.
+
+        An event behind the offset `folded_up_to` stays, however old it is.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Make durable what waits, then let go of everything."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """The dead letters of a log."""
+
+    async def list(self, limit: int, before: int | None) -> StoredLetters:
+        """Return up to `limit` letters, newest first, below the number `before` if given."""
+        ...
+
+    async def show(self, number: int) -> StoredLetter | None:
+        """Return one letter, None if there is no such number."""
+        ...
+
+    async def retry(self, number: int, event: Event) -> None:
+        """Append the event that a letter turned out to be, and remove the letter: both or neither.
+
+        Args:
+            number: the letter's.
+            event: with a new id: a stream ignores ids older than the last it has seen of a receiver.
+
+        Raises:
+            LookupError: there is no such letter (any more); nothing was appended.
+        """
+        ...
+
+
+class Checkpoints(Protocol):
+    """Where the states of streams are kept between runs."""
+
+    async def load(self) -> Checkpoint:
+        """Return the last whole checkpoint; position 0 without states if there is none."""
+        ...
+
+    async def save(self, position: int, changed: Sequence[tuple[str, str, bytes | None]]) -> None:
+        """Keep a position and the states that changed since the last one: all of it or nothing.
+
+        Args:
+            position: the offset of the last event that went into the states.
+            changed: (source, job id, state) each; None removes the state.
+
+        Raises:
+            LogUnavailableError: it could not be written; the last checkpoint stands.
+        """
+        ...

@@ -1,0 +1,123 @@
+"""Opening this service's SQLite files: folders, journal mode, and whose file it is."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from monitor.errors import LogUnavailableError
+from monitor.log.bulk import STATEMENTS_KEPT
+
+BUSY_SECONDS = 2.0
+"""How long a write waits for another process (a command that retries a dead letter) to finish its own."""
+
+_WAL_BYTES_KEPT = 64 * 1024 * 1024
+
+
+class Kind(NamedTuple):
+    """What a file is.
+
+    application: SQLite's application_id, so that no other program's file is taken for ours. version:
+    SQLite's user_version. schema: the statements that make an empty file one of this kind.
+    """
+
+    name: str
+    application: int
+    version: int
+    schema: str
+
+
+def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
+    """Open a connection that commits each statement by itself unless told to begin a transaction.
+
+    Args:
+        path: the file.
+        synchronous: FULL syncs each commit; NORMAL syncs at checkpoints of the WAL alone.
+        create: make the file if it isn't there.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS_KEPT,
+    )
+    try:
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(path: Path, kind: Kind) -> None:
+    """Make sure that the file is there and is of this kind and version, in WAL mode.
+
+    Raises:
+        LogUnavailableError: it can't be, or it is something else; it says what to do.
+    """
+    try:
+        _make_folders(path.parent)
+        connection = connect(path, synchronous="FULL")
+        try:
+            _prepare(connection, path, kind)
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise LogUnavailableError(f"{path}: {error}") from error
+
+
+def check(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+    """Refuse a file that is of another kind or version.
+
+    Raises:
+        LogUnavailableError: it is something else; it says what to do.
+    """
+    application = _number(connection, "application_id")
+    version = _number(connection, "user_version")
+    if application != kind.application:
+        raise LogUnavailableError(f"{path}: this file is not {kind.name}; name another path")
+    if version > kind.version:
+        raise LogUnavailableError(
+            f"{path}: {kind.name} of version {version}, newer than the version {kind.version} that this "
+            "program knows; run the newer program, or name another path"
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if not empty:
+        connection.execute("ROLLBACK")
+        check(connection, path, kind)
+    else:
+        for statement in kind.schema.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {kind.application}")
+        connection.execute(f"PRAGMA user_version = {kind.version}")
+        connection.execute("COMMIT")
+    # Last, so that a file which turned out to be another program's is left as it was.
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise LogUnavailableError(f"{path}: no write-ahead log is possible here; is it a network file system?")
+
+
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    number: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+    return number
+
+
+def _make_folders(folder: Path) -> None:
+    """Make what is missing, and sync each entry: a durable file in a folder that a power cut takes is none."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        descriptor = os.open(one.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,311 @@
+"""The one thread that writes to the embedded log: what waits together shares one transaction and one sync.
+
+Why one thread: SQLite has one writer at a time anyway, and while it syncs, the next appends gather; the
+slower the disk, the more share a sync. An append costs the event loop a queue entry and a future.
+"""
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from monitor.errors import LogUnavailableError
+from monitor.event import Event
+from monitor.log import bulk, sqlite_file
+from monitor.log.protocol import DeadLetter
+from monitor.log.sqlite_schema import (
+    EVENT_COLUMNS,
+    INSERT_EVENTS,
+    INSERT_LETTERS,
+    LETTER_COLUMNS,
+    EventRow,
+    LetterRow,
+    event_row,
+    letter_row,
+)
+
+ROWS_A_COMMIT = 2000
+"""So that a commit stays short when much has gathered: about 20 ms."""
+
+OriginKey = tuple[str, str, str, str, str]
+
+
+class Append(NamedTuple):
+    """Events and dead letters to be kept together. settle: told how it went, from the writer's thread."""
+
+    events: Sequence[Event]
+    dead_letters: Sequence[DeadLetter]
+    token: Any
+
+    @property
+    def rows(self) -> int:
+        """How many rows it makes."""
+        return len(self.events) + len(self.dead_letters)
+
+    @property
+    def source(self) -> str:
+        """Whose turn it takes."""
+        return self.events[0].source if self.events else self.dead_letters[0].source
+
+
+class Chore(NamedTuple):
+    """Work in a transaction of its own, done when no append is taken; one between two commits."""
+
+    work: Callable[["Transaction"], Any]
+    token: Any
+
+
+class Settled(NamedTuple):
+    """How appends, or one chore, ended. head: the log's newest offset, None where unknown."""
+
+    tokens: list[Any]
+    rows: int
+    head: int | None
+    result: Any = None
+    error: Exception | None = None
+
+
+class Backlog:
+    """Appends that don't fit one commit: each source in its order, and the sources in turn."""
+
+    def __init__(self) -> None:
+        self._by_source: dict[str, deque[Append]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_source)
+
+    def add(self, append: Append) -> None:
+        """Queue an append behind those of its source."""
+        self._by_source.setdefault(append.source, deque()).append(append)
+
+    def take(self, rows: int) -> list[Append]:
+        """Take one append of each source in turn until there are that many rows; at least one append."""
+        taken: list[Append] = []
+        while self._by_source and rows > 0:
+            source, queue = next(iter(self._by_source.items()))
+            if taken and queue[0].rows > rows:
+                break
+            taken.append(queue.popleft())
+            rows -= taken[-1].rows
+            # To the end of the turns, or out of them.
+            del self._by_source[source]
+            if queue:
+                self._by_source[source] = queue
+        return taken
+
+
+class Transaction:
+    """The write connection, and what a transaction can do with it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._origins: dict[OriginKey, int] = {}
+
+    def write(self, events: list[EventRow], letters: list[LetterRow]) -> None:
+        """Insert rows."""
+        bulk.insert(self.connection, INSERT_EVENTS, EVENT_COLUMNS, events)
+        bulk.insert(self.connection, INSERT_LETTERS, LETTER_COLUMNS, letters)
+
+    def row(self, event: Event) -> EventRow:
+        """Return an event's row; an origin that is new gets its number, in the transaction that is open."""
+        # The enums' own hash is a Python function, their texts' is not.
+        key = event.id[0], event.vendor._value_, event.source, event.channel._value_, event.type
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = self._number_origin(key)
+        return event_row(event, origin)
+
+    def head(self) -> int:
+        """Return the greatest offset ever given, also when its event has expired since."""
+        return newest_offset(self.connection)
+
+    def _number_origin(self, key: OriginKey) -> int:
+        self.connection.execute(
+            "INSERT OR IGNORE INTO origins (receiver, vendor, source, channel, type) VALUES (?, ?, ?, ?, ?)", key
+        )
+        row = self.connection.execute(
+            "SELECT number FROM origins WHERE (receiver, vendor, source, channel, type) = (?, ?, ?, ?, ?)", key
+        ).fetchone()
+        number: int = row[0]
+        return number
+
+
+def newest_offset(connection: sqlite3.Connection) -> int:
+    """Return the greatest offset ever given, 0 if none was."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+class Writer:
+    """Takes appends and chores from the event loop and settles each after its commit.
+
+    Args:
+        path: the log's file.
+        max_bytes: the file's greatest size, None for the disk's; beyond it appends fail as on a full disk.
+        settle: called in this thread with what has ended.
+        closed: called in this thread when it ends.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        max_bytes: int | None,
+        settle: Callable[[Settled], None],
+        closed: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._settle = settle
+        self._closed = closed
+        self._incoming: SimpleQueue[Append | Chore | None] = SimpleQueue()
+        self._fresh: list[Append] = []
+        self._backlog = Backlog()
+        self._chores: deque[Chore] = deque()
+        self._stopping = False
+        self._transaction: Transaction | None = None
+        self.commits = 0
+        # A daemon, so that a process that forgets to close can end: commits are whole or not at all.
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Append | Chore) -> None:
+        """Hand something over; it settles later."""
+        self._incoming.put(item)
+
+    def stop(self) -> None:
+        """End after all that was put before."""
+        self._incoming.put(None)
+
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._receive():
+                if appends := self._next_appends():
+                    self._commit(appends)
+                if self._chores:
+                    self._do(self._chores.popleft())
+            self._checkpoint()
+        finally:
+            self._closed()
+
+    def _receive(self) -> bool:
+        """Take in all that has come, waiting if there is nothing to do; False at the end."""
+        idle = not (self._backlog or self._chores)
+        if idle and self._stopping:
+            return False
+        # This thread alone takes, so what qsize counts is there.
+        for _ in range(max(self._incoming.qsize(), 1 if idle else 0)):
+            item = self._incoming.get()
+            if item is None:
+                self._stopping = True
+            elif type(item) is Append:
+                self._fresh.append(item)
+            else:
+                assert isinstance(item, Chore)
+                self._chores.append(item)
+        return True
+
+    def _next_appends(self) -> list[Append]:
+        fresh, self._fresh = self._fresh, []
+        if not self._backlog and sum([append.rows for append in fresh]) <= ROWS_A_COMMIT:
+            return fresh
+        for append in fresh:
+            self._backlog.add(append)
+        return self._backlog.take(ROWS_A_COMMIT)
+
+    def _commit(self, appends: list[Append]) -> None:
+        tokens, rows = [append.token for append in appends], sum([append.rows for append in appends])
+        try:
+            head = self._write(appends)
+        except Exception as error:
+            self._roll_back(error)
+            if not _is_storage_failure(error) and len(appends) > 1:
+                # One of them holds what can't be stored; the others must not pay for it.
+                for append in appends:
+                    self._commit([append])
+            else:
+                self._settle(Settled(tokens, rows, None, error=self._named(error)))
+        else:
+            self.commits += 1
+            self._settle(Settled(tokens, rows, head))
+
+    def _write(self, appends: list[Append]) -> int | None:
+        transaction = self._open()
+        connection = transaction.connection
+        connection.execute("BEGIN IMMEDIATE")
+        events = [transaction.row(event) for append in appends for event in append.events]
+        letters = [letter_row(letter) for append in appends for letter in append.dead_letters]
+        transaction.write(events, letters)
+        head = transaction.head() if events else None
+        connection.execute("COMMIT")
+        return head
+
+    def _do(self, chore: Chore) -> None:
+        try:
+            transaction = self._open()
+            transaction.connection.execute("BEGIN IMMEDIATE")
+            result = chore.work(transaction)
+            head = transaction.head()
+            transaction.connection.execute("COMMIT")
+        except Exception as error:
+            self._roll_back(error)
+            self._settle(Settled([chore.token], 0, None, error=self._named(error)))
+        else:
+            self._settle(Settled([chore.token], 0, head, result))
+
+    def _open(self) -> Transaction:
+        if self._transaction is None:
+            connection = sqlite_file.connect(self._path, synchronous="FULL", create=False)
+            if self._max_bytes is not None:
+                page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+                connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
+            self._transaction = Transaction(connection)
+        return self._transaction
+
+    def _roll_back(self, error: Exception) -> None:
+        """Leave no transaction open; after a failure of the storage the next append opens the file anew."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is None:
+            return
+        try:
+            if transaction.connection.in_transaction:
+                transaction.connection.execute("ROLLBACK")
+            if _is_storage_failure(error):
+                transaction.connection.close()
+            else:
+                # Origins numbered in the transaction went with it.
+                self._transaction = Transaction(transaction.connection)
+        except sqlite3.Error:
+            transaction.connection.close()
+
+    def _named(self, error: Exception) -> Exception:
+        if _is_storage_failure(error):
+            unavailable = LogUnavailableError(f"{self._path}: {error}")
+            unavailable.__cause__ = error
+            return unavailable
+        return error
+
+    def _checkpoint(self) -> None:
+        """Move the WAL into the file, so that the next start finds nothing to do."""
+        if self._transaction is None:
+            return
+        try:
+            self._transaction.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            # All of it is durable where it is; the next start reads it from there.
+            pass
+        finally:
+            self._transaction.connection.close()
+
+
+def _is_storage_failure(error: Exception) -> bool:
+    """Whether SQLite or its disk failed, rather than a value that can't be stored."""
+    return isinstance(error, sqlite3.Error) and not isinstance(
+        error, sqlite3.DataError | sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError
+    )

@@ -1,0 +1,217 @@
+"""Runs a simulation: many streams at once, each in its own sequence, until their time is over."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from random import Random
+from uuid import UUID
+
+import httpx
+
+from monitor.clock import RehearsalClock
+from monitor.config import Settings, Source, build_clock
+from monitor.errors import ConfigurationError, MonitorError
+from monitor.event import Channel, Vendor
+from monitor.simulator.bodies import Identity
+from monitor.simulator.delivery import Addresses, Courier, Fate, is_signed
+from monitor.simulator.life import Action, Character, Delivery, session_life
+from monitor.simulator.options import Scenario, SimulationOptions
+from monitor.simulator.pace import Pace, StoppedError
+from monitor.simulator.report import Report, show_progress
+from monitor.simulator.stream_life import stream_life
+
+MAX_CONNECTIONS = 64
+"""Open to the service at once, well below what it accepts."""
+
+_TIMEOUT_SECONDS = 15.0
+
+_KEEP_ALIVE_SECONDS = 2.0
+"""Shorter than any server's: an idle connection that the server closes would look like a broken one."""
+
+_SPREAD = 0.1
+"""The part of a run within which its streams start."""
+
+_ENDLESS_SPREAD = 60.0
+
+
+class SimulationError(MonitorError):
+    """The simulation can't go on; the message says why."""
+
+
+def simulate(options: SimulationOptions) -> int:
+    """Run a simulation and report it; returns the exit code: 1 if the service acknowledged nothing.
+
+    Raises:
+        ConfigurationError: no source is configured.
+        SimulationError: a stream could not be registered.
+    """
+    return asyncio.run(_simulate(options))
+
+
+async def _simulate(options: SimulationOptions) -> int:
+    settings = options.settings
+    if not settings.sources:
+        raise ConfigurationError(["sources: the simulator needs at least one source to speak for"])
+    clock = build_clock(settings)
+    pace = Pace(options.speed, clock, clock.speed if isinstance(clock, RehearsalClock) else 1.0)
+    report = Report(options)
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=_KEEP_ALIVE_SECONDS,
+    )
+    # A wait for a free connection isn't the service's fault, so it has no limit.
+    timeout = httpx.Timeout(_TIMEOUT_SECONDS, pool=None)
+    addresses = Addresses(options.target, _admin_address(settings))
+    # No proxy of the environment: the simulator speaks to the service it was given.
+    async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
+        with _stopped_by_signal(pace.stop), show_progress(options, pace, report):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for index in range(options.streams):
+                        group.create_task(_slot(options, index, client, addresses, pace, report))
+            except* MonitorError as errors:
+                raise _first(errors) from None
+    report.write()
+    return 0 if report.counts[Fate.ACKNOWLEDGED] else 1
+
+
+def _first(errors: BaseExceptionGroup[MonitorError]) -> MonitorError:
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, MonitorError)
+    return found
+
+
+async def _slot(
+    options: SimulationOptions,
+    index: int,
+    client: httpx.AsyncClient,
+    addresses: Addresses,
+    pace: Pace,
+    report: Report,
+) -> None:
+    """Run one stream; without a duration, one after another."""
+    for life in lives(options, index, lambda: pace.simulated):
+        courier = Courier(life.identity, client, addresses, pace, options.attempts, report.counts)
+        report.begin(life.identity, courier)
+        try:
+            await _live(life.deliveries, courier, pace)
+        except StoppedError:
+            return
+        finally:
+            report.finish(courier)
+
+
+async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace) -> None:
+    for delivery in deliveries:
+        if not await courier.deliver(delivery):
+            return
+        registers = delivery.fact.channel is Channel.API and delivery.action is Action.SEND
+        if registers and delivery.fact not in courier.told:
+            # Unless the run was stopped meanwhile, and with it the attempts.
+            await pace.sleep(0)
+            raise SimulationError(
+                "A job could not be registered: is the service running, and is [admin] listen of this "
+                "configuration the address of its POST /api/jobs?"
+            )
+
+
+class Life:
+    """A stream of a run: who it is, and all that its vendor will tell.
+
+    Args:
+        identity: who.
+        scenario: what goes wrong with it.
+        deliveries: in sending order.
+    """
+
+    def __init__(self, identity: Identity, scenario: Scenario, deliveries: tuple[Delivery, ...]) -> None:
+        self.identity = identity
+        self.scenario = scenario
+        self.deliveries = deliveries
+
+
+def lives(options: SimulationOptions, index: int, now: Callable[[], float]) -> Iterator[Life]:
+    """Yield the lives of the run's stream number `index`: one, or without a duration one after another.
+
+    Each depends on the options and its number alone, but for when it begins: later ones begin at
+    `now()`, in simulated seconds.
+    """
+    generation = 0
+    while True:
+        random = Random(f"{options.seed}/{index}/{generation}")
+        source = _source(options.settings, index)
+        identity = _identity(random, source)
+        character = _character(random, options, source)
+        if options.duration is not None:
+            begin, until = random.uniform(0, _SPREAD * options.duration), options.duration
+        else:
+            begin = now() + random.uniform(0, _ENDLESS_SPREAD)
+            until = begin + random.uniform(900, 3600)
+        draw = stream_life if source.vendor is Vendor.METASTUDIO else session_life
+        yield Life(identity, character.scenario, draw(random, character, begin, until))
+        if options.duration is not None:
+            return
+        generation += 1
+
+
+def _source(settings: Settings, index: int) -> Source:
+    """Return the source of a stream: the vendors take turns, and each vendor's sources do."""
+    by_vendor = [[source for source in settings.sources if source.vendor is vendor] for vendor in Vendor]
+    present = [sources for sources in by_vendor if sources]
+    sources = present[index % len(present)]
+    return sources[index // len(present) % len(sources)]
+
+
+def _identity(random: Random, source: Source) -> Identity:
+    if source.vendor is Vendor.METASTUDIO:
+        job_id = UUID(int=random.getrandbits(128), version=4).hex
+    else:
+        job_id = f"Session-{random.getrandbits(64):016X}"
+    room_id = f"{random.getrandbits(128):032x}"
+    relay = f"relay-{random.randint(1, 9)}" if random.random() < 0.85 else None
+    return Identity(source, job_id, room_id, f"{random.getrandbits(64):016x}", relay)
+
+
+def _character(random: Random, options: SimulationOptions, source: Source) -> Character:
+    scenario = options.scenario
+    if scenario is Scenario.MIXED:
+        scenario = random.choice([one for one in Scenario if one is not Scenario.MIXED])
+    signed = is_signed(source)
+    # Nobody's order but the sender's is known where nothing is signed, and nothing tells of a loss
+    # but RTC: such a stream has a quiet day.
+    relayed = source.rtc_token is not None and scenario not in (Scenario.SKIPPING, Scenario.REORDERED)
+    if scenario is Scenario.REORDERED and not signed:
+        scenario = Scenario.STEADY
+    if scenario is Scenario.LOST and not relayed:
+        scenario = Scenario.STEADY
+    relayed = relayed and (scenario is Scenario.LOST or random.random() < 0.5)
+    return Character(source.vendor, scenario, signed, relayed, mortal=options.duration is None)
+
+
+def _admin_address(settings: Settings) -> str:
+    host, port = settings.admin.address
+    # A server that listens on all addresses is reached on the machine's own.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _stopped_by_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run, and the report be written."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handled = []
+    for one in signals:
+        # Signals reach the main thread alone.
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+            loop.add_signal_handler(one, stop)
+            handled.append(one)
+    try:
+        yield
+    finally:
+        for one in handled:
+            loop.remove_signal_handler(one)

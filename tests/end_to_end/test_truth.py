@@ -1,0 +1,119 @@
+"""What really happened, as the simulator knows it, is what the service says: each stream, each number."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from tests.components import prometheus, promtool
+from tests.end_to_end.running import Service, Simulation, free_port, wait_for
+from tests.end_to_end.truth import differences
+
+SETTLING_SECONDS = 75
+"""What a round skipped is counted 45 s after it ended, so that late paragraphs have their time."""
+
+STREAMS = 200
+
+
+@pytest.fixture
+def database(service: Service, tmp_path: Path) -> Iterator[str]:
+    """A real Prometheus that scrapes the service every second."""
+    port, folder = free_port(), tmp_path / "prometheus"
+    folder.mkdir()
+    config = folder / "prometheus.yaml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\n"
+        "scrape_configs:\n"
+        f"  - {{job_name: livestream-monitor, static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]}}\n"
+    )
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                str(prometheus()),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    wait_for(lambda: _answers(f"{url}/-/ready"), seconds=30, what="Prometheus")
+    yield url
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _query(database: str, query: str) -> float | None:
+    answer = httpx.get(f"{database}/api/v1/query", params={"query": query}).raise_for_status().json()
+    result = answer["data"]["result"]
+    return float(result[0]["value"][1]) if result else None
+
+
+def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
+    service: Service, database: str
+) -> None:
+    service.start()
+    run = Simulation(service, streams=STREAMS, duration=900, speed=20, scenario="mixed", seed=11)
+    run.start()
+    truth = run.finish(seconds=240)
+    assert len(truth["streams"]) == STREAMS
+    assert not any(stream["unacknowledged"] for stream in truth["streams"])
+
+    wait_for(
+        lambda: not differences(truth, service.page()),
+        seconds=SETTLING_SECONDS,
+        what="\n".join(differences(truth, service.page())[:20]),
+    )
+    reconnects = sum(stream["reconnects"] for stream in truth["streams"])
+    assert reconnects > 0
+    told = wait_for(
+        lambda: _query(database, "sum(livestream_reconnects_total)") == reconnects,
+        seconds=10,
+        what=f"Prometheus to answer {reconnects} reconnects",
+    )
+    assert told
+
+    checked = subprocess.run(
+        [str(promtool()), "check", "metrics"],
+        input=service.page(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    assert service.stop() == 0
+
+
+def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Service) -> None:
+    # On a clock that runs ten times as fast, so that time-outs and rounds fit between the kills.
+    service.more = f"[clock]\norigin = {time.time()}\nspeed = 10\n"
+    service.start()
+    run = Simulation(service, streams=60, duration=1500, speed=10, scenario="mixed", seed=23, attempts=60)
+    run.start()
+    moments = Random(5)
+    for _ in range(20):
+        # A moment at random, not a wait for something: the kill may hit anything that goes on.
+        time.sleep(moments.uniform(0.3, 3.0))
+        assert run.is_running(), "the run was over before the last kill"
+        service.kill()
+        service.launch()
+        wait_for(service.is_ready, seconds=30, what="readiness after a kill")
+    truth = run.finish(seconds=300)
+    assert not any(stream["unacknowledged"] for stream in truth["streams"])
+    wait_for(
+        lambda: not differences(truth, service.page()),
+        seconds=SETTLING_SECONDS,
+        what="\n".join(differences(truth, service.page())[:20]),
+    )

@@ -1,0 +1,72 @@
+import pytest
+
+from monitor.config import AuthType
+from monitor.errors import AuthenticationError, UndecodableError
+from monitor.event import Channel, Event, EventId, Vendor
+from monitor.vendors import registry
+from monitor.vendors.metastudio.signature import sign
+from monitor.vendors.protocol import Request, Verified
+from tests.vendors.building import JOB, KEY, OTHER_KEY, metastudio, softsugar
+
+
+def test_every_vendor_is_known() -> None:
+    assert set(Vendor) == set(registry.VENDORS)
+
+
+def test_two_sources_of_one_name_keep_their_own_keys() -> None:
+    ours = metastudio(AuthType.MSS_A_HEAD)
+    theirs = metastudio(AuthType.MSS_A_HEAD, keys=(OTHER_KEY,))
+    request = Request("", sign(ours.public_url, ours.auth_type, KEY, 1725928200).headers, b"")
+
+    assert registry.verify(ours, request) == Verified(1725928200, "stripped")
+    with pytest.raises(AuthenticationError):
+        registry.verify(theirs, request)
+    assert registry.verify(ours, request) == Verified(1725928200, "stripped")
+
+
+def test_any_number_of_sources_can_be_verified() -> None:
+    request = Request("", {}, b"")
+
+    verified = {registry.verify(softsugar(), request) for _ in range(3000)}
+
+    assert verified == {Verified(None, "none")}
+
+
+def test_an_event_of_an_unknown_kind_on_the_api_channel_is_undecodable() -> None:
+    event = Event(
+        EventId("r", 1, 1), Vendor.METASTUDIO, "metastudio", JOB, Channel.API, "unknown", 1.0, None, b"{}"
+    )
+
+    with pytest.raises(UndecodableError) as caught:
+        registry.decode(event, metastudio())
+
+    assert caught.value.reason == "wrong_type"
+
+
+def test_an_rtc_message_for_softsugar_is_undecodable() -> None:
+    with pytest.raises(UndecodableError) as caught:
+        registry.decode_rtc(Vendor.SOFTSUGAR, b'{"message_type":"live_progress_notify"}')
+
+    assert caught.value.reason == "wrong_type"
+
+
+@pytest.mark.parametrize("vendor", Vendor)
+def test_a_kept_registration_without_a_job_is_undecodable(vendor: Vendor) -> None:
+    with pytest.raises(UndecodableError) as caught:
+        registry.decode_registration(vendor, b"{}")
+
+    assert caught.value.reason == "no_job_id"
+
+
+def test_an_errors_category_is_its_vendors() -> None:
+    assert registry.error_category(Vendor.SOFTSUGAR, 80115962) == "quota"
+    assert registry.error_category(Vendor.SOFTSUGAR, 12345) == "unknown"
+    assert registry.error_category(Vendor.METASTUDIO, 80115962) == "unknown"
+
+
+def test_the_codes_that_alert_come_with_their_category() -> None:
+    codes = dict(registry.alerting_codes(Vendor.SOFTSUGAR))
+
+    assert {codes[80115947], codes[80115964]} == {"capacity"}
+    assert {codes[code] for code in (80115962, 80115963, 80115983, 84115944, 89999999)} == {"quota"}
+    assert registry.alerting_codes(Vendor.METASTUDIO) == ()
