@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor import __version__
-from monitor.config import Role, Settings, build_clock, load_settings
+from monitor.config import Role, Settings, load_settings
 from monitor.errors import ConfigurationError, MonitorError
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
@@ -53,7 +53,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"monitor {__version__}")
         raise typer.Exit
@@ -185,8 +185,8 @@ def list_letters(
     from monitor import dead_letters
 
     async def page() -> list[dict[str, object]]:
-        async with dead_letters.opened(settings) as kept:
-            return [dead_letters.described(stored) for stored in await kept.list(limit, before)]
+        async with dead_letters.opened(settings) as log:
+            return [dead_letters.described(stored) for stored in await log.list(limit, before)]
 
     described = asyncio.run(page())
     if as_json:
@@ -210,11 +210,13 @@ def show_letter(
     from monitor import dead_letters
     from monitor.web.masking import masked
 
-    async def one() -> StoredLetter:
-        async with dead_letters.opened(settings) as kept:
-            return await dead_letters.show(kept, number)
+    async def one() -> StoredLetter | None:
+        async with dead_letters.opened(settings) as log:
+            return await log.show(number)
 
     stored = asyncio.run(one())
+    if stored is None:
+        raise MonitorError(f"{number}: {dead_letters.NO_SUCH_LETTER}")
     if raw:
         typer.echo(stored.letter.body, nl=False)
         return
@@ -241,11 +243,10 @@ def retry_letters(
     from monitor import dead_letters
 
     async def run() -> list[dead_letters.Retried]:
-        async with dead_letters.opened(settings) as kept:
-            wanted = await dead_letters.all_numbers(kept) if every else numbers or []
-            next_id = dead_letters.retry_ids(build_clock(settings))
+        async with dead_letters.opened(settings, to_retry=True) as log:
+            wanted = await dead_letters.all_numbers(log) if every else numbers or []
             shown = track(wanted, "Decoding", console=Console(stderr=True), disable=not sys.stderr.isatty())
-            return [await dead_letters.retry(kept, number, settings.sources, next_id) for number in shown]
+            return [await dead_letters.retry(log, number, settings.sources, log.next_id) for number in shown]
 
     outcomes = asyncio.run(run())
     left = [outcome for outcome in outcomes if outcome.problem is not None]

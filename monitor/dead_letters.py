@@ -3,14 +3,16 @@
 The log may be in use by the running service meanwhile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from monitor.config import Source
+from monitor.config import Settings, Source
 from monitor.errors import MonitorError, UndecodableError
 from monitor.event import UNKNOWN_TYPE, Event, EventId
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
+from monitor.log.sqlite import SqliteLog
 from monitor.vendors import registry
 
 RETRY_RECEIVER = "retry"
@@ -19,6 +21,8 @@ RETRY_RECEIVER = "retry"
 Not the name of the one that took the letter: its stream may have seen newer ids of that receiver
 since, and would take the event for one it has folded already.
 """
+
+NO_SUCH_LETTER = "there is no dead letter of this number"
 
 _PAGE = 100
 
@@ -53,16 +57,27 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-async def show(letters: DeadLetters, number: int) -> StoredLetter:
-    """Return one letter.
+@asynccontextmanager
+async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator[SqliteLog]:
+    """Open the embedded log beside the service that may be running on it, and close it at the end.
+
+    Args:
+        settings: name the log.
+        to_retry: whether letters are to become events, rather than be looked at.
 
     Raises:
-        MonitorError: there is no letter of this number.
+        MonitorError: the log isn't there, isn't the embedded one, or can't be opened.
     """
-    stored = await letters.show(number)
-    if stored is None:
-        raise _no_such_letter(number)
-    return stored
+    if settings.log.backend != "sqlite":
+        raise MonitorError("log.backend: dead letters can be read from the embedded log (sqlite) only")
+    path = settings.log.path
+    if not path.is_file():
+        raise MonitorError(f"{path}: no log is there yet; the service makes it at its first start")
+    log = await (SqliteLog.open(path, receiver=RETRY_RECEIVER) if to_retry else SqliteLog.open_reader(path))
+    try:
+        yield log
+    finally:
+        await log.close()
 
 
 async def all_numbers(letters: DeadLetters) -> list[int]:
@@ -85,11 +100,11 @@ async def retry(
         number: the letter's.
         sources: as configured today; a letter of none of them stays.
         next_id: gives the event's id, each greater than the one before.
-
-    Raises:
-        MonitorError: there is no letter of this number.
     """
-    letter = (await show(letters, number)).letter
+    stored = await letters.show(number)
+    if stored is None:
+        return Retried(number, NO_SUCH_LETTER)
+    letter = stored.letter
     source = next((one for one in sources if one.name == letter.source), None)
     if source is None or source.vendor is not letter.vendor:
         return Retried(number, f"the configuration has no {letter.vendor} source {letter.source}")
@@ -100,7 +115,7 @@ async def retry(
     try:
         await letters.retry(number, event)
     except LookupError:
-        raise _no_such_letter(number) from None
+        return Retried(number, NO_SUCH_LETTER)
     return Retried(number, None)
 
 
@@ -121,7 +136,3 @@ def _event(letter: DeadLetter, source: Source, identity: EventId) -> Event:
     if job_id is None:
         raise UndecodableError("no_job_id", "The body names no job.")
     return event._replace(job_id=job_id, type=decoded.type)
-
-
-def _no_such_letter(number: int) -> MonitorError:
-    return MonitorError(f"there is no dead letter {number}; `monitor dead-letters list` shows which there are")

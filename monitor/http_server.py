@@ -21,6 +21,9 @@ from monitor.errors import ConfigurationError
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application."""
 
+BODY_IS_HERE = "monitor.body_is_here"
+"""The ASGI extension by which an application knows that reading the body will not make it wait."""
+
 MAX_CONNECTIONS = 768
 """Below the customary 1,024 open files of a process, with room for the log and the other server."""
 
@@ -54,6 +57,8 @@ TOO_MANY_CONNECTIONS = _closing(
     b"Too many connections are open. Try again.",
     b"retry-after: 1\r\n",
 )
+
+_BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -130,8 +135,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Start counting anew for the next request."""
+        """Tell the application, which runs after all that came with the head, and count anew."""
         self._overhead = 0
+        self.scope["extensions"] = _BODY_IS_HERE
         super().on_message_complete()
 
     def _answered(self) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import platform
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -78,7 +77,7 @@ async def _serve_http(
     receiver = Receiver(
         settings.sources, log, metrics, clock, Limits(max_body_bytes=settings.receiver.max_body_bytes)
     )
-    exposition = Exposition(metrics, fleet, settings)
+    exposition = Exposition(metrics, fleet, settings.health)
     pages = build(settings, log, fleet, exposition)
     async with (
         serve(pages, settings.admin.listen) as admin,
@@ -119,7 +118,6 @@ def _metrics(settings: Settings) -> ServiceMetrics:
     metrics = ServiceMetrics(CollectorRegistry())
     for source in settings.sources:
         metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
-    metrics.build_info.labels(__version__, platform.python_version()).set(1)
     return metrics
 
 

@@ -216,7 +216,7 @@ def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
     plan.include(script, key)
     sequential = _sequential(script, mode)
     if tentative is not None:
-        if _decides_for_new_round(script, tentative.paragraph, key, sequential):
+        if _decides_for_new_round(script, tentative.paragraph, key, mode):
             script.tentative = None
             _finish(script, tentative.received)
             _begin(script, tentative)
@@ -247,15 +247,18 @@ def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
     return Effect.APPLIED
 
 
-def _decides_for_new_round(script: Script, tentative: str, key: str, sequential: bool) -> bool:
-    """Whether the paragraph after a tentative one shows that a new round began with that one."""
+def _decides_for_new_round(script: Script, tentative: str, key: str, mode: RandomPlayMode | None) -> bool:
+    """Whether the paragraph after a tentative one shows that a new round began with that one.
+
+    The new round is never a first one, so its order is the job's own.
+    """
     current = script.round
     assert current is not None
     assert current.last is not None
     if key == tentative:
         # The only paragraph so far, a third time: the plan has just this one.
         return key == current.last
-    if sequential:
+    if mode is RandomPlayMode.NONE:
         return plan.after(script, key, tentative) and not plan.after(script, key, current.last)
     return key in current.played
 

@@ -9,6 +9,7 @@ statements that hold many, and come out gathered into one.
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
@@ -20,13 +21,22 @@ CHUNK = 64
 STATEMENTS_KEPT = 4 * CHUNK
 
 
-def insert(connection: sqlite3.Connection, before: str, columns: int, rows: Sequence[Row], after: str = "") -> None:
-    """Run `<before> VALUES (…), (…) <after>` for all rows, a few statements in all."""
+def insert(
+    connection: sqlite3.Connection, before: str, columns: int, rows: Sequence[Row], after: str = ""
+) -> int | None:
+    """Run `<before> VALUES (…), (…) <after>` for all rows, a few statements in all.
+
+    Returns:
+        The rowid of the last row that was inserted.
+    """
+    last = None
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        connection.execute(f"{before} {values(len(part), columns)} {after}", flat(part))
+        last = connection.execute(f"{before} {values(len(part), columns)} {after}", flat(part)).lastrowid
+    return last
 
 
+@lru_cache(maxsize=STATEMENTS_KEPT)
 def values(rows: int, columns: int) -> str:
     """Return `VALUES` with that many rows of parameters."""
     row = f"({','.join('?' * columns)})"

@@ -9,29 +9,21 @@ and each only after its sync. AUTOINCREMENT never gives an offset again, also af
 import asyncio
 import itertools
 import secrets
-import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from monitor.errors import LogOverloadedError, LogUnavailableError
-from monitor.event import Channel, Event, EventId, Stored, Vendor
-from monitor.log import bulk, sqlite_file
-from monitor.log.cloudevents import from_microseconds, to_microseconds
+from monitor.event import Event, EventId, Stored
+from monitor.log import sqlite_file
+from monitor.log.cloudevents import to_microseconds
 from monitor.log.protocol import DeadLetter, StoredLetter, StoredLetters
-from monitor.log.sqlite_schema import (
-    LOG,
-    SELECT_EVENTS,
-    SELECT_HISTORY,
-    SELECT_LETTERS,
-    WINDOW_BITS,
-    Origin,
-    stored_letter,
-    stream_number,
-)
-from monitor.log.sqlite_writer import Append, Chore, Settled, Transaction, Writer, newest_offset
+from monitor.log.sqlite_reader import LAST_PLACE, Reader
+from monitor.log.sqlite_schema import LOG, newest_offset
+from monitor.log.sqlite_writer import Append, Chore, Settled, Transaction, Writer
 
 T = TypeVar("T")
 
@@ -43,9 +35,6 @@ EXPIRY_SLICE = 1000
 
 FOREIGN_APPEND_SECONDS = 1.0
 """How long an append by another process (a retried dead letter) may stay unseen by `wait_beyond`."""
-
-_HISTORY_WINDOWS = 256
-_LAST_OFFSET = 2**63 - 1
 
 
 class _Identity(NamedTuple):
@@ -61,9 +50,7 @@ class SqliteLog:
     commit; `log_id` names the file's contents for as long as the file lives.
     """
 
-    def __init__(
-        self, path: Path, identity: _Identity, head: int, writer: Writer | None, max_waiting: int
-    ) -> None:
+    def __init__(self, path: Path, identity: _Identity, head: int, max_waiting: int) -> None:
         self.path = path
         self.log_id = identity.log
         self.waiting = 0
@@ -74,10 +61,10 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._watchers: set[asyncio.Future[None]] = set()
         self._closed = False
-        self._writer = writer
+        self._writer: Writer | None = None
         # Two, so that somebody who browses a stream's history doesn't hold up the worker.
-        self._reader = _Reader(path)
-        self._browser = _Reader(path)
+        self._reader = Reader(path)
+        self._browser = Reader(path)
 
     @classmethod
     async def open(
@@ -102,7 +89,7 @@ class SqliteLog:
         """
         identity, head = await asyncio.to_thread(_start, path, receiver)
         loop = asyncio.get_running_loop()
-        log = cls(path, identity, head, None, max_waiting)
+        log = cls(path, identity, head, max_waiting)
         log._writer = Writer(path, max_bytes, partial(_tell, loop, log._settled))
         return log
 
@@ -114,4 +101,212 @@ class SqliteLog:
             LogUnavailableError: it can't be opened, or was written by a newer version.
         """
         identity, head = await asyncio.to_thread(_look, path)
-        return cls(path, identity, head, None, MAX_WAITING)
+        return cls(path, identity, head, MAX_WAITING)
+
+    def next_id(self) -> EventId:
+        """Return an id that no other event has, greater than all that this receiver gave before."""
+        return EventId(self._receiver, self._boot, next(self._sequence))
+
+    async def append(self, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()) -> None:
+        """Keep all of it or nothing; it is durable on return.
+
+        Raises:
+            LogOverloadedError: too much is waiting already; nothing was kept.
+            LogUnavailableError: it could not be made durable; nothing was acknowledged.
+            ValueError: a text that UTF-8 can't carry; nothing was kept.
+        """
+        writer = self._open_writer()
+        rows = len(events) + len(dead_letters)
+        if rows == 0:
+            return
+        if self.waiting + rows > self._max_waiting:
+            raise LogOverloadedError(
+                f"{self.path}: {self.waiting} events wait for the disk, and {self._max_waiting} may"
+            )
+        self.waiting += rows
+        future: asyncio.Future[None] = self._loop.create_future()
+        writer.put(Append(events, dead_letters, future))
+        await future
+
+    async def read(self, after: int, limit: int) -> list[Stored]:
+        """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
+        return await self._reader.run(lambda rows: rows.events(after, limit))
+
+    async def head(self) -> int:
+        """Return the offset of the newest durable event, 0 if there never was one."""
+        self._advance(await self._reader.run(lambda rows: rows.head()))
+        return self._head
+
+    async def wait_beyond(self, offset: int) -> None:
+        """Return once an event with a greater offset is durable."""
+        while self._head <= offset:
+            self._refuse_closed()
+            watcher: asyncio.Future[None] = self._loop.create_future()
+            self._watchers.add(watcher)
+            try:
+                async with asyncio.timeout(FOREIGN_APPEND_SECONDS):
+                    await watcher
+            except TimeoutError:
+                await self.head()
+            finally:
+                self._watchers.discard(watcher)
+
+    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
+        return await self._browser.run(lambda rows: rows.history(source, job_id, before, limit))
+
+    async def list(self, limit: int, before: int | None) -> StoredLetters:
+        """Return up to `limit` dead letters, newest first, below the number `before` if given."""
+        below = LAST_PLACE if before is None else before
+        return await self._browser.run(
+            lambda rows: rows.letters("WHERE number < ? ORDER BY number DESC LIMIT ?", below, limit)
+        )
+
+    async def show(self, number: int) -> StoredLetter | None:
+        """Return one dead letter, None if there is no such number."""
+        found = await self._browser.run(lambda rows: rows.letters("WHERE number = ?", number))
+        return found[0] if found else None
+
+    async def retry(self, number: int, event: Event) -> None:
+        """Append the event that a dead letter turned out to be, and remove the letter: both or neither.
+
+        Raises:
+            LookupError: there is no such letter (any more); nothing was appended.
+            LogUnavailableError: it could not be made durable; the letter stays.
+        """
+        await self._in_transaction(partial(_retry, number, event))
+
+    async def remove_expired(self, older_than: float, folded_up_to: int) -> int:
+        """Remove events and dead letters received before `older_than`; return how many went.
+
+        An event behind the offset `folded_up_to` stays, however old it is. Goes in slices, between
+        the commits of appends, and ends at the first slice in which nothing had expired.
+        """
+        age, removed = to_microseconds(older_than), 0
+        for table, place, last in (
+            ("events", "offset", folded_up_to),
+            ("dead_letters", "number", LAST_PLACE),
+        ):
+            after, gone = 0, 1
+            while gone:
+                after, gone = await self._in_transaction(
+                    partial(_remove_slice, table, place, after, last, age)
+                )
+                removed += gone
+        return removed
+
+    async def close(self) -> None:
+        """Make durable what waits, then let go of everything; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+        if self._writer is not None:
+            self._writer.stop()
+            await asyncio.to_thread(self._writer.join)
+        await self._reader.close()
+        await self._browser.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise LogUnavailableError(f"{self.path}: the log is closed")
+
+    def _open_writer(self) -> Writer:
+        self._refuse_closed()
+        if self._writer is None:
+            raise LogUnavailableError(f"{self.path}: the log was opened to be read only")
+        return self._writer
+
+    async def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._open_writer().put(Chore(work, future))
+        return await future
+
+    def _settled(self, settled: Settled) -> None:
+        """Hear from the writer how something ended; once for all that shared a commit."""
+        self.waiting -= settled.rows
+        error = settled.error
+        for future in settled.futures:
+            # Who gave up waiting has cancelled it.
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(settled.result)
+            else:
+                # One each: every raise adds to an exception's traceback.
+                future.set_exception(copy(error))
+        if settled.head is not None:
+            self._advance(settled.head)
+
+    def _advance(self, head: int) -> None:
+        if head > self._head:
+            self._head = head
+            for watcher in self._watchers:
+                if not watcher.done():
+                    watcher.set_result(None)
+
+
+def _start(path: Path, receiver: str | None) -> tuple[_Identity, int]:
+    """Count a start of the receiver; return what the log is, and its head."""
+    sqlite_file.prepare(path, LOG)
+    with (
+        sqlite_file.named_failures(path),
+        closing(sqlite_file.connect(path, synchronous="FULL")) as connection,
+    ):
+        with sqlite_file.transaction(connection):
+            for key, size in (("log", 8), ("receiver", 4)):
+                # Drawn once in the file's life, so that no two files have the same.
+                connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, secrets.token_hex(size)))
+            meta = dict(connection.execute("SELECT key, value FROM meta"))
+            name = receiver or meta["receiver"]
+            boot = connection.execute(
+                "INSERT INTO receivers VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET boot = boot + 1"
+                " RETURNING boot",
+                (name,),
+            ).fetchone()[0]
+        return _Identity(meta["log"], name, boot), newest_offset(connection)
+
+
+def _look(path: Path) -> tuple[_Identity, int]:
+    """Return what a log is, and its head; change nothing."""
+    with (
+        sqlite_file.named_failures(path),
+        closing(sqlite_file.connect(path, synchronous="FULL", create=False)) as connection,
+    ):
+        sqlite_file.check(connection, path, LOG)
+        meta = dict(connection.execute("SELECT key, value FROM meta"))
+        return _Identity(meta["log"], meta["receiver"], 0), newest_offset(connection)
+
+
+def _retry(number: int, event: Event, transaction: Transaction) -> None:
+    deleted = transaction.connection.execute("DELETE FROM dead_letters WHERE number = ?", (number,))
+    if deleted.rowcount == 0:
+        raise LookupError(f"there is no dead letter {number}; was it retried already?")
+    transaction.insert_events([transaction.row(event)])
+
+
+def _remove_slice(
+    table: str, place: str, after: int, last: int, age: int, transaction: Transaction
+) -> tuple[int, int]:
+    """Remove what expired in the next slice; return the slice's last place and how many went."""
+    execute = transaction.connection.execute
+    upto = execute(
+        f"SELECT max({place}) FROM (SELECT {place} FROM {table}"  # noqa: S608 - names from this module
+        f" WHERE {place} > ? AND {place} <= ? ORDER BY {place} LIMIT ?)",
+        (after, last, EXPIRY_SLICE),
+    ).fetchone()[0]
+    if upto is None:
+        return after, 0
+    removed = execute(
+        f"DELETE FROM {table} WHERE {place} > ? AND {place} <= ? AND received < ?",  # noqa: S608 - as above
+        (after, upto, age),
+    )
+    return upto, removed.rowcount
+
+
+def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[Settled], None], settled: Settled) -> None:
+    """Hand over to the event loop; a loop that was closed without closing the log has nobody waiting."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(settle, settled)

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,13 +60,17 @@ def prepare(path: Path, kind: Kind) -> None:
     Raises:
         LogUnavailableError: it can't be, or it is something else; it says what to do.
     """
-    try:
+    with named_failures(path):
         _make_folders(path.parent)
-        connection = connect(path, synchronous="FULL")
-        try:
+        with closing(connect(path, synchronous="FULL")) as connection:
             _prepare(connection, path, kind)
-        finally:
-            connection.close()
+
+
+@contextmanager
+def named_failures(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into LogUnavailableError with the path."""
+    try:
+        yield
     except (OSError, sqlite3.Error) as error:
         raise LogUnavailableError(f"{path}: {error}") from error
 
@@ -86,21 +92,32 @@ def check(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
         )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the file's write lock, and commit at the end, or leave all as it was after an error."""
     connection.execute("BEGIN IMMEDIATE")
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if not empty:
-        connection.execute("ROLLBACK")
-        check(connection, path, kind)
-    else:
-        for statement in kind.schema.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {kind.application}")
-        connection.execute(f"PRAGMA user_version = {kind.version}")
+    try:
+        yield
         connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+    with transaction(connection):
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            check(connection, path, kind)
+        else:
+            for statement in kind.schema.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {kind.application}")
+            connection.execute(f"PRAGMA user_version = {kind.version}")
     # Last, so that a file which turned out to be another program's is left as it was.
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise LogUnavailableError(f"{path}: no write-ahead log is possible here; is it a network file system?")
+        raise LogUnavailableError(
+            f"{path}: no write-ahead log is possible here; is it a network file system?"
+        )
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

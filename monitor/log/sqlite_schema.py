@@ -8,8 +8,9 @@ Times are whole microseconds: a REAL would lose digits on its way through text, 
 no more either.
 """
 
+import sqlite3
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.event import Channel, Event, EventId, Vendor
 from monitor.log.bulk import gather
@@ -20,8 +21,7 @@ from monitor.log.sqlite_file import Kind
 WINDOW_BITS = 12
 
 _RECEIVED_TEXT = (
-    "strftime('%Y-%m-%dT%H:%M:%S', received / 1000000, 'unixepoch')"
-    " || printf('.%06dZ', received % 1000000)"
+    "strftime('%Y-%m-%dT%H:%M:%S', received / 1000000, 'unixepoch') || printf('.%06dZ', received % 1000000)"
 )
 
 LOG = Kind(
@@ -88,7 +88,7 @@ FROM events JOIN origins ON origins.number = events.origin
 
 
 class Origin(NamedTuple):
-    """What many events share. vendor and channel are kept as text."""
+    """What many events share; one row of `origins`, where the enums are text."""
 
     receiver: str
     vendor: Vendor
@@ -132,14 +132,18 @@ SELECT_HISTORY = gather(
 )
 
 EventRow = tuple[int, int, int, str, int, int | None, int, bytes]
-LetterRow = tuple[
-    str, int, int, str, str, str | None, str, str | None, int, int | None, bytes, str, str
-]
+LetterRow = tuple[str, int, int, str, str, str | None, str, str | None, int, int | None, bytes, str, str]
 
 
 def stream_number(source: str, job_id: str) -> int:
     """Return a number for a stream that fits four bytes; two streams may share one."""
     return zlib.crc32(f"{source}/{job_id}".encode())
+
+
+def newest_offset(connection: sqlite3.Connection) -> int:
+    """Return the greatest offset ever given, also when its event has expired since; 0 if none was."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def event_row(event: Event, origin: int) -> EventRow:
@@ -178,7 +182,7 @@ def letter_row(letter: DeadLetter) -> LetterRow:
     )
 
 
-def stored_letter(row: tuple[int, str, int, int, str, str, str | None, str, str | None, int, int | None, bytes, str, str]) -> StoredLetter:
+def stored_letter(row: tuple[Any, ...]) -> StoredLetter:
     """Return the letter of a row of SELECT_LETTERS."""
     number, receiver, boot, sequence, vendor, source, job_id, channel, kind, received, *rest = row
     letter = DeadLetter(

@@ -4,6 +4,7 @@ Why one thread: SQLite has one writer at a time anyway, and while it syncs, the 
 slower the disk, the more share a sync. An append costs the event loop a queue entry and a future.
 """
 
+import asyncio
 import sqlite3
 import threading
 from collections import deque
@@ -22,9 +23,9 @@ from monitor.log.sqlite_schema import (
     INSERT_LETTERS,
     LETTER_COLUMNS,
     EventRow,
-    LetterRow,
     event_row,
     letter_row,
+    newest_offset,
 )
 
 ROWS_A_COMMIT = 2000
@@ -34,11 +35,11 @@ OriginKey = tuple[str, str, str, str, str]
 
 
 class Append(NamedTuple):
-    """Events and dead letters to be kept together. settle: told how it went, from the writer's thread."""
+    """Events and dead letters to be kept together, one at least. future: the event loop's, for its end."""
 
     events: Sequence[Event]
     dead_letters: Sequence[DeadLetter]
-    token: Any
+    future: asyncio.Future[None]
 
     @property
     def rows(self) -> int:
@@ -55,13 +56,13 @@ class Chore(NamedTuple):
     """Work in a transaction of its own, done when no append is taken; one between two commits."""
 
     work: Callable[["Transaction"], Any]
-    token: Any
+    future: asyncio.Future[Any]
 
 
 class Settled(NamedTuple):
-    """How appends, or one chore, ended. head: the log's newest offset, None where unknown."""
+    """How appends, or one chore, ended. rows: of appends. head: the log's newest offset, if it has moved."""
 
-    tokens: list[Any]
+    futures: list[asyncio.Future[Any]]
     rows: int
     head: int | None
     result: Any = None
@@ -98,19 +99,18 @@ class Backlog:
 
 
 class Transaction:
-    """The write connection, and what a transaction can do with it."""
+    """The write connection, and the origins it knows; what a chore gets to work with."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._origins: dict[OriginKey, int] = {}
 
-    def write(self, events: list[EventRow], letters: list[LetterRow]) -> None:
-        """Insert rows."""
-        bulk.insert(self.connection, INSERT_EVENTS, EVENT_COLUMNS, events)
-        bulk.insert(self.connection, INSERT_LETTERS, LETTER_COLUMNS, letters)
+    def insert_events(self, rows: list[EventRow]) -> int | None:
+        """Insert rows of events; return the last one's offset."""
+        return bulk.insert(self.connection, INSERT_EVENTS, EVENT_COLUMNS, rows)
 
     def row(self, event: Event) -> EventRow:
-        """Return an event's row; an origin that is new gets its number, in the transaction that is open."""
+        """Return an event's row. An origin that is new gets its number: one without events does no harm."""
         # The enums' own hash is a Python function, their texts' is not.
         key = event.id[0], event.vendor._value_, event.source, event.channel._value_, event.type
         origin = self._origins.get(key)
@@ -118,25 +118,17 @@ class Transaction:
             origin = self._origins[key] = self._number_origin(key)
         return event_row(event, origin)
 
-    def head(self) -> int:
-        """Return the greatest offset ever given, also when its event has expired since."""
-        return newest_offset(self.connection)
-
     def _number_origin(self, key: OriginKey) -> int:
         self.connection.execute(
-            "INSERT OR IGNORE INTO origins (receiver, vendor, source, channel, type) VALUES (?, ?, ?, ?, ?)", key
+            "INSERT OR IGNORE INTO origins (receiver, vendor, source, channel, type) VALUES (?, ?, ?, ?, ?)",
+            key,
         )
         row = self.connection.execute(
-            "SELECT number FROM origins WHERE (receiver, vendor, source, channel, type) = (?, ?, ?, ?, ?)", key
+            "SELECT number FROM origins WHERE (receiver, vendor, source, channel, type) = (?, ?, ?, ?, ?)",
+            key,
         ).fetchone()
         number: int = row[0]
         return number
-
-
-def newest_offset(connection: sqlite3.Connection) -> int:
-    """Return the greatest offset ever given, 0 if none was."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 class Writer:
@@ -146,20 +138,12 @@ class Writer:
         path: the log's file.
         max_bytes: the file's greatest size, None for the disk's; beyond it appends fail as on a full disk.
         settle: called in this thread with what has ended.
-        closed: called in this thread when it ends.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        max_bytes: int | None,
-        settle: Callable[[Settled], None],
-        closed: Callable[[], None],
-    ) -> None:
+    def __init__(self, path: Path, max_bytes: int | None, settle: Callable[[Settled], None]) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._settle = settle
-        self._closed = closed
         self._incoming: SimpleQueue[Append | Chore | None] = SimpleQueue()
         self._fresh: list[Append] = []
         self._backlog = Backlog()
@@ -184,15 +168,12 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            while self._receive():
-                if appends := self._next_appends():
-                    self._commit(appends)
-                if self._chores:
-                    self._do(self._chores.popleft())
-            self._checkpoint()
-        finally:
-            self._closed()
+        while self._receive():
+            if appends := self._next_appends():
+                self._commit(appends)
+            if self._chores:
+                self._do(self._chores.popleft())
+        self._checkpoint()
 
     def _receive(self) -> bool:
         """Take in all that has come, waiting if there is nothing to do; False at the end."""
@@ -220,7 +201,7 @@ class Writer:
         return self._backlog.take(ROWS_A_COMMIT)
 
     def _commit(self, appends: list[Append]) -> None:
-        tokens, rows = [append.token for append in appends], sum([append.rows for append in appends])
+        futures, rows = [append.future for append in appends], sum([append.rows for append in appends])
         try:
             head = self._write(appends)
         except Exception as error:
@@ -230,20 +211,22 @@ class Writer:
                 for append in appends:
                     self._commit([append])
             else:
-                self._settle(Settled(tokens, rows, None, error=self._named(error)))
+                self._settle(Settled(futures, rows, None, error=self._named(error)))
         else:
             self.commits += 1
-            self._settle(Settled(tokens, rows, head))
+            self._settle(Settled(futures, rows, head))
 
     def _write(self, appends: list[Append]) -> int | None:
         transaction = self._open()
-        connection = transaction.connection
-        connection.execute("BEGIN IMMEDIATE")
         events = [transaction.row(event) for append in appends for event in append.events]
         letters = [letter_row(letter) for append in appends for letter in append.dead_letters]
-        transaction.write(events, letters)
-        head = transaction.head() if events else None
-        connection.execute("COMMIT")
+        if len(events) <= bulk.CHUNK and not letters:
+            # One statement is a transaction by itself, and each statement less is a wait less.
+            return transaction.insert_events(events)
+        transaction.connection.execute("BEGIN IMMEDIATE")
+        head = transaction.insert_events(events)
+        bulk.insert(transaction.connection, INSERT_LETTERS, LETTER_COLUMNS, letters)
+        transaction.connection.execute("COMMIT")
         return head
 
     def _do(self, chore: Chore) -> None:
@@ -251,13 +234,13 @@ class Writer:
             transaction = self._open()
             transaction.connection.execute("BEGIN IMMEDIATE")
             result = chore.work(transaction)
-            head = transaction.head()
+            head = newest_offset(transaction.connection)
             transaction.connection.execute("COMMIT")
         except Exception as error:
             self._roll_back(error)
-            self._settle(Settled([chore.token], 0, None, error=self._named(error)))
+            self._settle(Settled([chore.future], 0, None, error=self._named(error)))
         else:
-            self._settle(Settled([chore.token], 0, head, result))
+            self._settle(Settled([chore.future], 0, head, result))
 
     def _open(self) -> Transaction:
         if self._transaction is None:

@@ -32,7 +32,7 @@ async def take_callback(intake: Intake, source: PreparedSource, scope: Scope, re
         raise RefusedError(_NOT_POST)
     source.admit(client_address(scope))
     headers = headers_of(scope)
-    body = await intake.read(source, headers, receive)
+    body = await intake.read(source, scope, headers, receive)
     received = intake.clock.now()
     request = Request(scope["query_string"].decode("latin-1"), headers, body)
     try:

@@ -7,7 +7,7 @@ from monitor.clock import Clock
 from monitor.errors import LogUnavailableError
 from monitor.event import Channel, Event, EventId
 from monitor.log.protocol import DeadLetter, EventLog
-from monitor.receiver.asgi import Headers, Receive
+from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.body import read_body
 from monitor.receiver.limits import Limits
 from monitor.receiver.refusals import LOG_UNAVAILABLE, READING_OVERLOADED, STORING_OVERLOADED, RefusedError
@@ -28,7 +28,7 @@ class Intake:
     clock: Clock
     limits: Limits
 
-    async def read(self, source: PreparedSource, headers: Headers, receive: Receive) -> bytes:
+    async def read(self, source: PreparedSource, scope: Scope, headers: Headers, receive: Receive) -> bytes:
         """Return a request's body.
 
         Raises:
@@ -39,7 +39,7 @@ class Intake:
             raise RefusedError(READING_OVERLOADED)
         source.reading += 1
         try:
-            return await read_body(headers, receive, self.limits)
+            return await read_body(scope, headers, receive, self.limits)
         finally:
             source.reading -= 1
 

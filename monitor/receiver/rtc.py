@@ -95,7 +95,7 @@ async def _take(
         source.authenticate_bearer(headers.get("authorization"), job_id, intake.clock.now())
     except AuthenticationError as error:
         raise RefusedError(unauthenticated(error)) from None
-    body = await intake.read(source, headers, receive)
+    body = await intake.read(source, scope, headers, receive)
 
     arrival = Arrival(source, Channel.RTC, job_id, intake.clock.now(), None)
     events, dead_letters = _sort(intake, arrival, body)

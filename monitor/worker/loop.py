@@ -144,7 +144,7 @@ class Worker:
     def _show_lag(self, batch: list[Stored], head: int) -> None:
         lag = max(0, head - self._fleet.position)
         self._metrics.log_lag.labels("0").set(lag)
-        oldest = batch[-1].event.received if batch and lag else 0
+        oldest = batch[-1].event.received if batch and lag else None
         self._metrics.log_oldest_unfolded.set(oldest)
 
     async def _tick(self) -> None:

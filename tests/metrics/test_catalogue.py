@@ -25,7 +25,11 @@ def test_each_name_stands_once() -> None:
 def test_a_name_follows_the_conventions(line: Family) -> None:
     assert re.fullmatch(r"(livestream|monitor)(_[a-z]+)+", line.name)
     assert line.name.endswith("_total") is (line.type is FamilyType.COUNTER)
-    assert not set(line.labels) & set(STREAM_LABELS) or line in SERVICE_FAMILIES
+
+
+@pytest.mark.parametrize("line", STREAM_FAMILIES, ids=lambda line: line.name)
+def test_a_family_of_the_streams_adds_labels_of_its_own(line: Family) -> None:
+    assert not set(line.labels) & set(STREAM_LABELS)
 
 
 @pytest.mark.parametrize("line", ALL, ids=lambda line: line.name)

@@ -1,4 +1,3 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -62,6 +61,5 @@ def test_a_block_repeats_the_streams_labels_in_each_line() -> None:
     )
 
 
-@pytest.mark.parametrize("half", ["\ud800", "\udfff"])
-def test_half_a_surrogate_pair_is_spelled_out(half: str) -> None:
-    assert label("job_id", half).encode() == b'job_id="\\\\u%x"' % ord(half)
+def test_half_a_surrogate_pair_is_spelled_out() -> None:
+    assert label("job_id", "\ud83d!").encode() == rb'job_id="\\ud83d!"'

@@ -86,7 +86,7 @@ class _ReplyFinish(_Message):
     reply_id: Identifier
 
     def payload(self) -> Payload:
-        return ReplyFinished(self.reply_id, canonical_room_id(self.room_id))
+        return ReplyFinished(canonical_job_id(self.reply_id), canonical_room_id(self.room_id))
 
 
 # The validators themselves: a model's own classmethods around them cost a callback a quarter more.

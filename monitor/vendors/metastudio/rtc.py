@@ -20,6 +20,7 @@ from monitor.event import (
     ReplyFinished,
     ScriptProgress,
     Unrecognised,
+    canonical_job_id,
 )
 from monitor.vendors.json_body import Body, Count, Identifier, is_not_json, undecodable
 from monitor.vendors.metastudio.callback import NAME_LENGTH
@@ -54,7 +55,7 @@ class _ReplyFinish(Body):
     reply_id: Identifier
 
     def payload(self) -> Payload:
-        return ReplyFinished(self.reply_id)
+        return ReplyFinished(canonical_job_id(self.reply_id))
 
 
 _DATA: dict[str, type[_LiveProgress | _ReplyFinish]] = {

@@ -3,8 +3,10 @@ import json
 import pytest
 
 from monitor.errors import UndecodableError
-from monitor.event import Paragraph, Relay, ScriptProgress
+from monitor.event import Paragraph, Relay, ReplyFinished, ScriptProgress
+from monitor.vendors.metastudio.callback import decode_callback
 from monitor.vendors.metastudio.rtc import decode_rtc
+from tests.vendors.building import JOB, ROOM, metastudio
 
 
 def progress(offset: object) -> dict[str, object]:
@@ -75,3 +77,13 @@ def test_an_envelope_inside_an_envelope_is_undecodable() -> None:
         decode_rtc(json.dumps({"relay": "page-1", "seq": 3, "message": inner}).encode())
 
     assert caught.value.reason == "wrong_type"
+
+
+def test_a_reply_is_the_same_on_both_channels_however_its_id_is_spelled() -> None:
+    by_rtc = {"message_type": "reply_command_finish_notify", "data": {"reply_id": ROOM}}
+    hyphened = "26F06524-4F75-4B3A-A853-B649A21AAF66"
+    by_callback = {"event_type": "REPLY_COMMAND_FINISH", "message": {"job_id": JOB, "reply_id": hyphened}}
+
+    expected = ReplyFinished(ROOM)
+    assert decode_rtc(json.dumps(by_rtc).encode()).payload == expected
+    assert decode_callback(metastudio(), json.dumps(by_callback).encode()).payload == expected
