@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor import __version__
-from monitor.config import Role, Settings, load_settings
+from monitor.config import Role, load_settings
 from monitor.errors import ConfigurationError, MonitorError
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
@@ -74,7 +74,7 @@ def serve(
     role: Annotated[Role, typer.Option(help="Which part of the service this process runs.")] = Role.ALL,
 ) -> None:
     """Run the service until it is told to stop (SIGTERM, Ctrl-C)."""
-    settings = _settings(config)
+    settings = load_settings(config, os.environ)
     from monitor.service import run
 
     run(settings, role)
@@ -90,7 +90,6 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
             raise
         typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": [], "checks": []}))
         raise typer.Exit(2) from None
-    _warn(settings)
     from monitor.check import check_all
 
     checks = check_all(settings)
@@ -104,6 +103,8 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
         }
         typer.echo(json.dumps(answer))
     else:
+        for warning in settings.warnings:
+            _complain(f"warning: {warning}")
         rows = [("ok" if found.ok else "error", found.name, found.detail) for found in checks]
         rows.append(("ok", "sources", f"{len(settings.sources)} configured"))
         _print_rows(("", "what", "found"), rows)
@@ -153,7 +154,7 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Send vendors' traffic, signed as the vendors sign."""
-    settings = _settings(config)
+    settings = load_settings(config, os.environ)
     from monitor.simulator.run import simulate as run_simulation
 
     options = SimulationOptions(
@@ -181,7 +182,7 @@ def list_letters(
     as_json: Json = False,
 ) -> None:
     """List dead letters, newest first, without their bodies."""
-    settings = _settings(config)
+    settings = load_settings(config, os.environ)
     from monitor import dead_letters
 
     async def page() -> list[dict[str, object]]:
@@ -198,7 +199,7 @@ def list_letters(
 
 @letters.command("show")
 def show_letter(
-    number: Annotated[int, typer.Argument(help="As `list` shows it.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.")],
     config: Config = DEFAULT_CONFIG,
     raw: Annotated[
         bool, typer.Option("--raw", help="Only the body, byte for byte, with the secrets that it may hold.")
@@ -206,7 +207,7 @@ def show_letter(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter with its body, in which known secrets are left out."""
-    settings = _settings(config)
+    settings = load_settings(config, os.environ)
     from monitor import dead_letters
     from monitor.web.masking import masked
 
@@ -231,7 +232,9 @@ def show_letter(
 
 @letters.command("retry")
 def retry_letters(
-    numbers: Annotated[list[int] | None, typer.Argument(help="As `list` shows them.")] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="NUMBER", help="As `list` shows them.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     every: Annotated[bool, typer.Option("--all", help="Every letter there is, oldest first.")] = False,
     as_json: Json = False,
@@ -239,7 +242,7 @@ def retry_letters(
     """Decode letters again; what can be decoded becomes an event of the log, the rest stays."""
     if bool(numbers) == every:
         raise typer.BadParameter("name the letters' numbers, or --all")
-    settings = _settings(config)
+    settings = load_settings(config, os.environ)
     from monitor import dead_letters
 
     async def run() -> list[dead_letters.Retried]:
@@ -261,17 +264,6 @@ def retry_letters(
 
 def _cell(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _settings(config: Path) -> Settings:
-    settings = load_settings(config, os.environ)
-    _warn(settings)
-    return settings
-
-
-def _warn(settings: Settings) -> None:
-    for warning in settings.warnings:
-        _complain(f"warning: {warning}")
 
 
 def _complain(text: str) -> None:

@@ -46,9 +46,8 @@ def by_callback(script: Script, play: Play, mode: RandomPlayMode | None, *, from
         if play.signed == script.signed and _is_copy(script, play):
             return Effect.DUPLICATE
     _note_signed(script, play)
-    confirmed = _confirm(script, key)
-    if confirmed is not None:
-        return confirmed
+    if _confirm(script, key):
+        return Effect.APPLIED
     return _advance(script, play, mode)
 
 
@@ -89,10 +88,10 @@ def settle(script: Script, now: float) -> int:
     missed = 0
     for current in (script.round, finished.round if finished is not None else None):
         if current is not None and current.awaited:
-            for key, due in current.awaited.items():
-                if due is not None and due <= now:
-                    current.awaited[key] = None
-                    missed += 1
+            overdue = [key for key, due in current.awaited.items() if due <= now]
+            for key in overdue:
+                del current.awaited[key]
+            missed += len(overdue)
     return missed
 
 
@@ -101,12 +100,12 @@ def next_due(script: Script) -> float | None:
     current, finished = script.round, script.finished
     dues: list[float] = []
     if current is not None and current.awaited:
-        dues += [due for due in current.awaited.values() if due is not None]
+        dues.extend(current.awaited.values())
     if finished is not None:
         if finished.settles_at is not None:
             dues.append(finished.settles_at)
         if finished.round.awaited:
-            dues += [due for due in finished.round.awaited.values() if due is not None]
+            dues.extend(finished.round.awaited.values())
     return min(dues) if dues else None
 
 
@@ -134,14 +133,13 @@ def _note_signed(script: Script, play: Play) -> None:
     script.same_second.setdefault(play.fingerprint, play.received)
 
 
-def _confirm(script: Script, key: str) -> Effect | None:
+def _confirm(script: Script, key: str) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did."""
-    rounds = [script.round, script.finished.round if script.finished is not None else None]
-    for current in rounds:
+    for current in (script.round, script.finished.round if script.finished is not None else None):
         if current is not None and key in current.awaited:
-            missed = current.awaited.pop(key) is None
-            return Effect.LATE if missed else Effect.APPLIED
-    return None
+            del current.awaited[key]
+            return True
+    return False
 
 
 def _belongs_to_finished(script: Script, play: Play) -> bool:
@@ -158,7 +156,7 @@ def _credit(script: Script, play: Play) -> Effect:
     current, finished, key = script.round, script.finished, play.paragraph
     assert current is not None
     assert play.signed is not None
-    if _confirm(script, key) is not None:
+    if _confirm(script, key):
         return Effect.LATE
     if _is_of_current(script, key, play.signed):
         if key in current.played:

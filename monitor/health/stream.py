@@ -151,13 +151,13 @@ class Round:
     """One pass over the script.
 
     played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
-    none). awaited: paragraphs that RTC proved and whose callback hasn't come: the time by which it
-    should have, None once it was counted as missed. first_signed, last_signed: the signed seconds it
+    none). awaited: paragraphs that RTC proved and whose callback hasn't come, and by when it should;
+    gone once it came or was counted as missed. first_signed, last_signed: the signed seconds it
     spans. from_start: seen from its first paragraph.
     """
 
     played: dict[str, int | None] = field(default_factory=dict)
-    awaited: dict[str, float | None] = field(default_factory=dict)
+    awaited: dict[str, float] = field(default_factory=dict)
     last: str | None = None
     last_since: float = 0.0
     first_signed: int | None = None

@@ -74,6 +74,6 @@ def scatter(gathered: tuple[str, bytes | None]) -> Iterator[tuple[list[Any], byt
     ends = list(accumulate((row[0] for row in rows), initial=0))
     if ends[-1] != len(bodies):
         raise sqlite3.DatabaseError(
-            f"SQLite {sqlite3.sqlite_version} returned {len(bodies)} bytes of bodies where {ends[-1]} are kept"
+            f"SQLite {sqlite3.sqlite_version} returned {len(bodies)} bytes of bodies, {ends[-1]} are kept"
         )
     return ((row, bodies[start:end]) for row, (start, end) in zip(rows, pairwise(ends), strict=True))

@@ -103,6 +103,11 @@ class SqliteLog:
         identity, head = await asyncio.to_thread(_look, path)
         return cls(path, identity, head, MAX_WAITING)
 
+    @property
+    def commits(self) -> int:
+        """How many transactions the appends since `open` took; each was one sync."""
+        return 0 if self._writer is None else self._writer.commits
+
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""
         return EventId(self._receiver, self._boot, next(self._sequence))

@@ -154,14 +154,10 @@ def _load(connection: sqlite3.Connection) -> Checkpoint:
     states: list[tuple[str, str, bytes]] = []
     with sqlite_file.transaction(connection):
         position = connection.execute("SELECT position FROM checkpoint").fetchone()[0]
-        last, more = 0, True
-        while more:
-            more = False
-            for (_, last, source, job_id), state in bulk.scatter(
-                connection.execute(_LOAD, (last, _LOAD_ROWS)).fetchone()
-            ):
-                states.append((source, job_id, state))
-                more = True
+        last = 0
+        while page := list(bulk.scatter(connection.execute(_LOAD, (last, _LOAD_ROWS)).fetchone())):
+            states += [(source, job_id, state) for (_, _, source, job_id), state in page]
+            last = page[-1][0][1]
     return Checkpoint(position, states)
 
 

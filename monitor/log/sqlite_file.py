@@ -126,7 +126,7 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
 
 
 def _make_folders(folder: Path) -> None:
-    """Make what is missing, and sync each entry: a durable file in a folder that a power cut takes is none."""
+    """Make what is missing, and sync each entry: a file is as durable as the folders above it."""
     missing = []
     while not folder.exists():
         missing.append(folder)

@@ -83,7 +83,7 @@ SELECT
     {_RECEIVED_TEXT} AS ce_receivedtime,
     body AS data
 FROM events JOIN origins ON origins.number = events.origin
-""",
+""",  # noqa: S608 - made of this module's constants
 )
 
 
@@ -128,7 +128,7 @@ SELECT_HISTORY = gather(
     WHERE events.offset >> {WINDOW_BITS} = windows.number AND stream = :stream AND offset < :before
         AND job_id = :job_id AND origin IN (SELECT number FROM origins WHERE source = :source)
     ORDER BY offset DESC LIMIT :limit
-    """,
+    """,  # noqa: S608 - made of this module's constants
 )
 
 EventRow = tuple[int, int, int, str, int, int | None, int, bytes]
@@ -163,22 +163,18 @@ def event_row(event: Event, origin: int) -> EventRow:
 
 def letter_row(letter: DeadLetter) -> LetterRow:
     """Return a dead letter's values in the order of INSERT_LETTERS."""
-    (receiver, boot, sequence), vendor, source, job_id, channel, kind, received, *rest = letter
-    signed, body, reason, detail = rest
     return (
-        receiver,
-        boot,
-        sequence,
-        vendor.value,
-        source,
-        job_id,
-        channel.value,
-        kind,
-        to_microseconds(received),
-        signed,
-        body,
-        reason,
-        detail,
+        *letter.id,
+        letter.vendor.value,
+        letter.source,
+        letter.job_id,
+        letter.channel.value,
+        letter.type,
+        to_microseconds(letter.received),
+        letter.signed,
+        letter.body,
+        letter.reason,
+        letter.detail,
     )
 
 

@@ -167,6 +167,6 @@ def session_life(random: Random, character: Character, begin: float, until: floa
         ended = sketch.tell(max(end_at, running_at + 1), end, turn=True)
         if scenario is Scenario.DUPLICATES:
             sketch.tell_again(ended)
-            if character.signed:
+            if character.signed and ended.at - running_at <= LATENESS:
                 sketch.add(ended.at, Action.REPEAT, running)
     return sketch.deliveries()

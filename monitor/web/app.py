@@ -35,8 +35,11 @@ MAX_REGISTRATION_BYTES = 1_048_576
 
 _log = structlog.get_logger(__name__)
 
-_NO_STREAM = {404: {"model": Problem, "description": "no such stream"}}
-_RECOVERING = {503: {"model": Problem, "description": "the log is still being folded"}}
+Answers = dict[int | str, dict[str, Any]]
+"""Answers of a route beside the usual one, as FastAPI documents them."""
+
+_NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
+_RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still being folded"}}
 
 
 def build(settings: Settings, log: EventLog, fleet: Fleet, exposition: Exposition) -> FastAPI:

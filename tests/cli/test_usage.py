@@ -90,7 +90,7 @@ def test_wrong_usage_exits_2(arguments: list[str], tmp_path: Path) -> None:
         ["check"],
         SIMULATE,
         ["dead-letters", "list"],
-        ["dead-letters", "show", "host-1-1"],
+        ["dead-letters", "show", "1"],
         ["dead-letters", "retry", "--all"],
     ],
     ids=" ".join,

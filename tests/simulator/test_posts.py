@@ -91,7 +91,7 @@ def test_registrations_decode_to_what_was_meant(
             job_id, reduced = registry.reduce_registration(vendor, bodies.registration(life.identity, fact))
             assert job_id == life.identity.job_id
             decoded = registry.decode_registration(vendor, reduced)
-            expected = fact.payload._replace(room_id=life.identity.room_id)  # type: ignore[union-attr, call-arg]
+            expected = fact.payload._replace(room_id=life.identity.room_id)  # type: ignore[call-arg]
             assert decoded.payload == expected
             assert life.identity.secret.encode() not in reduced
 

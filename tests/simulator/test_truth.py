@@ -110,7 +110,7 @@ def test_a_refreshed_output_is_no_outage_and_no_end() -> None:
         (paragraphs(1, 2, 3, 4, 5, 3, 2), 1, 0.4, 1.0, 0),
         (paragraphs(1, 2, 3, 3, 1, 2, 1, 3), 1, 1.0, 1.0, 0),
         ([job(3, RandomPlayMode.SCRIPT_ITEM), *paragraphs(1, 2, 3, 2, 1, 3, 1, 2)], 2, 2 / 3, 1.0, 0),
-        ([job(4, RandomPlayMode.SCRIPT_ITEM), *paragraphs(1, 2, 3, 4, 4, 2, 3, 2, 3)], 2, 0.5, 0.5, 2),
+        ([job(4, RandomPlayMode.SCRIPT_ITEM), *paragraphs(1, 2, 3, 4, 2, 3, 4, 2, 3)], 2, 0.5, 0.75, 1),
     ],
 )
 def test_rounds_and_coverage_are_counted(

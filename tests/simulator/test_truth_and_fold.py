@@ -85,7 +85,7 @@ def seen(state: StreamState, now: float) -> Expectation:
 
 
 @pytest.mark.parametrize("scenario", list(Scenario))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), speed=st.sampled_from((1.0, 20.0, 60.0)))
 async def test_the_fold_says_what_the_simulator_did(
     options: SimulationOptions, scenario: Scenario, seed: int, speed: float

@@ -1,0 +1,102 @@
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+CONFIGURATION = """
+[receiver]
+listen = "127.0.0.1:0"
+
+[admin]
+listen = "127.0.0.1:0"
+
+[clock]
+speed = 20
+
+[[sources]]
+name = "one"
+vendor = "softsugar"
+public_url = "https://hooks.example.com/callbacks/one"
+"""
+
+
+async def start(*arguments: str, configuration: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "monitor", *arguments, "--config", str(configuration)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def serving(configuration: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running service, and the address at which it takes callbacks."""
+    process = await start("serve", configuration=configuration)
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                told = json.loads(line)
+                if told["event"] == "serving":
+                    yield process, told["callbacks"]
+                    break
+            else:
+                pytest.fail("the service ended before it served")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "monitor.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    return write(tmp_path, CONFIGURATION)
+
+
+async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(configuration: Path) -> None:
+    async with serving(configuration) as (service, address):
+        truth = configuration.parent / "truth.json"
+        simulation = await start(
+            *("simulate", "--target", f"{address}/", "--streams", "2", "--duration", "30"),
+            *("--scenario", "steady", "--seed", "7", "--truth", str(truth), "--json"),
+            configuration=configuration,
+        )
+        stdout, stderr = await simulation.communicate()
+
+        assert (simulation.returncode, stderr) == (0, b"")
+        answer = json.loads(stdout)
+        assert answer["requests"] == answer["acknowledged"] > 0
+        assert json.loads(truth.read_text())
+
+        service.send_signal(signal.SIGTERM)
+        assert await service.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "expected"),
+    [
+        (["serve"], '[log]\nbackend = "kafka"\n', "log.backend: "),
+        (["serve", "--role", "web"], "", "--role web: "),
+    ],
+)
+async def test_a_service_that_this_configuration_cannot_have_exits_2(
+    arguments: list[str], text: str, expected: str, tmp_path: Path
+) -> None:
+    process = await start(*arguments, configuration=write(tmp_path, text + CONFIGURATION))
+    stdout, stderr = await process.communicate()
+
+    assert (process.returncode, stdout) == (2, b"")
+    assert stderr.decode().startswith(expected)
+    assert len(stderr.splitlines()) == 1
