@@ -277,6 +277,9 @@ def _repeat_last(script: Script, current: Round, play: Play, sequential: bool) -
     if play.by_rtc:
         current.played[play.paragraph] = play.offset
         return Effect.APPLIED
+    if play.signed is not None:
+        # A retry under a new signed time: copies of it that come later are still of this round.
+        current.last_signed = play.signed
     if alone:
         script.tentative = play
         return Effect.APPLIED

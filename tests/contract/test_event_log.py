@@ -174,7 +174,7 @@ async def test_history_is_one_streams_newest_first(log: Log) -> None:
 
     history = await log.history("room-a", "one", None, 100)
 
-    assert [b"4", b"3", b"2", b"1", b"0"] == [one.event.body for one in history]
+    assert [one.event.body for one in history] == [b"4", b"3", b"2", b"1", b"0"]
     assert {("room-a", "one")} == {(one.event.source, one.event.job_id) for one in history}
     assert history[:2] == await log.history("room-a", "one", None, 2)
     assert history[2:4] == await log.history("room-a", "one", history[1].offset, 2)
@@ -296,4 +296,4 @@ async def test_dead_letters_expire_with_age(log: Log) -> None:
 
     assert await log.remove_expired(3.0, 0) == 3
 
-    assert [3.0] == [one.letter.received for one in await log.list(10, None)]
+    assert [one.letter.received for one in await log.list(10, None)] == [3.0]
