@@ -28,8 +28,6 @@ MAX_OUTPUTS = 8
 
 def apply(link: Link, fact: LinkFact) -> Effect:
     """Take one RTMP fact into the link, in its place, and say what it did."""
-    if not link.current.outputs:
-        link.from_start = fact.state in (LinkState.CONNECTING, LinkState.CONNECTED)
     known = link.current.outputs.get(fact.output)
     if _tells_nothing_new(link, known, fact):
         if known is not None and fact.signed is not None and fact.signed > (known.signed or 0):
@@ -42,13 +40,10 @@ def apply(link: Link, fact: LinkFact) -> Effect:
         and known.signed is not None
         and fact.signed < known.signed
     )
-    before = link.current
-    if not _insert(link, fact):
+    before, facts = link.current, link.current.facts
+    if not _insert(link, fact) or late:
         return Effect.LATE
-    if late:
-        return Effect.LATE
-    ended = known is not None and known.phase is Phase.ENDED
-    if ended and link.current.outputs[fact.output].phase is Phase.ENDED and before is link.current:
+    if before is link.current and facts == before.facts:
         return Effect.AFTER_END
     return Effect.APPLIED
 
@@ -61,9 +56,11 @@ def marker(link: Link) -> Link:
 def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:
     if known is None:
         return False
+    # An output that was replaced counts as ended, whatever it told last.
+    same = fact.state is known.state and not (known.phase is Phase.ENDED and _reopens(known, fact))
     if fact.signed is None or known.signed is None:
-        return fact.state is known.state
-    if fact.signed >= known.signed and fact.state is known.state:
+        return same
+    if fact.signed >= known.signed and same:
         return True
     for copy in link.recent:
         if (
@@ -87,7 +84,7 @@ def _insert(link: Link, fact: LinkFact) -> bool:
                 break
             place -= 1
         settled = link.settled.newest_signed
-        if place == 0 and settled is not None and fact.signed < settled:
+        if place == 0 and settled is not None and fact.signed < settled + bool(recent):
             return False
     if place == len(recent):
         recent.append(fact)
@@ -97,6 +94,8 @@ def _insert(link: Link, fact: LinkFact) -> bool:
         link.current = _copied(link.settled)
         for one in recent:
             _step(link.current, one)
+    if link.settled.facts == 0:
+        link.from_start = recent[0].state in (LinkState.CONNECTING, LinkState.CONNECTED)
     while len(recent) > REORDER_FACTS or recent[0].received < fact.received - REORDER_SECONDS:
         _step(link.settled, recent.pop(0))
     link.outages = max(link.outages, link.current.outages)
@@ -122,8 +121,12 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     """Add the next fact in order to the sum."""
     outputs = summary.outputs
     known = outputs.get(fact.output)
+    before = summary.phase
     phase = _output_phase(known, fact)
-    if phase is Phase.ENDED and known is not None and known.phase is Phase.ENDED:
+    if known is None and before is Phase.ENDED and phase is not Phase.CONNECTED:
+        # Only what connects or begins to can open an ended stream again, on whichever output.
+        phase = Phase.STARTING if fact.state is LinkState.CONNECTING else Phase.ENDED
+    if phase is Phase.ENDED and (before is Phase.ENDED or (known is not None and known.phase is Phase.ENDED)):
         return
     number = summary.facts
     summary.facts = number + 1
@@ -133,13 +136,13 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, number)
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:
-            _close_replaced(summary, fact.output, first)
+            never_connected = known is None or known.phase is Phase.STARTING
+            _close_replaced(summary, fact.output, first, never_connected)
         if len(outputs) > MAX_OUTPUTS:
             _forget_one(summary)
         stream = _stream_phase(summary)
     else:
         stream = phase
-    before = summary.phase
     if stream is Phase.OUTAGE:
         if before is not Phase.OUTAGE:
             summary.outages += 1
@@ -185,14 +188,15 @@ def _reopens(ended: Output, fact: LinkFact) -> bool:
     return fact.received - ended.received > REOPEN_SECONDS
 
 
-def _close_replaced(summary: LinkSummary, connected: str, first: int) -> None:
-    """Close outputs that were lost before `connected` first showed: REFRESH_OUTPUT_URL replaced them.
+def _close_replaced(summary: LinkSummary, connected: str, first: int, never_connected: bool) -> None:
+    """Close outputs that were lost when a new one connected: REFRESH_OUTPUT_URL replaced them.
 
     MetaStudio pushes to one output at a time and need not send an END for the one that was given up.
     """
     for name, output in list(summary.outputs.items()):
-        lost = output.phase in (Phase.OUTAGE, Phase.STARTING)
-        if name != connected and lost and output.last < first:
+        lost = output.phase is Phase.OUTAGE and never_connected
+        given_up = output.phase in (Phase.OUTAGE, Phase.STARTING) and output.last < first
+        if name != connected and (lost or given_up):
             summary.outputs[name] = output._replace(phase=Phase.ENDED)
 
 

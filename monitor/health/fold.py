@@ -87,14 +87,14 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     at = max(event.received, before)
     if is_due(state, at, settings):
         settle(state, at, settings)
-    if folded is None:
+    if len(state.receivers) != 1 or folded is None:
         _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
     else:
         state.receivers[receiver] = (boot, sequence)
     effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
     if at > before + settings.silent_after_seconds:
         state.awake_since = at
-    if state.end is not None and effect is Effect.APPLIED and _was_a_guess(state.end):
+    if state.end is not None and effect is not Effect.LATE and _was_a_guess(state.end):
         # We gave the stream up because nothing was heard of it; now something is.
         state.end = None
         _note(state, stored, at, "reopened")
@@ -189,9 +189,7 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     mode = state.job.random_play_mode
     effect = script.by_callback(state.script, play, mode, from_start=_from_start(state))
     _plan_settling(state)
-    if state.end is not None:
-        return Effect.LATE if effect is Effect.APPLIED else effect
-    return effect
+    return _late_if_ended(state, effect)
 
 
 def _progress(state: StreamState, told: Told) -> Effect:
@@ -230,7 +228,7 @@ def _reply(state: StreamState, told: Told) -> Effect:
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
     _plan_settling(state)
-    return Effect.LATE if state.end is not None and effect is Effect.APPLIED else effect
+    return _late_if_ended(state, effect)
 
 
 def _session(state: StreamState, told: Told) -> Effect:
@@ -281,7 +279,8 @@ def _registered(state: StreamState, told: Told) -> Effect:
 
 
 def _unrecognised(state: StreamState, _told: Told) -> Effect:
-    return Effect.APPLIED if state.end is None else Effect.AFTER_END
+    ended = state.end is not None and not _was_a_guess(state.end)
+    return Effect.AFTER_END if ended else Effect.APPLIED
 
 
 _HANDLERS: dict[type[Any], Callable[[StreamState, Told], Effect]] = {
@@ -315,6 +314,12 @@ def _is_after_end(state: StreamState, event: Event) -> Effect | None:
     if state.retired or event.signed is None or end.signed is None or event.signed > end.signed:
         return Effect.AFTER_END
     return None
+
+
+def _late_if_ended(state: StreamState, effect: Effect) -> Effect:
+    """Say that what an ended stream was told and took in came late."""
+    ended = state.end is not None and not _was_a_guess(state.end)
+    return Effect.LATE if ended and effect is Effect.APPLIED else effect
 
 
 def _relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:

@@ -4,16 +4,19 @@ from monitor.event import Paragraph
 from monitor.health.stream import Script
 
 
-def include(script: Script, key: str) -> None:
+def include(script: Script, key: str, *, overtaken_by: str | None = None) -> None:
     """Extend the plan by a paragraph that it doesn't hold (the script was rewritten while live).
 
-    It stands where its number says within its scene; in a scene of its own, after the scene that plays.
+    It stands where its number says within its scene; in a scene of its own, before the paragraph that
+    overtook it, else after the scene that plays.
     """
     order = script.plan
     if key in order:
         return
     paragraph = Paragraph.from_key(key)
     place = _place_in_scene(order, paragraph)
+    if place is None and overtaken_by in order:
+        place = order.index(overtaken_by)
     if place is None:
         place = _place_after_playing(script)
     order.insert(place, key)

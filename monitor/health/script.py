@@ -35,7 +35,6 @@ def by_callback(script: Script, play: Play, mode: RandomPlayMode | None, *, from
         mode: in which order rounds after the first play, None where nobody said.
         from_start: whether the stream was seen from its start, so that a first round can teach the plan.
     """
-    key = play.paragraph
     if script.round is None:
         _begin_first(script, play, from_start)
         _note_signed(script, play)
@@ -46,7 +45,7 @@ def by_callback(script: Script, play: Play, mode: RandomPlayMode | None, *, from
         if play.signed == script.signed and _is_copy(script, play):
             return Effect.DUPLICATE
     _note_signed(script, play)
-    if _confirm(script, key):
+    if _confirm(script, play):
         return Effect.APPLIED
     return _advance(script, play, mode)
 
@@ -54,10 +53,13 @@ def by_callback(script: Script, play: Play, mode: RandomPlayMode | None, *, from
 def by_rtc(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
     """Take a sign of progress inside a paragraph, told by RTC; otherwise as `by_callback`."""
     key = play.paragraph
-    current = script.round
+    current, tentative = script.round, script.tentative
     if current is None:
         _begin_first(script, play, from_start)
         return Effect.APPLIED
+    if tentative is not None and tentative.paragraph == key and not _is_stale(current, play):
+        # It plays, so what looked like a delivery made twice was none.
+        current = _decide(script, tentative)
     if key in current.played:
         told = current.played[key]
         if told is None or play.offset is None or play.offset >= told:
@@ -78,6 +80,7 @@ def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrig
     played = list(script.round.played) if script.round is not None else []
     script.plan = order + [key for key in played if key not in order]
     script.origin = origin
+    script.tentative = None
 
 
 def settle(script: Script, now: float) -> int:
@@ -133,13 +136,29 @@ def _note_signed(script: Script, play: Play) -> None:
     script.same_second.setdefault(play.fingerprint, play.received)
 
 
-def _confirm(script: Script, key: str) -> bool:
+def _confirm(script: Script, play: Play) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did."""
     for current in (script.round, script.finished.round if script.finished is not None else None):
-        if current is not None and key in current.awaited:
-            del current.awaited[key]
+        if current is not None and play.paragraph in current.awaited:
+            del current.awaited[play.paragraph]
+            _span(current, play.signed)
             return True
     return False
+
+
+def _span(current: Round, signed: int | None) -> None:
+    """Note a signed second of the round."""
+    if signed is None:
+        return
+    first, last = current.first_signed, current.last_signed
+    current.first_signed = signed if first is None else min(first, signed)
+    current.last_signed = signed if last is None else max(last, signed)
+
+
+def _is_stale(current: Round, play: Play) -> bool:
+    """Whether RTC goes on telling of a playing in this round that it told of before."""
+    told = current.played.get(play.paragraph)
+    return told is not None and (play.offset is None or play.offset >= told)
 
 
 def _belongs_to_finished(script: Script, play: Play) -> bool:
@@ -156,43 +175,64 @@ def _credit(script: Script, play: Play) -> Effect:
     current, finished, key = script.round, script.finished, play.paragraph
     assert current is not None
     assert play.signed is not None
-    if _confirm(script, key):
-        return Effect.LATE
     if _is_of_current(script, key, play.signed):
-        if key in current.played:
+        if key in current.awaited:
+            del current.awaited[key]
+        elif key in current.played:
             return Effect.DUPLICATE
-        plan.include(script, key)
-        current.played[key] = None
-        if current.first_signed is not None:
-            current.first_signed = min(current.first_signed, play.signed)
-    elif finished is not None and finished.settles_at is not None:
-        if key in finished.round.played:
+        else:
+            plan.include(script, key, overtaken_by=current.last)
+            current.played[key] = None
+            # A first round whose first paragraph came late was seen from its start all the same.
+            current.from_start = current.from_start or (finished is None and _opens_script(key))
+        _span(current, play.signed)
+    elif finished is not None and _is_after(play.signed, finished.round.begun_after):
+        if key in finished.round.awaited:
+            del finished.round.awaited[key]
+        elif key in finished.round.played:
             return Effect.DUPLICATE
-        finished.round.played[key] = None
+        elif finished.settles_at is not None:
+            finished.round.played[key] = None
+            if finished.planned and key not in finished.planned:
+                plan.include(script, key)
+                finished.planned += (key,)
+        _span(finished.round, play.signed)
     return Effect.LATE
 
 
 def _is_of_current(script: Script, key: str, signed: int) -> bool:
-    """Whether a late paragraph was played in the current round rather than in the one before."""
+    """Whether a late paragraph was played in the current round rather than in one before."""
     current, finished = script.round, script.finished
-    first = current.first_signed if current is not None else None
-    if finished is None or first is None or signed >= first:
+    if current is None or finished is None:
         return True
-    ended = finished.round.last_signed
-    if finished.settles_at is None or ended is None or signed <= ended:
+    if current.first_signed is not None and signed >= current.first_signed:
+        return True
+    if not _is_after(signed, current.begun_after):
         return False
     # Signed between the two rounds: what the round before has played already starts this one.
-    return key in finished.round.played
+    return key in finished.round.played or key in current.awaited
+
+
+def _is_after(signed: int, begun_after: int | None) -> bool:
+    return begun_after is None or signed > begun_after
+
+
+def _opens_script(key: str) -> bool:
+    return Paragraph.from_key(key).sequence_no <= 1
 
 
 def _begin_first(script: Script, play: Play, from_start: bool) -> None:
-    _begin(script, play, from_start=from_start or Paragraph.from_key(play.paragraph).sequence_no <= 1)
+    _begin(script, play, from_start=from_start or _opens_script(play.paragraph))
 
 
-def _begin(script: Script, play: Play, *, from_start: bool = True) -> None:
+def _begin(script: Script, play: Play, *, from_start: bool = True) -> Round:
     """Start a round with the paragraph."""
     key = play.paragraph
     plan.include(script, key)
+    before = script.finished.round if script.finished is not None else None
+    begun_after = None
+    if before is not None:
+        begun_after = before.begun_after if before.last_signed is None else before.last_signed
     script.round = Round(
         played={key: play.offset},
         awaited={} if play.due is None else {key: play.due},
@@ -200,9 +240,11 @@ def _begin(script: Script, play: Play, *, from_start: bool = True) -> None:
         last_since=play.received,
         first_signed=play.signed,
         last_signed=play.signed,
+        begun_after=begun_after,
         from_start=from_start,
     )
     _moved(script, play)
+    return script.round
 
 
 def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
@@ -215,9 +257,7 @@ def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
     sequential = _sequential(script, mode)
     if tentative is not None:
         if _decides_for_new_round(script, tentative.paragraph, key, mode):
-            script.tentative = None
-            _finish(script, tentative.received)
-            _begin(script, tentative)
+            _decide(script, tentative)
             return _advance(script, play, mode)
         if key != tentative.paragraph:
             script.tentative = None
@@ -243,6 +283,13 @@ def _advance(script: Script, play: Play, mode: RandomPlayMode | None) -> Effect:
         script.tentative = play
         _moved(script, play)
     return Effect.APPLIED
+
+
+def _decide(script: Script, began: Play) -> Round:
+    """Begin the next round with what was tentative until now."""
+    script.tentative = None
+    _finish(script, began.received)
+    return _begin(script, began)
 
 
 def _decides_for_new_round(script: Script, tentative: str, key: str, mode: RandomPlayMode | None) -> bool:
@@ -277,9 +324,8 @@ def _repeat_last(script: Script, current: Round, play: Play, sequential: bool) -
     if play.by_rtc:
         current.played[play.paragraph] = play.offset
         return Effect.APPLIED
-    if play.signed is not None:
-        # A retry under a new signed time: copies of it that come later are still of this round.
-        current.last_signed = play.signed
+    # A retry under a new signed time: copies of it that come later are still of this round.
+    _span(current, play.signed)
     if alone:
         script.tentative = play
         return Effect.APPLIED
@@ -301,10 +347,7 @@ def _play_next(script: Script, current: Round, play: Play) -> None:
     current.played[key] = play.offset
     current.last = key
     current.last_since = play.received
-    if current.first_signed is None:
-        current.first_signed = play.signed
-    if play.signed is not None:
-        current.last_signed = play.signed
+    _span(current, play.signed)
     if play.due is not None:
         current.awaited[key] = play.due
     _moved(script, play)
@@ -315,6 +358,9 @@ def _finish(script: Script, received: float) -> None:
     current = script.round
     assert current is not None
     _settle_finished(script)
+    if script.finished is not None:
+        for key, due in script.finished.round.awaited.items():
+            current.awaited.setdefault(key, due)
     if script.origin is None and current.from_start:
         script.origin = PlanOrigin.LEARNED
     planned = tuple(script.plan) if script.origin is not None else ()

@@ -34,8 +34,9 @@ def apply(
     del session.recent[:-REMEMBERED_DELIVERIES]
     effect = Effect.DUPLICATE
     if payload.code is not None and not _same_code(session, payload.code, received):
-        session.code, session.code_at = payload.code, received
         effect = Effect.APPLIED
+        if signed is None or session.code_signed is None or signed >= session.code_signed:
+            session.code, session.code_at, session.code_signed = payload.code, received, signed
     state = payload.state
     if state is None:
         return effect

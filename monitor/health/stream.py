@@ -152,8 +152,8 @@ class Round:
 
     played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
     none). awaited: paragraphs that RTC proved and whose callback hasn't come, and by when it should;
-    gone once it came or was counted as missed. first_signed, last_signed: the signed seconds it
-    spans. from_start: seen from its first paragraph.
+    gone once it came or was counted as missed. first_signed, last_signed: the signed seconds it spans.
+    begun_after: the newest signed second of the rounds before. from_start: seen from its start.
     """
 
     played: dict[str, int | None] = field(default_factory=dict)
@@ -162,6 +162,7 @@ class Round:
     last_since: float = 0.0
     first_signed: int | None = None
     last_signed: int | None = None
+    begun_after: int | None = None
     from_start: bool = False
 
 
@@ -240,12 +241,17 @@ class Replies:
 
 @dataclass(slots=True)
 class Session:
-    """A SoftSugar session. signed: of the newest fact applied. code: the last error code it told."""
+    """A SoftSugar session.
+
+    signed: of the newest fact applied. code: the last error code it told; code_at, code_signed: when.
+    recent: checksums of the last deliveries, by which a copy is known.
+    """
 
     state: SessionState | None = None
     signed: int | None = None
     code: int | None = None
     code_at: float | None = None
+    code_signed: int | None = None
     recent: list[int] = field(default_factory=list)
 
 

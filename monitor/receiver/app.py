@@ -99,7 +99,7 @@ class Receiver:
             case [b"", b"callbacks", _]:
                 self._refuse_unknown()
             case [b"", b"rtc", name, job_text] if job_text:
-                return await self._answer_relay(unquote(name.decode("ascii")), job_text, scope, receive)
+                return await self._answer_relay(unquote(name), job_text, scope, receive)
         return NOT_FOUND
 
     async def _answer_relay(self, name: str, job_text: bytes, scope: Scope, receive: Receive) -> Answer:

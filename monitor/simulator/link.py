@@ -11,6 +11,10 @@ GIVEN_UP = 180.0
 """Seconds of an outage after which MetaStudio ends a job (its default, about three minutes)."""
 
 
+_MORTAL = (Scenario.SKIPPING, Scenario.OUTAGE)
+"""Scenarios that are about how a round or a stream ends, and so see more streams end."""
+
+
 class Push(NamedTuple):
     """Where a push leaves the rest of the stream: from connected_at on it plays, until over_at."""
 
@@ -36,7 +40,7 @@ def push(sketch: Sketch, character: Character, begin: float, until: float) -> Pu
     line = _Line(sketch, character)
     at = line.play(begin, [_Change(0, LinkState.CONNECTING), _Change(random.uniform(2, 6), _BACK)])
     connected_at = at
-    ends = character.mortal or random.random() < (0.5 if scenario is Scenario.SKIPPING else 0.3)
+    ends = character.mortal or random.random() < (0.5 if scenario in _MORTAL else 0.3)
     span = until - at
     over_at = at + span * random.uniform(0.6, 1) if ends else until
     cut_off = ends and scenario is Scenario.OUTAGE and random.random() < 0.5

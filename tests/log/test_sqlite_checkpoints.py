@@ -18,6 +18,10 @@ from tests.log.making import event
 STATE = ("source", "job", b"{}")
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
 @contextlib.asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[tuple[SqliteLog, SqliteCheckpoints]]:
     log = await SqliteLog.open(path)
@@ -49,7 +53,7 @@ async def test_a_kill_minus_nine_leaves_the_last_checkpoint_whole(tmp_path: Path
 async def test_the_state_file_lies_beside_the_log(tmp_path: Path) -> None:
     await with_checkpoint(tmp_path / "monitor.db")
 
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["monitor.db", "monitor.db-state"]
+    assert names(tmp_path) == ["monitor.db", "monitor.db-state"]
 
 
 async def test_states_of_another_log_are_dropped_with_a_warning(tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ async def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> N
         await checkpoints.save(1, [STATE])
         checkpoints._connection.execute("PRAGMA max_page_count = 1")
 
-        with pytest.raises(LogUnavailableError, match="monitor.db-state"):
+        with pytest.raises(LogUnavailableError, match=r"monitor\.db-state"):
             await checkpoints.save(2, [("source", str(job), b"x" * 5000) for job in range(100)])
 
         assert await checkpoints.load() == Checkpoint(1, [STATE])

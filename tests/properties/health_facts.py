@@ -55,5 +55,8 @@ def health_in_time(state: StreamState, now: float) -> dict[str, object]:
         "stall_after": stall_after(state, SETTINGS),
         "reconnected_at": state.reconnected_at,
         "ended_at": None if state.end is None else state.end.at,
-        "timeline": [(line.at, line.what) for line in state.transitions],
+        # A fact too old to be put in its place is named, as late: a copy of one looks the same.
+        "timeline": [
+            (line.at, line.what) for line in state.transitions if not line.what.endswith("(late)")
+        ],
     }

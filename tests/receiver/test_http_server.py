@@ -215,3 +215,23 @@ async def test_two_servers_share_one_loop() -> None:
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
             writer.close()
             await writer.wait_closed()
+
+
+async def test_a_request_in_flight_is_answered_before_the_server_goes() -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await finish.wait()
+        await _hello(scope, receive, send)
+
+    async with serve(slow, "127.0.0.1:0") as address:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(GET)
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.3, finish.set)
+
+    assert (await _until_closed(reader)).endswith(b"hello")
+    writer.close()
+    await writer.wait_closed()

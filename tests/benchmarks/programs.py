@@ -1,0 +1,85 @@
+"""Starts and ends the programs that are measured. Each is ended by the handle of its own process."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.running import free_port, wait_for
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PEERS = Path(__file__).resolve().parent / "peers"
+PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+
+_STOP_SECONDS = 30.0
+
+__all__ = ["PEERS", "PEERS_PYTHON", "ROOT", "BenchmarkError", "answer_of", "free_port", "running", "wait_for"]
+
+
+class BenchmarkError(Exception):
+    """A benchmark can't run; says what is missing or which program failed."""
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path], folder: Path, *, port: int, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a folder while the context is open; it accepts connections at a port by then."""
+    log = folder / f"{port}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+
+    def accepts() -> bool:
+        if process.poll() is not None:
+            raise BenchmarkError(f"{command[0]} ended with {process.returncode}:\n{_tail(log)}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_for(accepts, seconds=60, what=f"{command[0]} at port {port}")
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answer_of(
+    command: Sequence[str | Path], folder: Path, *, standard_input: int | None = None, **environment: str
+) -> Any:
+    """Run a program to its end and return the JSON in the last line that it prints."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=standard_input,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=900,
+    )
+    lines = done.stdout.decode().splitlines()
+    try:
+        return json.loads(lines[-1])
+    except (IndexError, json.JSONDecodeError):
+        told = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
+        raise BenchmarkError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{told}") from None
+
+
+def ours(module: str, *arguments: object) -> list[str]:
+    """Return the command that runs one of `tests.benchmarks.ours` in a process of its own."""
+    return [sys.executable, "-m", f"tests.benchmarks.ours.{module}", *map(str, arguments)]
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -1,0 +1,38 @@
+"""How large a run is."""
+
+from typing import NamedTuple
+
+
+class Scale(NamedTuple):
+    """The sizes of one run.
+
+    events, streams: of the worker's log. load_seconds: of each load on a receiver; warm_up_seconds
+    before it. rounds: how often each receiver and each worker takes its turn. peer_events: how many
+    events the slower peers fold, since a rate needs no more.
+    """
+
+    factor: float
+    events: int
+    streams: int
+    load_seconds: int
+    warm_up_seconds: int
+    rounds: int
+    quix_events: int
+    faust_events: int
+    memory_streams: tuple[int, ...]
+
+
+def scaled(factor: float, rounds: int) -> Scale:
+    """Return the sizes at a factor; at 1 they are those that the targets speak of."""
+    streams = max(100, round(10_000 * factor))
+    return Scale(
+        factor=factor,
+        events=50 * streams,
+        streams=streams,
+        load_seconds=max(2, round(8 * factor)),
+        warm_up_seconds=max(1, round(3 * factor)),
+        rounds=rounds,
+        quix_events=10 * streams,
+        faust_events=5 * streams,
+        memory_streams=(streams, 5 * streams),
+    )

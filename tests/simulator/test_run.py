@@ -1,0 +1,141 @@
+"""A whole run over real HTTP: its exit code, its truth file, and how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from monitor.config import AdminSettings, Settings
+from monitor.errors import ConfigurationError
+from monitor.event import Vendor
+from monitor.simulator.options import Scenario, SimulationOptions
+from monitor.simulator.run import SimulationError, simulate
+
+
+class Accepting(ThreadingHTTPServer):
+    """Answers 200 to everything, and keeps the paths."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    paths: list[str]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Accepting
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.paths.append(self.path)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def service() -> Iterator[Accepting]:
+    with Accepting(("127.0.0.1", 0), Handler) as server:
+        server.paths = []
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def aimed(options: SimulationOptions, address: str, **changes: object) -> SimulationOptions:
+    settings = Settings(sources=options.settings.sources, admin=AdminSettings(listen=address))
+    aimed = replace(options, settings=settings, target=f"http://{address}", duration=100.0, speed=200.0)
+    return replace(aimed, **changes)  # type: ignore[arg-type]
+
+
+def test_a_run_posts_where_it_should_and_writes_the_truth(
+    options: SimulationOptions, service: Accepting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = aimed(options, service.address, truth=tmp_path / "truth.json", scenario=Scenario.STEADY)
+    assert simulate(chosen) == 0
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert (truth["seed"], truth["scenario"], len(truth["streams"])) == (1, "steady", 20)
+    assert truth["totals"]["events"]["accepted"] == len(service.paths)
+    assert {path.partition("?")[0].split("/")[1] for path in service.paths} == {"callbacks", "rtc", "api"}
+    assert all(stream["outages"] == 0 and stream["unacknowledged"] == [] for stream in truth["streams"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["acknowledged"] == len(service.paths)
+
+
+def test_the_table_is_printed_for_people(
+    options: SimulationOptions, service: Accepting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(aimed(options, service.address, json_output=False, streams=2)) == 0
+    assert "acknowledged" in capsys.readouterr().out
+
+
+def test_a_registration_that_nobody_takes_fails_the_run_clearly(
+    options: SimulationOptions, service: Accepting
+) -> None:
+    # A port that is bound and doesn't listen.
+    with Accepting(("127.0.0.1", 0), Handler, bind_and_activate=False) as silent:
+        silent.server_bind()
+        away = AdminSettings(listen=f"127.0.0.1:{silent.server_address[1]}")
+        chosen = aimed(options, service.address, attempts=1)
+        settings = chosen.settings.model_copy(update={"admin": away})
+        with pytest.raises(SimulationError, match=r"could not be registered.*\[admin\] listen"):
+            simulate(replace(chosen, settings=settings))
+
+
+def test_a_run_of_which_nothing_arrived_has_failed(
+    options: SimulationOptions, service: Accepting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sugar = tuple(source for source in options.settings.sources if source.vendor is Vendor.SOFTSUGAR)
+    with Accepting(("127.0.0.1", 0), Handler, bind_and_activate=False) as silent:
+        silent.server_bind()
+        address = f"127.0.0.1:{silent.server_address[1]}"
+        quiet = replace(options, settings=Settings(sources=sugar))
+        assert simulate(aimed(quiet, address, attempts=1, streams=3)) == 1
+    assert json.loads(capsys.readouterr().out)["unreachable"] >= 3
+    assert service.paths == []
+
+
+def test_without_a_source_there_is_nothing_to_speak_for(options: SimulationOptions) -> None:
+    with pytest.raises(ConfigurationError, match="sources"):
+        simulate(replace(options, settings=Settings()))
+
+
+def test_ctrl_c_ends_a_run_that_has_no_end_and_the_truth_is_written(
+    service: Accepting, tmp_path: Path
+) -> None:
+    config = tmp_path / "monitor.toml"
+    config.write_text(
+        f'[admin]\nlisten = "{service.address}"\n[[sources]]\nname = "open"\nvendor = "metastudio"\n'
+        'public_url = "https://hooks.example.com/callbacks/open"\n'
+    )
+    command = [sys.executable, "-m", "monitor", "simulate", "--config", str(config), "--json"]
+    command += ["--target", f"http://{service.address}", "--streams", "3", "--speed", "100"]
+    command += ["--truth", str(tmp_path / "truth.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not service.paths and process.poll() is None:
+            assert time.monotonic() < deadline, "waited 30 s for a callback"
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors.decode()
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert json.loads(output)["acknowledged"] == truth["totals"]["events"]["accepted"] > 0
