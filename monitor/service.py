@@ -12,10 +12,10 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from monitor import __version__
-from monitor.clock import Clock
 from monitor.config import Role, Settings, build_clock
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
+from monitor.log.lock import hold
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.exposition import Exposition
@@ -55,42 +55,33 @@ async def _serve(settings: Settings) -> None:
     async with _open_log(settings) as (log, checkpoints):
         fleet = Fleet(settings.health, clock, {one.name: one.max_streams for one in settings.sources})
         worker = Worker(settings, log, Checkpointer(checkpoints, fleet), fleet, metrics)
-        folding = asyncio.create_task(worker.run())
-        try:
-            await _serve_http(settings, clock, log, fleet, metrics, folding)
-        finally:
-            folding.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await folding
+        limits = Limits(max_body_bytes=settings.receiver.max_body_bytes)
+        receiver = Receiver(settings.sources, log, metrics, clock, limits)
+        exposition = Exposition(metrics, fleet, settings.health)
+        pages = build(settings, log, fleet, exposition)
+        async with (
+            serve(pages, settings.admin.listen) as operators,
+            serve(receiver, settings.receiver.listen) as vendors,
+        ):
+            _log.info(
+                "serving", version=__version__, callbacks=f"http://{vendors}", operators=f"http://{operators}"
+            )
+            await _until_signalled(worker)
+        exposition.close()
     _log.info("stopped")
 
 
-async def _serve_http(
-    settings: Settings,
-    clock: Clock,
-    log: SqliteLog,
-    fleet: Fleet,
-    metrics: ServiceMetrics,
-    folding: asyncio.Task[None],
-) -> None:
-    """Serve both addresses until a signal comes or the worker fails."""
-    receiver = Receiver(
-        settings.sources, log, metrics, clock, Limits(max_body_bytes=settings.receiver.max_body_bytes)
-    )
-    exposition = Exposition(metrics, fleet, settings.health)
-    pages = build(settings, log, fleet, exposition)
-    async with (
-        serve(pages, settings.admin.listen) as admin,
-        serve(receiver, settings.receiver.listen) as vendors,
-    ):
-        _log.info("serving", version=__version__, callbacks=f"http://{vendors}", operators=f"http://{admin}")
-        stopping = asyncio.create_task(_signalled())
-        try:
-            await asyncio.wait({stopping, folding}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-    if folding.done():
-        folding.result()
+async def _until_signalled(worker: Worker) -> None:
+    """Let the worker run until a signal comes or it fails; what it folded is kept."""
+    folding = asyncio.create_task(worker.run())
+    stopping = asyncio.create_task(_signalled())
+    try:
+        await asyncio.wait({stopping, folding}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        folding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await folding
 
 
 async def _signalled() -> None:
@@ -103,15 +94,16 @@ async def _signalled() -> None:
 
 @contextlib.asynccontextmanager
 async def _open_log(settings: Settings) -> AsyncIterator[tuple[SqliteLog, SqliteCheckpoints]]:
-    log = await SqliteLog.open(settings.log.path)
-    try:
-        checkpoints = await SqliteCheckpoints.open(settings.log.path, log)
+    with hold(settings.log.path):
+        log = await SqliteLog.open(settings.log.path)
         try:
-            yield log, checkpoints
+            checkpoints = await SqliteCheckpoints.open(settings.log.path, log)
+            try:
+                yield log, checkpoints
+            finally:
+                await checkpoints.close()
         finally:
-            await checkpoints.close()
-    finally:
-        await log.close()
+            await log.close()
 
 
 def _metrics(settings: Settings) -> ServiceMetrics:

@@ -63,7 +63,7 @@ def finished_coverage(script: Script) -> float | None:
     finished = script.finished
     if finished is None or not finished.planned:
         return None
-    return sum(key in finished.round.played for key in finished.planned) / len(finished.planned)
+    return sum(map(finished.round.played.__contains__, finished.planned)) / len(finished.planned)
 
 
 def skipped_paragraphs(script: Script) -> list[Paragraph]:

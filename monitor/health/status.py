@@ -94,6 +94,8 @@ def _not_before_recovery(state: StreamState, began: float, settings: HealthSetti
 def _flapping_until(state: StreamState, settings: HealthSettings) -> float | None:
     """When the latest run of too many reconnects is over; None if there was none lately."""
     times, count = state.reconnected_at, settings.flapping_reconnects
+    if len(times) < count:
+        return None
     for last in range(len(times) - 1, count - 2, -1):
         first = times[last - count + 1]
         if times[last] - first <= settings.flapping_window_seconds:

@@ -1,0 +1,33 @@
+"""One service at a time: a lock beside the embedded log, let go of by the system however a process ends."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from monitor.errors import LogUnavailableError
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Keep the lock of the log at `path` while the context is open.
+
+    Two services on one log would each fold it and overwrite the other's checkpoint. Commands that only
+    read, or append a retried dead letter, need no lock.
+
+    Raises:
+        LogUnavailableError: another process has it, or the folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(f"{path.name}-lock").open("ab")
+    except OSError as error:
+        raise LogUnavailableError(f"{path}: its lock can't be made: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LogUnavailableError(
+                f"{path}: another service runs on this log; stop it, or give this one a log.path of its own"
+            ) from None
+        yield

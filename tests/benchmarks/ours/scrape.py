@@ -1,0 +1,132 @@
+"""Scrapes a fleet with a past, and lets prometheus_client write the same samples.
+
+python -m tests.benchmarks.ours.scrape STREAMS SCRAPES
+"""
+
+import asyncio
+import contextlib
+import gc
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import uvloop
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from monitor.clock import SystemClock, stopwatch
+from monitor.config import HealthSettings
+from monitor.metrics.exposition import Exposition
+from monitor.worker.fleet import Fleet
+from tests.benchmarks.ours.lives import fold_lives
+from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
+
+FORMATS = {
+    "text": ("text/plain;version=0.0.4", read_text, generate_latest),
+    "OpenMetrics": (
+        "application/openmetrics-text;version=1.0.0",
+        read_openmetrics,
+        openmetrics.generate_latest,
+    ),
+}
+
+PROBE_SECONDS = 0.001
+
+
+class Written:
+    """A collector of families that are ready to be written."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
+
+
+class LoopProbe:
+    """Measures for how long the event loop let nobody else run."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        while True:
+            began = stopwatch()
+            await asyncio.sleep(PROBE_SECONDS)
+            self.longest = max(self.longest, stopwatch() - began - PROBE_SECONDS)
+
+
+async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
+    settings, clock = HealthSettings(), SystemClock()
+    fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
+    for _ in fold_lives(fleet, range(streams), clock.now()):
+        await asyncio.sleep(0)
+    fleet.recovering = False
+    exposition = Exposition(metrics(), fleet, settings)
+    found = [await _first(exposition)]
+    for name, (accept, read, write) in FORMATS.items():
+        page = (await exposition.render(accept, "")).body
+        families = list(read(page.decode()))
+        samples = sum(len(family.samples) for family in families)
+        for gzipped in (False, True):
+            what = {"format": name, "gzip": gzipped, "samples": samples, "bytes": len(page)}
+            for _ in range(scrapes):
+                seconds, hold = await _ours(exposition, accept, "gzip" if gzipped else "")
+                found.append({**what, "program": "ours", "seconds": seconds, "hold": hold})
+        registry = CollectorRegistry()
+        registry.register(Written(families))  # type: ignore[arg-type]  # it asks for an abstract base class
+        # Two turns suffice for what takes seconds.
+        for _ in range(2):
+            for gzipped, seconds in _theirs(registry, write, len(page)):
+                what = {"format": name, "gzip": gzipped, "samples": samples, "bytes": len(page)}
+                found.append({**what, "program": "prometheus_client", "seconds": seconds})
+    exposition.close()
+    return found
+
+
+async def _first(exposition: Exposition) -> dict[str, Any]:
+    """Measure the first scrape, which makes the text that later ones reuse."""
+    seconds, hold = await _ours(exposition, FORMATS["text"][0], "")
+    return {"program": "ours, first scrape", "format": "text", "gzip": False, "seconds": seconds, "hold": hold}
+
+
+async def _ours(exposition: Exposition, accept: str, encoding: str) -> tuple[float, float]:
+    """Return how long a scrape took, and for how long at most it held the event loop."""
+    # What earlier turns left must not be this one's to collect.
+    gc.collect()
+    probe = LoopProbe()
+    probing = asyncio.create_task(probe.run())
+    await asyncio.sleep(0.01)
+    probe.longest = 0.0
+    began = stopwatch()
+    await exposition.render(accept, encoding)
+    seconds = stopwatch() - began
+    await asyncio.sleep(0.01)
+    probing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await probing
+    return seconds, probe.longest
+
+
+def _theirs(
+    registry: CollectorRegistry, write: Callable[..., bytes], size: int
+) -> Iterator[tuple[bool, float]]:
+    """Yield how long prometheus_client takes to write the page, and to write and compress it."""
+    gc.collect()
+    began = stopwatch()
+    page = write(registry)
+    plain = stopwatch() - began
+    # The library writes a number as 1.0 where we write 1: a little more text.
+    assert len(page) >= size * 0.95
+    yield False, plain
+    gzip.compress(page)
+    yield True, stopwatch() - began
+
+
+if __name__ == "__main__":
+    log_to_stderr()
+    print(json.dumps(uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))))
