@@ -386,9 +386,9 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
         state.outage_seconds += seconds
     elif state.phase is Phase.STARTING:
         state.starting_seconds += seconds
+    state.phase, state.phase_since = phase, max(state.phase_since, at)
     if phase is Phase.OUTAGE:
-        state.outage_since = at
-    state.phase, state.phase_since = phase, at
+        state.outage_since = state.phase_since
 
 
 def _plan_settling(state: StreamState) -> None:

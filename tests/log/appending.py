@@ -10,7 +10,7 @@ from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from tests.log.making import event
 
 CALLERS = 8
-STATES = 200
+STATES = 2000
 
 
 async def append(path: Path) -> None:
@@ -34,7 +34,7 @@ async def save(path: Path) -> None:
         await log.append([event(log.next_id())])
         position = await log.head()
         state = b"%d" % position
-        await checkpoints.save(position, [("source", str(job), state * 100) for job in range(STATES)])
+        await checkpoints.save(position, [("source", str(job), state * 50) for job in range(STATES)])
         os.write(1, state + b"\n")
 
 

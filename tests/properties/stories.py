@@ -47,6 +47,11 @@ class Step(NamedTuple):
     relay: Relay | None = None
 
 
+def written(steps: Iterable[Step]) -> str:
+    """Write a story down, a line a delivery, for the message of a test that fails."""
+    return "\n".join(f"{step.at:7.1f}  signed {step.signed}  {step.payload}" for step in steps)
+
+
 class Logged(NamedTuple):
     """A delivery as the log keeps it, and what it decodes to."""
 

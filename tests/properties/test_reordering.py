@@ -21,12 +21,10 @@ from monitor.event import (
     ReplyFinished,
 )
 from tests.properties.health_facts import health
-from tests.properties.stories import Step, log_of, registration, told
+from tests.properties.stories import Step, log_of, registration, told, written
 
 RETRY_SPAN = 30.0
 """Three attempts within half a minute."""
-
-FINISHED_LATE = {"timeline"}
 
 
 class Happening(NamedTuple):
@@ -106,7 +104,7 @@ def in_order(life: list[Happening]) -> list[Step]:
 def assert_same_sum(before: list[Step], life: list[Happening], late: list[Step]) -> None:
     expected = health(told(log_of([*before, *in_order(life)])))
     got = health(told(log_of([*before, *late])))
-    assert expected == got, [(step.signed, step.payload) for step in late]
+    assert expected == got, f"\n{written(late)}"
 
 
 @settings(max_examples=3000)

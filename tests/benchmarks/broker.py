@@ -1,0 +1,42 @@
+"""One Kafka broker for the peers, in a folder of its own, and the topic that they fold."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, answer_of, free_port, running
+from tests.benchmarks.workload import callbacks
+
+PARTITIONS = 4
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[str]:
+    """Run a broker while the context is open; yield its address."""
+    script = ROOT / "deploy" / "kafka" / "kafka"
+    subprocess.run([script, "fetch"], check=True)
+    folder.mkdir()
+    port, controller = free_port(), free_port()
+    with running([script, "run", folder, str(port), str(controller)], folder, port=port):
+        yield f"127.0.0.1:{port}"
+
+
+def make_topic(address: str, topic: str, folder: Path) -> None:
+    """Make an empty topic."""
+    command = [PEERS_PYTHON, PEERS / "fill_topic.py", topic, str(PARTITIONS)]
+    answer_of(command, folder, KAFKA=address, standard_input=subprocess.DEVNULL)
+
+
+def fill_topic(address: str, topic: str, folder: Path, events: int, streams: int) -> None:
+    """Make a topic of the benchmark's callbacks, keyed by stream."""
+    command = [PEERS_PYTHON, PEERS / "fill_topic.py", topic, str(PARTITIONS)]
+    with TemporaryFile(dir=folder) as lines:
+        for callback in callbacks(events, streams):
+            lines.write(callback.job_id.encode() + b"\t" + callback.body + b"\n")
+        lines.flush()
+        lines.seek(0, os.SEEK_SET)
+        filled = answer_of(command, folder, KAFKA=address, standard_input=lines.fileno())
+    assert filled["events"] == events

@@ -1,0 +1,151 @@
+"""Callbacks a second, until each is durable: the service, and receivers in front of Kafka."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from shutil import which
+
+import httpx
+
+from tests.benchmarks.broker import PARTITIONS, broker, make_topic
+from tests.benchmarks.load import load, signatures
+from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, free_port, running, wait_for
+from tests.benchmarks.results import Part, Target
+from tests.benchmarks.scale import Scale
+from tests.end_to_end.running import MONITOR
+
+OURS = "ours: signed, synced, folded"
+GO = "Go net/http, franz-go"
+
+_SHARE_OF_GO = 0.3
+_PUBLIC_URL = "https://hooks.example.com/callbacks/bench"
+_KEY = "Aa0benchmark0key0of0no0secret0Aa"
+_FOLDING_LIMIT_SECONDS = 300
+
+Server = AbstractContextManager[str]
+"""While it is open a receiver runs, and its URL is there."""
+
+
+def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
+    """Load each receiver in turn, as often as there are rounds."""
+    part = Part("receiver", f"Receiver: callbacks of {scale.streams:,} streams over 64 connections")
+    go = _build_go()
+    numbers = count()
+    with broker(folder / "kafka") as kafka:
+        make_topic(kafka, "received", folder)
+        for turn in range(scale.rounds):
+            tell(f"receiver {turn + 1}/{scale.rounds}: ours")
+            _measure_ours(part, scale, folder / f"ours{next(numbers)}")
+            for program, server in (
+                (GO, _go(go, kafka, folder)),
+                ("uvicorn, aiokafka, one send a request", _uvicorn(kafka, folder)),
+                ("granian, aiokafka, batches", _granian(kafka, folder)),
+            ):
+                tell(f"receiver {turn + 1}/{scale.rounds}: {program}")
+                _measure_peer(part, program, server, scale, folder)
+    ours, theirs = part.row(OURS), part.row(GO)
+    for row in part.rows:
+        row.note("of Go's rate", row.median("requests/s") / theirs.median("requests/s"))
+    share = ours.median("of Go's rate")
+    part.targets.append(Target("receiver: share of Go's requests/s", share, _SHARE_OF_GO, at_least=True))
+    part.remarks.append(
+        "Ours verifies signatures and waits for the disk; the peers do neither, their broker syncs later."
+    )
+    return part
+
+
+def _note(part: Part, program: str, seen: dict[str, float]) -> None:
+    row = part.row(program)
+    row.note("requests/s", seen["requests"] / seen["seconds"])
+    row.note("p50 ms", seen["p50_ms"])
+    row.note("p99 ms", seen["p99_ms"])
+
+
+def _measure_peer(part: Part, program: str, server: Server, scale: Scale, folder: Path) -> None:
+    with server as url:
+        load(url, folder, seconds=scale.warm_up_seconds, streams=scale.streams)
+        _note(part, program, load(url, folder, seconds=scale.load_seconds, streams=scale.streams))
+
+
+def _measure_ours(part: Part, scale: Scale, folder: Path) -> None:
+    folder.mkdir()
+    receiver, admin = free_port(), free_port()
+    configuration = folder / "monitor.toml"
+    configuration.write_text(
+        f'[log]\npath = "{folder}/monitor.db"\n'
+        f'[receiver]\nlisten = "127.0.0.1:{receiver}"\n[admin]\nlisten = "127.0.0.1:{admin}"\n'
+        f'[[sources]]\nname = "bench"\nvendor = "metastudio"\npublic_url = "{_PUBLIC_URL}"\n'
+        f'auth_type = "MSS_A_HEAD"\nkeys = ["{_KEY}"]\n'
+    )
+    url = f"http://127.0.0.1:{receiver}/callbacks/bench"
+    with running([*MONITOR, "serve", "--config", str(configuration)], folder, port=receiver):
+        for seconds in (scale.warm_up_seconds, scale.load_seconds):
+            signed = signatures(_PUBLIC_URL, _KEY, int(time.time()), seconds + 5)
+            seen = load(url, folder, seconds=seconds, streams=scale.streams, signed=signed)
+        _note(part, OURS, seen)
+        row = part.row(OURS)
+        ended = time.monotonic()
+        row.note("events unfolded at the end", _lag(admin))
+        wait_for(lambda: _lag(admin) == 0, seconds=_FOLDING_LIMIT_SECONDS, what="the worker to catch up")
+        row.note("s until folded", time.monotonic() - ended)
+
+
+def _lag(admin: int) -> float:
+    page = httpx.get(f"http://127.0.0.1:{admin}/metrics", timeout=60, trust_env=False).text
+    found = re.search(r'^monitor_log_lag_events\{partition="0"\} (\S+)$', page, re.MULTILINE)
+    if found is None:
+        raise BenchmarkError("the service's page has no monitor_log_lag_events")
+    return float(found[1])
+
+
+def _build_go() -> Path:
+    """Build the Go receiver; the compiler keeps what it made, so that a second build is quick."""
+    built = ROOT / "var" / "bench" / "go_receiver"
+    if which("go") is None:
+        raise BenchmarkError("go is missing: apt-get install golang-go, or take it from go.dev")
+    built.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["go", "build", "-buildvcs=false", "-o", built, "."],
+        cwd=PEERS / "go_receiver",
+        env={**os.environ, "GOTOOLCHAIN": "auto"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"the Go receiver can't be built:\n{done.stderr[-2000:]}")
+    return built
+
+
+@contextlib.contextmanager
+def _go(built: Path, kafka: str, folder: Path) -> Iterator[str]:
+    port = free_port()
+    listen = f"127.0.0.1:{port}"
+    with running([built], folder, port=port, KAFKA=kafka, TOPIC="received", LISTEN=listen):
+        yield f"http://{listen}/callbacks/bench"
+
+
+@contextlib.contextmanager
+def _uvicorn(kafka: str, folder: Path) -> Iterator[str]:
+    port = free_port()
+    command = [PEERS_PYTHON, "-m", "uvicorn", "receiver_uvicorn:app", "--app-dir", PEERS, "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    with running(command, folder, port=port, KAFKA=kafka, TOPIC="received"):
+        yield f"http://127.0.0.1:{port}/callbacks/bench"
+
+
+@contextlib.contextmanager
+def _granian(kafka: str, folder: Path) -> Iterator[str]:
+    port = free_port()
+    command = [PEERS_PYTHON, "-m", "granian", "receiver_granian:app", "--working-dir", PEERS]
+    command += ["--port", str(port), "--interface", "rsgi", "--loop", "uvloop", "--no-access-log"]
+    with running(
+        command, folder, port=port, KAFKA=kafka, TOPIC="received", PARTITIONS=str(PARTITIONS)
+    ):
+        yield f"http://127.0.0.1:{port}/callbacks/bench"

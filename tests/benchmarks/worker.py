@@ -1,0 +1,75 @@
+"""Events folded a second: the service's worker on its log, and stream processors on Kafka."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks.broker import PARTITIONS, broker, fill_topic
+from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, answer_of, ours
+from tests.benchmarks.results import Part, Target
+from tests.benchmarks.scale import Scale
+
+OURS = "ours: read, decode, fold, checkpoints"
+QUIX = "Quix Streams"
+TOPIC = "events"
+
+_TIMES_QUIX = 3.0
+_RATE = "events/s"
+
+
+def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
+    """Let each fold the same callbacks in turn; the slow ones fold fewer, which is enough for a rate."""
+    part = Part("worker", f"Worker: {scale.events:,} callbacks of {scale.streams:,} streams")
+    log = folder / "monitor.db"
+    tell("worker: filling the log")
+    answer_of(ours("fill_log", log, scale.events, scale.streams), ROOT)
+    with broker(folder / "kafka") as kafka:
+        tell("worker: filling the topic")
+        fill_topic(kafka, TOPIC, folder, scale.events, scale.streams)
+        for turn in range(scale.rounds):
+            tell(f"worker {turn + 1}/{scale.rounds}: ours")
+            _fold_ours(part, log, scale)
+            tell(f"worker {turn + 1}/{scale.rounds}: Quix Streams")
+            turn_folder = folder / f"quix{turn}"
+            turn_folder.mkdir()
+            quix = [PEERS_PYTHON, PEERS / "fold_quix.py", TOPIC, str(scale.quix_events)]
+            part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, KAFKA=kafka)))
+        tell("worker: Faust")
+        faust = [PEERS_PYTHON, PEERS / "fold_faust.py", "worker", "-l", "warn"]
+        environment = {"TOPIC": TOPIC, "EVENTS": str(scale.faust_events), "PARTITIONS": str(PARTITIONS)}
+        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, KAFKA=kafka, **environment)))
+        tell("worker: aiokafka")
+        drain = [PEERS_PYTHON, PEERS / "drain_aiokafka.py", TOPIC, str(PARTITIONS), str(scale.events)]
+        part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, KAFKA=kafka)))
+    theirs = part.row(QUIX).median(_RATE)
+    for row in part.rows:
+        row.note("of Quix's rate", row.median(_RATE) / theirs)
+    times = part.row(OURS).median("of Quix's rate")
+    part.targets.append(Target("worker: times Quix Streams' events/s", times, _TIMES_QUIX, at_least=True))
+    tell("worker: where the time goes")
+    _explain(part, log)
+    return part
+
+
+def _rate(told: dict[str, float]) -> float:
+    return told["events"] / told["seconds"]
+
+
+def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
+    told = answer_of(ours("fold_log", log), ROOT)
+    if told["counted"] != scale.events or told["streams"] != scale.streams:
+        raise BenchmarkError(f"the worker folded {told['counted']:.0f} events of {told['streams']:.0f} streams")
+    row = part.row(OURS)
+    row.note(_RATE, _rate(told))
+    row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
+
+
+def _explain(part: Part, log: Path) -> None:
+    """Say how many µs of an event each step takes."""
+    steps: dict[str, float] = answer_of(ours("fold_log", log, "--steps"), ROOT)
+    whole = 1e6 / part.row(OURS).median(_RATE)
+    named = ", ".join(f"{step} {microseconds:.1f}" for step, microseconds in steps.items())
+    rest = whole - sum(steps.values())
+    part.remarks.append(f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}")
+    row = part.row("ours, step by step")
+    for step, microseconds in steps.items():
+        row.note(f"{step} µs", microseconds)
