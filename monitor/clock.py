@@ -9,7 +9,7 @@ class Clock(Protocol):
     """Tells the wall-clock time."""
 
     def now(self) -> float:
-        """Return the time in Unix seconds."""
+        """Return the time in Unix seconds, to the microsecond: what a log keeps of it."""
         ...
 
 
@@ -18,7 +18,7 @@ class SystemClock:
 
     def now(self) -> float:
         """Return the time in Unix seconds."""
-        return time.time()
+        return round(time.time(), 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class RehearsalClock:
 
     def now(self) -> float:
         """Return the rehearsal's time in Unix seconds."""
-        return self.origin + (time.time() - self.origin) * self.speed
+        return round(self.origin + (time.time() - self.origin) * self.speed, 6)
 
 
 def stopwatch() -> float:

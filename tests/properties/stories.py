@@ -144,15 +144,19 @@ def registration(mode: RandomPlayMode | None, plan: Sequence[Paragraph] = PARAGR
 def signed_stories(draw: st.DrawFn, *, longest: int = 14) -> list[Step]:
     """Draw what a signing vendor might send, in order, each event a moment after it happened.
 
-    Nothing here is tamed: a link may say anything after anything, the script may jump.
+    Nothing here is tamed: a link may say anything after anything, the script may jump. But each
+    paragraph takes a second at least: two rounds within one signed second can't be told apart.
     """
     steps = []
     if draw(st.booleans()):
         steps.append(registration(draw(modes), PARAGRAPHS[: draw(st.integers(1, 4))]))
-    happened = 0.0
+    happened, switched = 0.0, -1
     moves = st.tuples(st.sampled_from(GAPS), st.one_of(links, switches, switches, replies, progress))
     for number, (gap, payload) in enumerate(draw(st.lists(moves, min_size=1, max_size=longest))):
         happened += gap
+        if isinstance(payload, ParagraphStarted):
+            happened = max(happened, switched + 1.0)
+            switched = int(happened)
         if isinstance(payload, ScriptProgress):
             relay = Relay("page", number, None)
             steps.append(Step(happened + 0.2, payload, channel=Channel.RTC, relay=relay))

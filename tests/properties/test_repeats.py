@@ -30,8 +30,14 @@ def insert(draw: st.DrawFn, steps: list[Step], original: int) -> tuple[int, floa
 
 def is_decidable(steps: list[Step], original: int, place: int, received: float) -> bool:
     """Whether a copy is known for certain: it comes more than two seconds after the first, or after
-    something of its dimension that was signed later."""
+    something of its dimension that was signed later.
+
+    A first that wasn't taken, since its stream had ended, may be news once the stream is open again.
+    """
     first = steps[original]
+    so_far = told(log_of(steps[:original])) if original else None
+    if so_far is not None and so_far.end is not None:
+        return False
     if isinstance(first.payload, ReplyFinished) or received - first.at > 2.0:
         return True
     if isinstance(first.payload, ParagraphStarted):
