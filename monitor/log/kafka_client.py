@@ -52,8 +52,5 @@ def _require_compiled_records() -> None:
         importlib.import_module("aiokafka.record._crecords.default_records")
     except ImportError:
         raise ConfigurationError(
-            [
-                "log.backend: this installation of aiokafka lacks its compiled part; install a wheel of it,"
-                " or a C compiler and aiokafka again"
-            ]
+            ["log.backend: aiokafka lacks its compiled part here; install a wheel of it, or a compiler first"]
         ) from None

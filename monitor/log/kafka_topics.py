@@ -114,7 +114,9 @@ async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         await admin.start()
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise LogUnavailableError(f"Kafka at {kafka.bootstrap_servers}: {error or type(error).__name__}") from error
+        raise LogUnavailableError(
+            f"Kafka at {kafka.bootstrap_servers}: {error or type(error).__name__}"
+        ) from error
     finally:
         await admin.close()
 
@@ -188,15 +190,15 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
     if written < _copies_written(kafka):
         lines.append(f"has min.insync.replicas={written}, it takes {_copies_written(kafka)} to lose nothing")
     if written > found.replicas:
-        lines.append(f"has min.insync.replicas={written} of {found.replicas} replicas: nothing can be written")
+        lines.append(
+            f"has min.insync.replicas={written} of {found.replicas} replicas: nothing can be written"
+        )
     policy = set(found.settings["cleanup.policy"].split(","))
     if policy != set(layout.policy.split(",")):
         lines.append(f"has cleanup.policy={found.settings['cleanup.policy']}, it must be {layout.policy}")
     retention = int(found.settings["retention.ms"])
     if "retention.ms" in layout.settings and 0 <= retention < _retention_ms(settings):
-        lines.append(
-            f"has retention.ms={retention}, log.retention_hours asks for {_retention_ms(settings)}"
-        )
+        lines.append(f"has retention.ms={retention}, log.retention_hours asks for {_retention_ms(settings)}")
     return [f"kafka: the topic {layout.name} {line}" for line in lines]
 
 
