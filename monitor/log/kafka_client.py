@@ -1,8 +1,9 @@
 """What every client of Kafka is made with: the addresses, the security, and aiokafka's compiled part."""
 
-import importlib
 import ssl
 from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.config import KafkaSettings
 from monitor.errors import ConfigurationError
@@ -48,9 +49,7 @@ def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
 
 def _require_compiled_records() -> None:
     """Refuse aiokafka's fallback in Python: it reads and writes records many times slower, silently."""
-    try:
-        importlib.import_module("aiokafka.record._crecords.default_records")
-    except ImportError:
+    if "_crecords" not in DefaultRecordBatch.__module__:
         raise ConfigurationError(
             ["log.backend: aiokafka lacks its compiled part here; install a wheel of it, or a compiler first"]
-        ) from None
+        )

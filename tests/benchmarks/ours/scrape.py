@@ -22,6 +22,7 @@ from monitor.clock import SystemClock, stopwatch
 from monitor.config import HealthSettings
 from monitor.metrics.exposition import Exposition
 from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
@@ -62,8 +63,9 @@ class LoopProbe:
 
 async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
     settings, clock = HealthSettings(), SystemClock()
-    fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
-    for _ in fold_lives(fleet, range(streams), clock.now()):
+    shard = Shard(settings, {SOURCE.name: SOURCE.max_streams})
+    fleet = Fleet(clock, [shard])
+    for _ in fold_lives(shard, range(streams), clock.now()):
         await asyncio.sleep(0)
     fleet.recovering = False
     exposition = Exposition(metrics(), fleet, settings)
@@ -91,7 +93,13 @@ async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
 async def _first(exposition: Exposition) -> dict[str, Any]:
     """Measure the first scrape, which makes the text that later ones reuse."""
     seconds, hold = await _ours(exposition, FORMATS["text"][0], "")
-    return {"program": "ours, first scrape", "format": "text", "gzip": False, "seconds": seconds, "hold": hold}
+    return {
+        "program": "ours, first scrape",
+        "format": "text",
+        "gzip": False,
+        "seconds": seconds,
+        "hold": hold,
+    }
 
 
 async def _ours(exposition: Exposition, accept: str, encoding: str) -> tuple[float, float]:
