@@ -251,17 +251,6 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         (),
         "Whether events wait and the worker has stopped taking them: 1 or 0",
     ),
-    Family("monitor_spool_events", _GAUGE, (), "Events in the spool that Kafka does not have yet"),
-    Family("monitor_spool_bytes", _GAUGE, (), "Bytes that the events in the spool take"),
-    Family(
-        "monitor_spool_capacity_bytes", _GAUGE, (), "Bytes that the spool takes before events are refused"
-    ),
-    Family(
-        "monitor_spool_oldest_timestamp_seconds",
-        _GAUGE,
-        (),
-        "When the oldest event in the spool was received, in Unix seconds; absent if there is none",
-    ),
     Family(
         "monitor_spool_events",
         _GAUGE,

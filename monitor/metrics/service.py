@@ -55,11 +55,6 @@ class ServiceMetrics:
         self.log_lag = self._gauge("monitor_log_lag_events")
         self.log_oldest_unfolded = self._optional("monitor_log_oldest_unfolded_timestamp_seconds")
         self.consumer_stalled = self._gauge("monitor_consumer_stalled")
-        # Absent on the embedded log, which has no spool.
-        self.spool_events = self._optional("monitor_spool_events")
-        self.spool_bytes = self._optional("monitor_spool_bytes")
-        self.spool_capacity_bytes = self._optional("monitor_spool_capacity_bytes")
-        self.spool_oldest = self._optional("monitor_spool_oldest_timestamp_seconds")
         self.spool_events = self._optional("monitor_spool_events")
         self.spool_bytes = self._optional("monitor_spool_bytes")
         self.spool_capacity_bytes = self._optional("monitor_spool_capacity_bytes")
