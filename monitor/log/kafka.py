@@ -13,14 +13,13 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from monitor.config import Settings
 from monitor.errors import ConfigurationError, LogOverloadedError, LogUnavailableError
 from monitor.event import Event, EventId
 from monitor.log import kafka_client
+from monitor.log.kafka_drain import Drain
 from monitor.log.kafka_records import Record, event_record, letter_record, place
-from monitor.log.kafka_sender import RETRY_SECONDS, Lane, Part, Sender
+from monitor.log.kafka_sender import Lane, Part, Sender
 from monitor.log.lock import hold
 from monitor.log.protocol import DeadLetter
 from monitor.log.spool import CAPACITY_BYTES, Chunk, Spool, SpoolState
@@ -28,13 +27,8 @@ from monitor.log.spool import CAPACITY_BYTES, Chunk, Spool, SpoolState
 MAX_WAITING = 20_000
 """Records that may wait for Kafka; a source of more is told to come again."""
 
-DRAIN_EVENTS = 500
-"""Events that leave the spool together: a few ms of the event loop."""
-
 MAX_BODY_BYTES = 900_000
 """The largest body that a broker's default of 1 MiB a record has room for, with its headers."""
-
-_log = structlog.get_logger(__name__)
 
 
 class KafkaLog:
@@ -126,7 +120,7 @@ class KafkaLog:
 
     async def _start(self) -> None:
         await self._sender.start()
-        self._draining = asyncio.create_task(self._drain())
+        self._draining = asyncio.create_task(Drain(self._spool, self._send_chunk).run())
 
     async def _append_event(self, events: Sequence[Event]) -> None:
         [event] = events
@@ -192,26 +186,8 @@ class KafkaLog:
         else:
             future.add_done_callback(partial(_end_as, part))
 
-    async def _drain(self) -> None:
-        """Send what the spool holds, and remove it when Kafka has acknowledged it."""
-        while True:
-            try:
-                chunk = await self._spool.read(DRAIN_EVENTS)
-                parts = self._parts_of(chunk)
-                await asyncio.wait([part.future for part in parts])
-                for part in parts:
-                    part.future.result()
-                await self._spool.remove(chunk)
-            except LogUnavailableError as error:
-                _log.warning("the spool could not be drained", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                # Without this task the spool would fill up, and say so only when it is full.
-                _log.exception("the spool could not be drained")
-                await asyncio.sleep(RETRY_SECONDS)
-
-    def _parts_of(self, chunk: Chunk) -> list[Part]:
-        """Send a chunk over its lanes."""
+    def _send_chunk(self, chunk: Chunk) -> list[Part]:
+        """Send a chunk of the spool over its lanes."""
         parted: defaultdict[int, list[Event]] = defaultdict(list)
         for _, _, event in chunk.events:
             parted[place(event.source, event.job_id, self._partitions).partition].append(event)

@@ -1,5 +1,6 @@
 """The topics: made as configured when they aren't there, looked at and never changed when they are."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -18,6 +19,8 @@ RECORD_BYTES = 1024 * 1024
 _ANY_TIME = str(2**63 - 1)
 _SEGMENT_BYTES = 64 * 1024 * 1024
 _COMPACTED_WITHIN_MS = 15 * 60 * 1000
+_SEEN_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 class Topics(NamedTuple):
@@ -89,6 +92,7 @@ async def ensure(settings: Settings) -> None:
         missing = [layout for layout in wanted if layout.name not in found]
         if missing:
             await _make(admin, missing, settings.kafka)
+            found = await _seen(admin, wanted)
         problems = [line for layout in wanted for line in _differences(layout, found, settings)]
     if problems:
         raise ConfigurationError(problems)
@@ -149,6 +153,14 @@ async def _found(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, 
     return found
 
 
+async def _seen(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, _Found]:
+    """Return the topics once the broker that was asked has heard of them all: shortly after another did."""
+    async with asyncio.timeout(_SEEN_SECONDS):
+        while len(found := await _found(admin, wanted)) < len(wanted):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return found
+
+
 async def _make(admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaSettings) -> None:
     answer = await admin.create_topics(
         [
@@ -169,7 +181,7 @@ async def _make(admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaS
             continue
         if getattr(error, "retriable", False):
             raise error(name)
-        refused.append(f"kafka: the topic {name} can't be made: {message or error.__name__}")
+        refused.append(f"the topic {name} can't be made: {message or error.__name__}")
     if refused:
         raise ConfigurationError(refused)
 
@@ -199,7 +211,7 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
     retention = int(found.settings["retention.ms"])
     if "retention.ms" in layout.settings and 0 <= retention < _retention_ms(settings):
         lines.append(f"has retention.ms={retention}, log.retention_hours asks for {_retention_ms(settings)}")
-    return [f"kafka: the topic {layout.name} {line}" for line in lines]
+    return [f"the topic {layout.name} {line}" for line in lines]
 
 
 def _copies_written(kafka: KafkaSettings) -> int:

@@ -38,11 +38,23 @@ class SpoolState(NamedTuple):
     oldest: float | None
 
 
+class Cursor(NamedTuple):
+    """Up to where the spool was read: an offset of events, and a number of dead letters."""
+
+    offset: int
+    number: int
+
+
 class Chunk(NamedTuple):
-    """The oldest rows, in order."""
+    """The oldest rows behind a cursor, in order. end: the cursor behind them."""
 
     events: list[Stored]
     letters: StoredLetters
+    end: Cursor
+
+
+START = Cursor(0, 0)
+"""Before all that the spool holds."""
 
 
 class _Contents(NamedTuple):
@@ -64,9 +76,7 @@ class Spool:
         self._events, self._bytes, self._oldest, self._last = contents
         self._writing = 0
         self._puts = 0
-        # Set while there may be something to read.
-        self._filled = asyncio.Event()
-        self._filled.set()
+        self._writes = 0
         self._written = asyncio.Event()
 
     @classmethod
@@ -116,61 +126,55 @@ class Spool:
             self._oldest = (events or letters)[0].received
         for event in events:
             self._last[event.source, event.job_id] = event.id
-        self._filled.set()
         future.add_done_callback(partial(self._put_ended, rows, size))
         return future
 
-    async def read(self, limit: int) -> Chunk:
-        """Return up to `limit` events and as many dead letters, the oldest, once there are any.
+    async def read(self, after: Cursor, limit: int) -> Chunk | None:
+        """Return up to `limit` events and as many dead letters behind a cursor; None if there are none yet.
 
         Raises:
             LogUnavailableError: the file can't be read.
         """
-        while True:
-            await self._filled.wait()
-            puts = self._puts
-            chunk = await self._log.query(partial(_read, limit))
-            if chunk.events or chunk.letters:
-                self._oldest = min(
-                    [one.event.received for one in chunk.events[:1]]
-                    + [one.letter.received for one in chunk.letters[:1]]
-                )
-                return chunk
-            if self._puts == puts:
-                await self._empty_or_written()
+        writes = self._writes
+        chunk = await self._log.query(partial(_read, after, limit))
+        if chunk.events or chunk.letters:
+            return chunk
+        if self._writes == writes:
+            self._written.clear()
+        return None
 
-    async def remove(self, chunk: Chunk) -> None:
-        """Remove what Kafka has.
+    async def wait_for_more(self) -> None:
+        """Return once something was written since `read` found nothing."""
+        await self._written.wait()
+
+    async def remove(self, chunks: Sequence[Chunk]) -> None:
+        """Remove what Kafka has: the oldest rows there are.
 
         Raises:
-            LogUnavailableError: it could not be removed, and will be read again.
+            LogUnavailableError: it could not be removed, and is there still.
         """
-        await self._log.transact(partial(_remove, chunk))
-        for _, _, event in chunk.events:
-            if self._last.get((event.source, event.job_id)) == event.id:
-                del self._last[event.source, event.job_id]
-        self._events -= len(chunk.events) + len(chunk.letters)
-        self._bytes -= _bytes([one.event for one in chunk.events]) + _bytes(
-            [one.letter for one in chunk.letters]
-        )
+        offset, number = chunks[-1].end
+        puts = self._puts
+        self._oldest = await self._log.transact(partial(_remove, offset, number))
+        for chunk in chunks:
+            for _, _, event in chunk.events:
+                if self._last.get((event.source, event.job_id)) == event.id:
+                    del self._last[event.source, event.job_id]
+            self._events -= len(chunk.events) + len(chunk.letters)
+            self._bytes -= _bytes([one.event for one in chunk.events])
+            self._bytes -= _bytes([one.letter for one in chunk.letters])
+        if self._oldest is None and not self._writing and self._puts == puts:
+            # What failed to be written has left its marks; now they hold back nothing.
+            self._events, self._bytes = 0, 0
+            self._last.clear()
 
     async def close(self) -> None:
         """Sync what waits, and let go of the file."""
         await self._log.close()
 
-    async def _empty_or_written(self) -> None:
-        """Wait for the puts that the file doesn't show yet; with none, there is nothing here."""
-        if self._writing:
-            self._written.clear()
-            await self._written.wait()
-            return
-        self._filled.clear()
-        # What failed to be written left its marks; now they hold back nothing.
-        self._events, self._bytes, self._oldest = 0, 0, None
-        self._last.clear()
-
     def _put_ended(self, rows: int, size: int, future: asyncio.Future[None]) -> None:
         self._writing -= 1
+        self._writes += 1
         self._written.set()
         if future.cancelled() or future.exception() is not None:
             self._events -= rows
@@ -207,14 +211,26 @@ def _contents(rows: Rows) -> _Contents:
     )
 
 
-def _read(limit: int, rows: Rows) -> Chunk:
-    return Chunk(rows.events(0, limit), rows.letters("ORDER BY number LIMIT ?", limit))
+def _read(after: Cursor, limit: int, rows: Rows) -> Chunk:
+    events = rows.events(after.offset, limit)
+    letters = rows.letters("WHERE number > ? ORDER BY number LIMIT ?", after.number, limit)
+    end = Cursor(
+        events[-1].offset if events else after.offset, letters[-1].number if letters else after.number
+    )
+    return Chunk(events, letters, end)
 
 
-def _remove(chunk: Chunk, transaction: Transaction) -> None:
-    for table, place, last in (
-        ("events", "offset", chunk.events[-1].offset if chunk.events else None),
-        ("dead_letters", "number", chunk.letters[-1].number if chunk.letters else None),
-    ):
-        if last is not None:
-            transaction.connection.execute(f"DELETE FROM {table} WHERE {place} <= ?", (last,))  # noqa: S608 - as above
+def _remove(offset: int, number: int, transaction: Transaction) -> float | None:
+    """Remove rows; return when the oldest one that is left was received."""
+    execute = transaction.connection.execute
+    execute("DELETE FROM events WHERE offset <= ?", (offset,))
+    execute("DELETE FROM dead_letters WHERE number <= ?", (number,))
+    oldest = [
+        row[0]
+        for row in (
+            execute("SELECT received FROM events ORDER BY offset LIMIT 1").fetchone(),
+            execute("SELECT received FROM dead_letters ORDER BY number LIMIT 1").fetchone(),
+        )
+        if row is not None
+    ]
+    return from_microseconds(min(oldest)) if oldest else None
