@@ -23,9 +23,16 @@ develop: .venv/.developed ## .venv with what tests and lint need
 demo: .venv/.installed ## run the service with simulated traffic of both vendors, until Ctrl-C
 	@$(BIN)/python scripts/demo.py
 
+.PHONY: kafka
+kafka: ## run a Kafka broker at 127.0.0.1:9092 until Ctrl-C; its data is in var/kafka
+	@deploy/kafka/kafka fetch
+	@echo "Kafka at 127.0.0.1:9092; in monitor.toml: backend = \"kafka\", replication_factor = 1"
+	@deploy/kafka/kafka run var/kafka 9092 9093
+
 .PHONY: test
 test: .venv/.developed ## fetch what the tests need, and run them all
 	@scripts/components
+	@deploy/kafka/kafka fetch
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint

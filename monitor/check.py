@@ -1,6 +1,7 @@
 """Reaches what the configuration names, and says of each whether the service could use it."""
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -84,6 +85,8 @@ def _brokers(kafka: KafkaSettings) -> Check:
 
 
 def _topics(settings: Settings) -> Iterator[Check]:
+    # It tells of each attempt to connect; a check tells it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         problems = asyncio.run(kafka_topics.problems(settings))
     except ConfigurationError as error:

@@ -3,6 +3,7 @@
 The log may be in use by the running service meanwhile.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator
         MonitorError: the log isn't there, or can't be opened.
     """
     if settings.log.backend == "kafka":
+        # It tells of each attempt to connect; an error of ours tells it once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         if to_retry:
             # A broker would make a topic that isn't there in its own way.
             await kafka_topics.ensure(settings)

@@ -4,12 +4,12 @@ A letter's number is its offset + 1. Its key is its id; a record of that key wit
 removes it, for every reader at once and in the end from the topic as well.
 """
 
+import logging
 from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaProducer
 
 from monitor.config import KafkaSettings
@@ -23,7 +23,8 @@ from monitor.log.protocol import StoredLetter, StoredLetters
 RETRY_RECEIVER = "retry-"
 """How the receiver's name begins in the id of a retried event; the letter's id follows."""
 
-_log = structlog.get_logger(__name__)
+# The standard library's, which keeps off a command's standard output.
+_log = logging.getLogger(__name__)
 
 
 class KafkaDeadLetters:
@@ -130,5 +131,5 @@ def _stored(record: Any) -> StoredLetters:
     try:
         return [StoredLetter(record.offset + 1, letter_from_headers(record.headers, record.value))]
     except ValueError as error:
-        _log.warning("a dead letter of somebody else's", number=record.offset + 1, problem=str(error))
+        _log.warning("dead letter %d is no letter of this service's: %s", record.offset + 1, error)
         return []

@@ -149,18 +149,6 @@ async def test_a_body_larger_than_a_batch_is_taken(log: KafkaLog, settings: Sett
     assert bodies == [one.body for one in await events(settings.kafka)]
 
 
-async def test_text_that_cannot_be_written_is_refused_and_hurts_nobody(
-    log: KafkaLog, settings: Settings
-) -> None:
-    good = event(log.next_id())
-
-    with pytest.raises(ValueError, match="surrogates"):
-        await log.append([event(log.next_id(), job_id="\ud800")])
-    await log.append([good])
-
-    assert [good] == await events(settings.kafka)
-
-
 async def test_with_a_paused_broker_the_spool_answers_and_is_drained_in_order(
     own_kafka: Brokers, tmp_path: Path
 ) -> None:
