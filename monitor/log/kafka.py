@@ -16,7 +16,7 @@ from pathlib import Path
 from monitor.config import Settings
 from monitor.errors import ConfigurationError, LogOverloadedError, LogUnavailableError
 from monitor.event import Event, EventId
-from monitor.log import kafka_client
+from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_drain import Drain
 from monitor.log.kafka_records import Record, event_record, letter_record, place
 from monitor.log.kafka_sender import Lane, Part, Sender
@@ -27,8 +27,8 @@ from monitor.log.spool import CAPACITY_BYTES, Chunk, Spool, SpoolState
 MAX_WAITING = 20_000
 """Records that may wait for Kafka; a source of more is told to come again."""
 
-MAX_BODY_BYTES = 900_000
-"""The largest body that a broker's default of 1 MiB a record has room for, with its headers."""
+MAX_BODY_BYTES = kafka_topics.RECORD_BYTES - 100_000
+"""The largest body that a record has room for, with its attributes."""
 
 
 class KafkaLog:

@@ -13,8 +13,8 @@ from monitor.config import KafkaSettings, Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.log import kafka_client
 
-RECORD_BYTES = 1024 * 1024
-"""What a record may take: the brokers' default of max.message.bytes, a little less."""
+RECORD_BYTES = 1_000_000
+"""What a record may take, its body, attributes and a batch's frame: a little less than brokers allow."""
 
 _ANY_TIME = str(2**63 - 1)
 _SEGMENT_BYTES = 64 * 1024 * 1024
@@ -205,6 +205,9 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
         lines.append(
             f"has min.insync.replicas={written} of {found.replicas} replicas: nothing can be written"
         )
+    largest = int(found.settings["max.message.bytes"])
+    if largest < RECORD_BYTES:
+        lines.append(f"has max.message.bytes={largest}, it takes {RECORD_BYTES} to keep what comes in")
     policy = set(found.settings["cleanup.policy"].split(","))
     if policy != set(layout.policy.split(",")):
         lines.append(f"has cleanup.policy={found.settings['cleanup.policy']}, it must be {layout.policy}")

@@ -83,6 +83,14 @@ async def test_a_health_topic_that_is_not_compacted_is_refused(settings: Setting
         await kafka_topics.ensure(settings)
 
 
+async def test_a_topic_without_room_for_large_bodies_is_refused(settings: Settings) -> None:
+    events = kafka_topics.names(settings.kafka).events
+    await make(settings.kafka, events, 4, **{"max.message.bytes": "50000", "retention.ms": "-1"})
+
+    with pytest.raises(ConfigurationError, match=f"{events} has max.message.bytes=50000, it takes 1000000"):
+        await kafka_topics.ensure(settings)
+
+
 async def test_more_retention_than_asked_for_is_fine(settings: Settings) -> None:
     await kafka_topics.ensure(settings)
 
