@@ -36,6 +36,9 @@ SLICE = 300
 
 FETCH_BYTES = 4_000_000
 
+FETCH_WAIT_MS = 20
+"""A restore is at its end when nothing more comes: no reason to wait long for it."""
+
 TRANSACTION_TIMEOUT_MS = 60_000
 
 CLOSE_SECONDS = 5.0
@@ -89,6 +92,7 @@ class KafkaCheckpoints:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         consumer.assign([self._place])
         try:
@@ -113,10 +117,10 @@ class KafkaCheckpoints:
         """Return the newest record of each key, tombstones left out."""
         newest: dict[bytes, bytes] = {}
         place = self._place
-        # Nobody but this process can write now, so the end stands still.
-        end = (await consumer.end_offsets([place]))[place]
         await consumer.seek_to_beginning(place)
-        while await consumer.position(place) < end:
+        # Nobody but this process can write now, so the end stands still. It is the high watermark, not
+        # the end of what is committed: that one lags a little behind a commit that was acknowledged.
+        while (end := consumer.highwater(place)) is None or await consumer.position(place) < end:
             for records in (await consumer.getmany(place, timeout_ms=1000, max_records=SLICE)).values():
                 for record in records:
                     if record.key is None:
