@@ -176,7 +176,7 @@ class Sender:
                 # Whatever has befallen the client: the spool takes over until a new one is made.
                 _log.warning("kafka's client is made anew", error=f"{type(error).__name__}: {error}")
             finally:
-                await _stop(producer)
+                await _stop(producer, idle=not any(lane.in_flight for lane in self._lanes()))
             producer = None
 
     async def _connected(self) -> AIOKafkaProducer:
@@ -192,7 +192,7 @@ class Sender:
             for topic in {lane.topic for lane in self._lanes()}:
                 await producer.partitions_for(topic)
         except BaseException:
-            await _stop(producer)
+            await _stop(producer, idle=True)
             raise
         return producer
 
@@ -295,15 +295,14 @@ class Sender:
             self._give_up(part)
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """Let go of a producer, also of one that can't send what it has.
+async def _stop(producer: AIOKafkaProducer, *, idle: bool) -> None:
+    """Let go of a producer. idle: all that it was given was acknowledged, or has failed.
 
-    aiokafka's own stop waits for that without an end.
+    aiokafka's own stop waits for what is left, without an end; so that is ended first.
     """
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
-    except (TimeoutError, KafkaError):
-        await producer.client.close()
-        await producer._sender.close()  # noqa: SLF001 - see above
+    if not idle:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer._sender.close()  # noqa: SLF001 - see above
         producer._message_accumulator.fail_all(KafkaError("the producer was stopped"))  # noqa: SLF001
+    await producer.stop()

@@ -44,17 +44,17 @@ async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
 
 
 class Traffic:
-    """Callers that append to some streams for as long as they are let.
+    """Callers that append to some streams for as long as they are let, each with a pause (s) in between.
 
     acknowledged: the ids of what was answered. slowest: the longest answer, in seconds.
     """
 
-    def __init__(self, log: KafkaLog, streams: int = STREAMS) -> None:
+    def __init__(self, log: KafkaLog, *, pause: float = 0.005) -> None:
         self.acknowledged: list[EventId] = []
         self.slowest = 0.0
-        self._log = log
+        self._log, self._pause = log, pause
         self._stopping = False
-        self._callers = [asyncio.create_task(self._call(f"job-{number}")) for number in range(streams)]
+        self._callers = [asyncio.create_task(self._call(f"job-{number}")) for number in range(STREAMS)]
 
     async def more(self, count: int) -> None:
         """Return when that many more were acknowledged."""
@@ -79,7 +79,7 @@ class Traffic:
             await self._log.append([one])
             self.slowest = max(self.slowest, time.monotonic() - started)
             self.acknowledged.append(one.id)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(self._pause)
 
 
 def drained(log: KafkaLog) -> Callable[[], bool]:
@@ -171,6 +171,25 @@ async def test_with_a_paused_broker_the_spool_answers_and_is_drained_in_order(
     assert held.bytes > 500 * 50
     assert held.oldest is not None
     assert log.spool.oldest is None
+    assert not missing(traffic.acknowledged, await events(settings.kafka))
+    await log.close()
+
+
+async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, tmp_path: Path) -> None:
+    settings = settings_for(own_kafka.settings(), tmp_path)
+    log = await KafkaLog.open(settings)
+    traffic = Traffic(log)
+    await traffic.more(200)
+    own_kafka.each[0].pause()
+    await eventually(lambda: log.spool.events > 0)
+    await traffic.stop()
+
+    async with asyncio.timeout(30):
+        await log.close()
+
+    own_kafka.each[0].resume()
+    log = await KafkaLog.open(settings)
+    await eventually(drained(log))
     assert not missing(traffic.acknowledged, await events(settings.kafka))
     await log.close()
 
@@ -319,11 +338,12 @@ async def test_the_death_of_each_of_three_brokers_loses_nothing(
 ) -> None:
     settings = settings_for(three_kafkas.settings(partitions=6), tmp_path)
     log = await KafkaLog.open(settings)
-    traffic = Traffic(log)
+    traffic = Traffic(log, pause=0.02)
     for broker in three_kafkas.each:
         await traffic.more(200)
         broker.kill()
-        await traffic.more(3000)
+        await eventually(lambda: log.spool.events > 0)
+        await traffic.more(1000)
         broker.start()
         await asyncio.to_thread(three_kafkas.wait)
     await eventually(drained(log))
