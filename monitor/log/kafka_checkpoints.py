@@ -9,7 +9,6 @@ wake and go on folding, but never write; and what is loaded after opening can't 
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Iterable, Sequence
 
@@ -20,6 +19,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from monitor.config import Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_closing import closed_within
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -101,7 +101,7 @@ class KafkaCheckpoints:
         except KafkaError as error:
             raise self._named(error) from error
         finally:
-            await consumer.stop()
+            await closed_within(CLOSE_SECONDS, consumer.stop())
         position = newest.pop(POSITION_KEY, None)
         rows = []
         # Keys move over one by one, so that no text is held twice.
@@ -178,9 +178,7 @@ class KafkaCheckpoints:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await producer.stop()
+        await closed_within(CLOSE_SECONDS, producer.stop())
 
     def _named(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")

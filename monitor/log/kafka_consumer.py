@@ -17,6 +17,7 @@ from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.cloudevents import from_headers
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
+from monitor.log.kafka_closing import closed_within
 
 CLOSE_SECONDS = 5.0
 """How long a consumer may take to leave its group; if Kafka is away, it would take for ever."""
@@ -157,9 +158,7 @@ class EventConsumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._consumer.stop()
+        await closed_within(CLOSE_SECONDS, self._consumer.stop())
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no annotations
@@ -227,9 +226,7 @@ class HealthReader:
                 await reader._consumer.seek_to_beginning(*reader._places)
             yield reader
         finally:
-            with contextlib.suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await reader._consumer.stop()
+            await closed_within(CLOSE_SECONDS, reader._consumer.stop())
 
     async def read(self, limit: int, seconds: float) -> list[Kept]:
         """Return what has come, up to `limit` records; wait up to `seconds` for the first.

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from monitor import __version__
 from monitor.clock import Clock
 from monitor.config import Settings
+from monitor.errors import MonitorError
 from monitor.http_server import Application, serve
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
@@ -58,11 +59,16 @@ async def serving(
 
 
 async def until_signalled(*work: Coroutine[Any, Any, None]) -> None:
-    """Let work run until a signal comes or one part of it ends or fails; each may finish what it began."""
+    """Let work run until a signal comes or one part of it fails; each may finish what it began.
+
+    Raises:
+        MonitorError: a part has ended, which none should without a signal.
+    """
     tasks = [asyncio.create_task(one) for one in work]
     stopping = asyncio.create_task(_signalled())
     try:
         await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        is_told = stopping.done()
     finally:
         stopping.cancel()
         for task in tasks:
@@ -71,6 +77,8 @@ async def until_signalled(*work: Coroutine[Any, Any, None]) -> None:
     for outcome in ended:
         if isinstance(outcome, Exception):
             raise outcome
+    if not is_told:
+        raise MonitorError("a part of the service has ended by itself; see the log")
 
 
 async def _signalled() -> None:

@@ -13,6 +13,7 @@ from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard
+from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
 
 SLICE = 300
@@ -48,7 +49,7 @@ class Follower:
         while True:
             try:
                 async with HealthReader.open(self._settings) as reader:
-                    await self._follow(reader)
+                    await uncancelled(self._follow(reader))
             except LogUnavailableError as error:
                 _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)

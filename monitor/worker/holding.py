@@ -83,8 +83,10 @@ class Holding:
     async def confirm(self) -> bool:
         """Keep everything, and so find out if nobody has taken the partition over: only its owner can."""
         self.ready, self.goal = False, None
-        if self.saving is not None and not await self.saving:
-            return False
+        if self.saving is not None:
+            await asyncio.wait({self.saving})
+            if self.saving.cancelled() or not self.saving.result():
+                return False
         return await self.save(even_unchanged=True)
 
     async def close(self) -> None:

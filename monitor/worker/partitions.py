@@ -24,6 +24,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.folding import BATCH, MARGIN_SECONDS, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.holding import Holding
 from monitor.worker.shard import retire_replaced
+from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
 
 READ_SECONDS = 0.2
@@ -136,10 +137,10 @@ class PartitionWorker:
         self._proven = stopwatch()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(self._prove_membership(consumer))
-                self._tasks.create_task(self._watch(consumer))
+                self._tasks.create_task(uncancelled(self._prove_membership(consumer)))
+                self._tasks.create_task(uncancelled(self._watch(consumer)))
                 await consumer.start()
-                await self._follow(consumer)
+                await uncancelled(self._follow(consumer))
         except ExceptionGroup as group:
             raise _worst(group) from group
         except asyncio.CancelledError:
@@ -303,7 +304,7 @@ class PartitionWorker:
 
     def _open_later(self, partition: int) -> None:
         assert self._tasks is not None
-        self._opening[partition] = self._tasks.create_task(self._open(partition))
+        self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
 
     async def _open(self, partition: int) -> None:
         """Take a partition over, restore it, and begin to read it."""
@@ -374,7 +375,7 @@ class PartitionWorker:
             self._consumer.pause([partition])
             self._opening[partition].cancel()
             self._opening[partition] = self._tasks.create_task(
-                self._open_again(partition, holding.checkpointer.position)
+                uncancelled(self._open_again(partition, holding.checkpointer.position))
             )
 
     async def _open_again(self, partition: int, position: int) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
 
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
@@ -99,7 +100,7 @@ async def test_what_an_earlier_owner_had_begun_is_neither_loaded_nor_committed(s
     successor = await KafkaCheckpoints.open(settings, 2)
 
     assert Checkpoint(-1, []) == await successor.load()
-    with pytest.raises(Exception, match="(?i)fenced"):
+    with pytest.raises(ProducerFenced):
         await begun.commit_transaction()
     assert Checkpoint(-1, []) == await successor.load()
     await successor.close()
