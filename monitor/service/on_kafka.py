@@ -11,6 +11,7 @@ from monitor.config import Role, Settings, build_clock
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_history import KafkaHistory
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
 from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
@@ -41,7 +42,7 @@ async def serve_role(settings: Settings, role: Role) -> None:
             work.append(_on_topics(settings, PartitionWorker(settings, log, folded, metrics).run()))
         if role in (Role.ALL, Role.WEB):
             needed.append(followed)
-            pages = Pages(followed, None)
+            pages = Pages(followed, KafkaHistory(settings.kafka))
             shown = metrics if role is Role.WEB else None
             work.append(_on_topics(settings, Follower(settings, followed, shown).run()))
         if role in (Role.ALL, Role.RECEIVER):

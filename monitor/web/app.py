@@ -49,10 +49,10 @@ _RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still
 
 
 class Pages(NamedTuple):
-    """What a process can show of all streams. history: reads what happened to one; None if nothing can."""
+    """What a process can show of all streams. history: reads what happened to one."""
 
     fleet: Fleet
-    history: History | None
+    history: History
 
 
 def build(
@@ -109,8 +109,7 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
 
 def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
     health, fleet = settings.health, pages.fleet
-    if pages.history is not None:
-        _add_history(app, pages.history)
+    _add_history(app, pages.history)
 
     @app.get(
         "/api/streams", response_model=StreamList, summary="All streams, worst first", responses=_RECOVERING

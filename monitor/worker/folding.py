@@ -1,5 +1,6 @@
 """Decodes and folds events of a log, whichever it is, and counts what became of them."""
 
+import gc
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -24,6 +25,9 @@ TICK_SLICE = 2000
 MARGIN_SECONDS = 2.0
 """An event received now may become visible in the log a moment later; what time brings about waits
 that long, so that live folding and folding the log again see the same order."""
+
+YOUNG_OBJECTS = 10_000
+"""New objects after which the garbage collector looks for cycles among them: about a millisecond."""
 
 WINDOW = 1000
 """The last events of which the share of undecodable ones is taken."""
@@ -118,6 +122,15 @@ class Folder:
         if event.source not in self._configured:
             return False
         return event.channel is not Channel.CALLBACK or bool(self._sources[event.source].keys)
+
+
+def spare_collections() -> None:
+    """Let the garbage collector leave the states alone, for the whole process.
+
+    They hold no cycles, so reference counts free them; a collection of the oldest generation would walk
+    all of them for nothing, and hold the event loop for more than 100 ms.
+    """
+    gc.set_threshold(YOUNG_OBJECTS, 20, 1_000_000)
 
 
 class _Window:

@@ -12,6 +12,7 @@ from monitor.health.stream import StreamKey, from_json
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
+from monitor.worker.folding import spare_collections
 from monitor.worker.shard import Shard
 from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
@@ -45,6 +46,7 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        spare_collections()
         self._show(recovering=True, stalled=False)
         while True:
             try:

@@ -12,7 +12,15 @@ from monitor.log.protocol import ReadableLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import BATCH, MARGIN_SECONDS, TICK_SECONDS, TICK_SLICE, Folder, StalledError
+from monitor.worker.folding import (
+    BATCH,
+    MARGIN_SECONDS,
+    TICK_SECONDS,
+    TICK_SLICE,
+    Folder,
+    StalledError,
+    spare_collections,
+)
 from monitor.worker.shard import Shard, retire_replaced
 
 LINGER_SECONDS = 0.01
@@ -58,6 +66,7 @@ class Worker:
 
     async def run(self) -> None:
         """Restore, then follow the log until cancelled; what was folded is kept at the end."""
+        spare_collections()
         shard = self._shard
         self._metrics.recovering.set(1)
         self._metrics.consumer_stalled.set(0)

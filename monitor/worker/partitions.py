@@ -21,7 +21,15 @@ from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import BATCH, MARGIN_SECONDS, TICK_SECONDS, TICK_SLICE, Folder, StalledError
+from monitor.worker.folding import (
+    BATCH,
+    MARGIN_SECONDS,
+    TICK_SECONDS,
+    TICK_SLICE,
+    Folder,
+    StalledError,
+    spare_collections,
+)
 from monitor.worker.holding import Holding
 from monitor.worker.shard import retire_replaced
 from monitor.worker.uncancelled import uncancelled
@@ -93,6 +101,7 @@ class PartitionWorker:
         Raises:
             ConfigurationError: a kept state can't be read.
         """
+        spare_collections()
         self._metrics.consumer_stalled.set(0)
         self._show_recovery()
         try:
