@@ -173,8 +173,14 @@ class KafkaLog:
         ]
 
     def _must_spool(self, lane: Lane) -> bool:
-        """Return whether Kafka is known to be away, and something else is to find out when it's back."""
-        return lane.stalled and not (lane.idle and self._spool.state.events == 0)
+        """Return whether Kafka is known to be away, and something else is to find out when it's back.
+
+        With nothing under way and nothing in the spool, the next event finds out. What comes after it goes
+        the same way, and to the spool behind it if it must: not there at once, before it.
+        """
+        if not lane.stalled or lane.probing:
+            return False
+        return not lane.idle or self._spool.state.events > 0
 
     def _keep(self, part: Part) -> None:
         """Have the spool keep a part."""

@@ -69,10 +69,11 @@ class Lane:
     """The way to one partition: what waits, and the one batch that is under way.
 
     queued: it is to be looked at for a batch. stalled: Kafka has not acknowledged in time, and has
-    acknowledged nothing in time since. watched: a timer looks at its oldest part.
+    acknowledged nothing in time since. probing: it is stalled, and Kafka alone is asked to keep what is
+    under way. watched: a timer looks at its oldest part.
     """
 
-    __slots__ = ("in_flight", "partition", "queued", "stalled", "topic", "waiting", "watched")
+    __slots__ = ("in_flight", "partition", "probing", "queued", "stalled", "topic", "waiting", "watched")
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic, self.partition = topic, partition
@@ -80,6 +81,7 @@ class Lane:
         self.in_flight: list[Part] = []
         self.queued = False
         self.stalled = False
+        self.probing = False
         self.watched = False
 
     @property
@@ -133,7 +135,10 @@ class Sender:
         lane.waiting.extend([(part, record) for record in part.records])
         if not lane.queued and not lane.in_flight:
             self._queue(lane)
-        if not part.spooled and not lane.watched:
+        if part.spooled:
+            return
+        lane.probing = lane.stalled
+        if not lane.watched:
             lane.watched = True
             self._loop.call_at(part.since + ACKNOWLEDGE_SECONDS, self._look, lane)
 
@@ -247,7 +252,9 @@ class Sender:
                 if part.unacknowledged == 0 and not part.future.done():
                     part.future.set_result(None)
             if self._loop.time() - sent < ACKNOWLEDGE_SECONDS:
-                lane.stalled = False
+                lane.stalled = lane.probing = False
+            elif lane.probing:
+                lane.probing = bool(lane.anxious())
         if lane.waiting and not lane.queued:
             self._queue(lane)
 
@@ -286,6 +293,7 @@ class Sender:
     def _stall(self, lane: Lane) -> None:
         """Give up all that isn't acknowledged, so that nothing newer gets to the spool before it."""
         lane.stalled = True
+        lane.probing = False
         anxious = lane.anxious()
         spooled = deque((part, record) for part, record in lane.waiting if part.spooled)
         self.unacknowledged -= len(lane.waiting) - len(spooled)

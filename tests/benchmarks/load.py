@@ -14,9 +14,7 @@ CONNECTIONS = 64
 
 def signatures(public_url: str, key: str, first: int, seconds: int) -> str:
     """Return MSS_A_HEAD's `time:secret` for each second from `first` on, as the script reads them."""
-    signed = (
-        sign(public_url, AuthType.MSS_A_HEAD, key, first + second).headers for second in range(seconds)
-    )
+    signed = (sign(public_url, AuthType.MSS_A_HEAD, key, first + second).headers for second in range(seconds))
     return " ".join(f"{headers['x-hw-mss-time']}:{headers['x-hw-mss-secret']}" for headers in signed)
 
 

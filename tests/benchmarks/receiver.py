@@ -145,7 +145,5 @@ def _granian(kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
     command = [PEERS_PYTHON, "-m", "granian", "receiver_granian:app", "--working-dir", PEERS]
     command += ["--port", str(port), "--interface", "rsgi", "--loop", "uvloop", "--no-access-log"]
-    with running(
-        command, folder, port=port, KAFKA=kafka, TOPIC="received", PARTITIONS=str(PARTITIONS)
-    ):
+    with running(command, folder, port=port, KAFKA=kafka, TOPIC="received", PARTITIONS=str(PARTITIONS)):
         yield f"http://127.0.0.1:{port}/callbacks/bench"

@@ -57,7 +57,9 @@ def _rate(told: dict[str, float]) -> float:
 def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
     told = answer_of(ours("fold_log", log), ROOT)
     if told["counted"] != scale.events or told["streams"] != scale.streams:
-        raise BenchmarkError(f"the worker folded {told['counted']:.0f} events of {told['streams']:.0f} streams")
+        raise BenchmarkError(
+            f"the worker folded {told['counted']:.0f} events of {told['streams']:.0f} streams"
+        )
     row = part.row(OURS)
     row.note(_RATE, _rate(told))
     row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
@@ -69,7 +71,9 @@ def _explain(part: Part, log: Path) -> None:
     whole = 1e6 / part.row(OURS).median(_RATE)
     named = ", ".join(f"{step} {microseconds:.1f}" for step, microseconds in steps.items())
     rest = whole - sum(steps.values())
-    part.remarks.append(f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}")
+    part.remarks.append(
+        f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}"
+    )
     row = part.row("ours, step by step")
     for step, microseconds in steps.items():
         row.note(f"{step} µs", microseconds)

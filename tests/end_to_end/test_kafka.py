@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
+from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher, bring_back
 from tests.end_to_end.running import Service, Simulation, wait_for
 from tests.end_to_end.truth import differences, uncomparable
 from tests.kafka_broker import Brokers
@@ -108,8 +108,7 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
         assert run.is_running(), "the run was over before the last kill"
         broker.kill()
         time.sleep(moments.uniform(1.0, 10.0))
-        broker.start()
-        three_kafkas.wait()
+        bring_back(broker)
     truth = run.finish(seconds=240)
 
     assert_true(truth, on_three)
@@ -125,7 +124,6 @@ def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, th
     spooled = on_three.receiver.total("monitor_spool_events")
     for broker in three_kafkas.each:
         broker.start()
-    three_kafkas.wait()
     truth = run.finish(seconds=240)
 
     assert spooled > 0

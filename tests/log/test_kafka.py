@@ -194,6 +194,29 @@ async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, tmp_p
     await log.close()
 
 
+async def test_what_comes_behind_a_probe_of_a_stalled_kafka_does_not_overtake_it(
+    own_kafka: Brokers, tmp_path: Path
+) -> None:
+    settings = settings_for(own_kafka.settings(), tmp_path)
+    log = await KafkaLog.open(settings)
+    for lane in log._sender.events:
+        # As after an acknowledgement that came too late, with nothing left to send.
+        lane.stalled = True
+    own_kafka.each[0].pause()
+    every = [event(log.next_id()) for _ in range(5)]
+
+    await asyncio.gather(*(log.append([one]) for one in every))
+    # What is under way is never written.
+    own_kafka.each[0].kill()
+    await log.close()
+    own_kafka.each[0].start()
+    log = await KafkaLog.open(settings)
+    await eventually(drained(log))
+
+    assert every == await events(settings.kafka)
+    await log.close()
+
+
 async def test_with_a_killed_broker_nothing_is_lost_and_new_events_come_in_while_the_spool_drains(
     own_kafka: Brokers, tmp_path: Path
 ) -> None:

@@ -117,7 +117,13 @@ SCRIPTS = [
     [Paragraph("One", 1), Paragraph("One", 2)],
     [Paragraph("One", number) for number in range(1, 5)],
     [Paragraph("One", 1), Paragraph("Two", 1), Paragraph("Three", 1)],
-    [Paragraph("One", 1), Paragraph("One", 2), Paragraph("Two", 1), Paragraph("Two", 2), Paragraph("Three", 1)],
+    [
+        Paragraph("One", 1),
+        Paragraph("One", 2),
+        Paragraph("Two", 1),
+        Paragraph("Two", 2),
+        Paragraph("Three", 1),
+    ],
 ]
 
 
@@ -163,9 +169,7 @@ def test_a_script_that_is_learned_out_of_order_is_the_same_script(
 
 @settings(max_examples=500)
 @given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from("uvwxyz")), max_size=12), st.data())
-def test_replies_told_out_of_order_are_as_many(
-    told_of: list[tuple[int, str]], data: st.DataObject
-) -> None:
+def test_replies_told_out_of_order_are_as_many(told_of: list[tuple[int, str]], data: st.DataObject) -> None:
     life = []
     now = 0
     for gap, name in told_of:

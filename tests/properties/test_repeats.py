@@ -71,9 +71,7 @@ def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: 
 
 @settings(max_examples=1000)
 @given(signed_stories(), st.data())
-def test_an_rtc_message_that_a_relay_repeats_changes_nothing(
-    steps: list[Step], data: st.DataObject
-) -> None:
+def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     messages = [number for number, step in enumerate(steps) if step.channel is Channel.RTC]
     if not messages:
         return

@@ -16,7 +16,7 @@ SIGNED = Source(
     vendor=Vendor.METASTUDIO,
     public_url="https://hooks.example.com/signed",
     auth_type=AuthType.MSS_A_HEAD,
-    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),  # type: ignore[arg-type]  # the model wraps it
+    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),
 )
 OPEN = Source(name="open", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/open")
 

@@ -25,7 +25,7 @@ SOURCE = Source(
     vendor=Vendor.METASTUDIO,
     public_url="https://hooks.example.com/signed",
     auth_type=AuthType.MSS_A_HEAD,
-    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),  # type: ignore[arg-type]  # the model wraps it
+    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),
 )
 
 REPLY = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"%b\\",\\"reply_id\\":\\"%d\\"}"}'
