@@ -116,7 +116,9 @@ def is_due(state: StreamState, now: float, settings: HealthSettings) -> bool:
 def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     """Do what is due by `now`: missed callbacks, skipped paragraphs, a stream given up as lost."""
     if not state.retired:
-        state.missed += script.settle(state.script, now) + replies.settle(state.replies, now)
+        mode, from_start = state.job.random_play_mode, _from_start(state)
+        state.missed += script.settle(state.script, now, mode, from_start=from_start)
+        state.missed += replies.settle(state.replies, now)
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
@@ -187,7 +189,7 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
-    effect = script.by_callback(state.script, play, mode, from_start=_from_start(state))
+    effect = script.apply(state.script, play, mode, from_start=_from_start(state))
     _plan_settling(state)
     return _late_if_ended(state, effect)
 
@@ -207,7 +209,7 @@ def _progress(state: StreamState, told: Told) -> Effect:
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due, stall)
     mode = state.job.random_play_mode
-    effect = script.by_rtc(state.script, play, mode, from_start=_from_start(state))
+    effect = script.apply(state.script, play, mode, from_start=_from_start(state))
     _plan_settling(state)
     return effect
 

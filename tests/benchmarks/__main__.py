@@ -19,6 +19,9 @@ from tests.benchmarks.programs import ROOT, BenchmarkError
 from tests.benchmarks.results import Part
 from tests.benchmarks.scale import Scale, scaled
 
+_WIDTH = 150
+"""Columns of the tables where no terminal says how many it has."""
+
 
 class Name(StrEnum):
     """The benchmarks, in the order in which they run."""
@@ -50,7 +53,7 @@ def main(
     about = {"began": began.isoformat(timespec="seconds"), "sizes": sizes._asdict(), **machine.described()}
     wanted = [name for name in Name if not names or name in names]
     parts: list[Part] = []
-    console, progress = Console(), Console(stderr=True)
+    progress = Console(stderr=True)
     # Beside the results, on the disk that a service would use: /tmp may be memory, where a sync is free.
     (ROOT / "var" / "bench").mkdir(parents=True, exist_ok=True)
     with progress.status("") as shown:
@@ -63,9 +66,9 @@ def main(
         for name in wanted:
             with tempfile.TemporaryDirectory(dir=ROOT / "var" / "bench", prefix=f"{name}.") as folder:
                 parts.append(MEASURES[name](sizes, Path(folder), tell))
-    results.show(console, parts)
+    results.show(Console(width=None if sys.stdout.isatty() else _WIDTH), parts)
     results.write(target, about, parts)
-    console.print(f"Written to {target}")
+    print(f"Written to {target}")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ CONNECTIONS = 64
 
 def signatures(public_url: str, key: str, first: int, seconds: int) -> str:
     """Return MSS_A_HEAD's `time:secret` for each second from `first` on, as the script reads them."""
-    signed = (
-        sign(public_url, AuthType.MSS_A_HEAD, key, first + second).headers for second in range(seconds)
-    )
+    signed = (sign(public_url, AuthType.MSS_A_HEAD, key, first + second).headers for second in range(seconds))
     return " ".join(f"{headers['x-hw-mss-time']}:{headers['x-hw-mss-secret']}" for headers in signed)
 
 
@@ -27,10 +25,17 @@ def load(url: str, folder: Path, *, seconds: int, streams: int, signed: str = ""
         BenchmarkError: a request was refused or got no answer: such a rate says nothing.
     """
     program, environment = _wrk()
-    command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", PEERS / "callbacks.lua", url]
-    seen: dict[str, float] = answer_of(
-        command, folder, STREAMS=str(streams), SIGNATURES=signed, **environment
-    )
+    command: list[str | Path] = [
+        program,
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}",
+        "-s",
+        PEERS / "callbacks.lua",
+        url,
+    ]
+    environment |= {"STREAMS": str(streams), "SIGNATURES": signed}
+    seen: dict[str, float] = answer_of(command, folder, environment)
     if seen["refused"] or seen["broken"]:
         raise BenchmarkError(f"{url}: {seen['refused']:.0f} requests refused, {seen['broken']:.0f} broken")
     return seen

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 _STOP_SECONDS = 30.0
 
+Command = list[str] | list[str | Path]
+
 __all__ = ["PEERS", "PEERS_PYTHON", "ROOT", "BenchmarkError", "answer_of", "free_port", "running", "wait_for"]
 
 
@@ -27,7 +29,7 @@ class BenchmarkError(Exception):
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str | Path], folder: Path, *, port: int, **environment: str
+    command: Command, folder: Path, *, port: int, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in a folder while the context is open; it accepts connections at a port by then."""
     log = folder / f"{port}.log"
@@ -55,16 +57,19 @@ def running(
 
 
 def answer_of(
-    command: Sequence[str | Path], folder: Path, *, standard_input: int | None = None, **environment: str
+    command: Command,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    standard_input: int | None = None,
 ) -> Any:
     """Run a program to its end and return the JSON in the last line that it prints."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         stdin=standard_input,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         check=False,
         timeout=900,
     )

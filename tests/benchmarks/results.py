@@ -75,7 +75,8 @@ def show(console: Console, parts: Sequence[Part]) -> None:
             )
         console.print(table)
         for remark in part.remarks:
-            console.print(f"  {remark}", highlight=False)
+            console.print(remark, highlight=False, soft_wrap=True)
+        console.print()
     targets = Table("target", "measured", "bound", "", title="Targets", title_justify="left")
     for target in [target for part in parts for target in part.targets]:
         sign = "≥" if target.at_least else "≤"

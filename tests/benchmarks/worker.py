@@ -31,15 +31,26 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             tell(f"worker {turn + 1}/{scale.rounds}: Quix Streams")
             turn_folder = folder / f"quix{turn}"
             turn_folder.mkdir()
-            quix = [PEERS_PYTHON, PEERS / "fold_quix.py", TOPIC, str(scale.quix_events)]
-            part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, KAFKA=kafka)))
+            quix: list[str | Path] = [PEERS_PYTHON, PEERS / "fold_quix.py", TOPIC, str(scale.quix_events)]
+            part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, {"KAFKA": kafka})))
         tell("worker: Faust")
-        faust = [PEERS_PYTHON, PEERS / "fold_faust.py", "worker", "-l", "warn"]
-        environment = {"TOPIC": TOPIC, "EVENTS": str(scale.faust_events), "PARTITIONS": str(PARTITIONS)}
-        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, KAFKA=kafka, **environment)))
+        faust: list[str | Path] = [PEERS_PYTHON, PEERS / "fold_faust.py", "worker", "-l", "warn"]
+        environment = {
+            "KAFKA": kafka,
+            "TOPIC": TOPIC,
+            "EVENTS": str(scale.faust_events),
+            "PARTITIONS": str(PARTITIONS),
+        }
+        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, environment)))
         tell("worker: aiokafka")
-        drain = [PEERS_PYTHON, PEERS / "drain_aiokafka.py", TOPIC, str(PARTITIONS), str(scale.events)]
-        part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, KAFKA=kafka)))
+        drain: list[str | Path] = [
+            PEERS_PYTHON,
+            PEERS / "drain_aiokafka.py",
+            TOPIC,
+            str(PARTITIONS),
+            str(scale.events),
+        ]
+        part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, {"KAFKA": kafka})))
     theirs = part.row(QUIX).median(_RATE)
     for row in part.rows:
         row.note("of Quix's rate", row.median(_RATE) / theirs)
@@ -57,7 +68,9 @@ def _rate(told: dict[str, float]) -> float:
 def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
     told = answer_of(ours("fold_log", log), ROOT)
     if told["counted"] != scale.events or told["streams"] != scale.streams:
-        raise BenchmarkError(f"the worker folded {told['counted']:.0f} events of {told['streams']:.0f} streams")
+        raise BenchmarkError(
+            f"the worker folded {told['counted']:.0f} events of {told['streams']:.0f} streams"
+        )
     row = part.row(OURS)
     row.note(_RATE, _rate(told))
     row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
@@ -69,7 +82,9 @@ def _explain(part: Part, log: Path) -> None:
     whole = 1e6 / part.row(OURS).median(_RATE)
     named = ", ".join(f"{step} {microseconds:.1f}" for step, microseconds in steps.items())
     rest = whole - sum(steps.values())
-    part.remarks.append(f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}")
+    part.remarks.append(
+        f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}"
+    )
     row = part.row("ours, step by step")
     for step, microseconds in steps.items():
         row.note(f"{step} µs", microseconds)

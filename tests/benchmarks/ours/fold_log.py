@@ -94,7 +94,7 @@ async def measure(path: Path) -> dict[str, float]:
         began = stopwatch()
         running = asyncio.create_task(worker.run())
         while parts.fleet.position < head and not running.done():
-            await asyncio.sleep(0.005)
+            await asyncio.wait({running}, timeout=0.005)
         seconds = stopwatch() - began
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

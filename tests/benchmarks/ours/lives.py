@@ -126,9 +126,7 @@ def _registration(kind: int) -> _Message:
 
 def _push(state: str) -> _Message:
     address = f"rtmp://push.example.com/live/{_JOB}"
-    return _callback(
-        "RTMP_STREAM_STATE_CHANGE", {"output_url": address, "stream_key": _ROOM, "state": state}
-    )
+    return _callback("RTMP_STREAM_STATE_CHANGE", {"output_url": address, "stream_key": _ROOM, "state": state})
 
 
 def _switch(index: int) -> _Message:

@@ -31,7 +31,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
-async def main(numbers: list[int]) -> list[dict[str, float]]:
+async def main(numbers: list[int]) -> list[dict[str, int]]:
     settings, clock = HealthSettings(), SystemClock()
     fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
     fleet.recovering = False

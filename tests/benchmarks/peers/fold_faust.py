@@ -22,6 +22,7 @@ app = faust.App(
     value_serializer="json",
     topic_partitions=PARTITIONS,
     web_enabled=False,
+    worker_redirect_stdouts=False,
     consumer_auto_offset_reset="earliest",
 )
 topic = app.topic(os.environ["TOPIC"], key_type=str, key_serializer="raw", value_type=None)
