@@ -133,7 +133,9 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
         summary.newest_signed = fact.signed
     first = number if known is None else known.first
-    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, number)
+    # Telling the same again changes nothing, so it doesn't make an output newer either.
+    last = known.last if known is not None and known.state is fact.state else number
+    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, last)
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:
             never_connected = known is None or known.phase is Phase.STARTING

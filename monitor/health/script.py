@@ -40,8 +40,7 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
             script.settled = copied(script.current)
         if _is_copy(script, play):
             return Effect.DUPLICATE
-        settled = script.settled.signed
-        if settled is not None and play.signed < settled + (not script.recent):
+        if _is_settled(script.settled.signed, script.recent, play.signed):
             return Effect.LATE
     if not play.by_rtc:
         _hear_witness(script, play)
@@ -100,6 +99,13 @@ def _is_copy(script: Script, play: Play) -> bool:
             nothing_new = current is not None and current.last == play.paragraph
             return nothing_new or newest != play.signed or play.received - known.received > COPY_SECONDS
     return False
+
+
+def _is_settled(settled: int | None, recent: list[Play], signed: int) -> bool:
+    """Whether nothing of this signed second can be new any more."""
+    if settled is None or signed > settled:
+        return False
+    return signed < settled or all(known.signed != signed for known in recent)
 
 
 def _hear_witness(script: Script, play: Play) -> None:

@@ -80,8 +80,8 @@ class LinkFact(NamedTuple):
 class Output(NamedTuple):
     """One RTMP push. phase: starting, connected, outage or ended, of this push alone.
 
-    signed, received: of the last fact that was told of it. first, last: the numbers of its first and
-    its last fact among all facts of the stream, by which a replaced output is known.
+    signed, received: of the last fact that was told of it. first, last: the numbers of its first fact
+    and its last change among all facts of the stream, by which a replaced output is known.
     """
 
     state: LinkState

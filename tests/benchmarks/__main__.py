@@ -40,6 +40,10 @@ MEASURES: dict[Name, Callable[[Scale, Path, Callable[[str], None]], Part]] = {
 }
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     names: Annotated[list[Name] | None, typer.Argument(help="Which to run; all unless named.")] = None,
     scale: Annotated[float, typer.Option(envvar="BENCH_SCALE", min=0.01, help="How large.")] = 1.0,
@@ -73,7 +77,7 @@ def main(
 
 if __name__ == "__main__":
     try:
-        typer.run(main)
+        app(prog_name="python -m tests.benchmarks")
     except BenchmarkError as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
         sys.exit(1)

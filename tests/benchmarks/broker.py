@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, answer_of, free_port, running
+from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, free_port, peer, running
 from tests.benchmarks.workload import callbacks
 
 PARTITIONS = 4
@@ -19,13 +19,13 @@ def broker(folder: Path) -> Iterator[str]:
     script = ROOT / "deploy" / "kafka" / "kafka"
     folder.mkdir()
     port, controller = free_port(), free_port()
-    with running([script, "run", folder, str(port), str(controller)], folder, port=port):
+    with running([str(script), "run", str(folder), str(port), str(controller)], folder, port=port):
         yield f"127.0.0.1:{port}"
 
 
 def make_topic(address: str, topic: str, folder: Path) -> None:
     """Make an empty topic."""
-    answer_of(_filler(topic), folder, {"KAFKA": address}, standard_input=subprocess.DEVNULL)
+    _produce(address, topic, folder, subprocess.DEVNULL)
 
 
 def fill_topic(address: str, topic: str, folder: Path, events: int, streams: int) -> None:
@@ -35,10 +35,12 @@ def fill_topic(address: str, topic: str, folder: Path, events: int, streams: int
             lines.write(callback.job_id.encode() + b"\t" + callback.body + b"\n")
         lines.flush()
         lines.seek(0, os.SEEK_SET)
-        filled = answer_of(_filler(topic), folder, {"KAFKA": address}, standard_input=lines.fileno())
-    if filled["events"] != events:
-        raise BenchmarkError(f"{filled['events']} of {events} callbacks came into topic {topic}")
+        produced = _produce(address, topic, folder, lines.fileno())
+    if produced != events:
+        raise BenchmarkError(f"{produced} of {events} callbacks came into topic {topic}")
 
 
-def _filler(topic: str) -> list[str | Path]:
-    return [PEERS_PYTHON, PEERS / "fill_topic.py", topic, str(PARTITIONS)]
+def _produce(address: str, topic: str, folder: Path, lines: int) -> int:
+    command = peer("fill_topic.py", topic, PARTITIONS)
+    told: dict[str, int] = answer_of(command, folder, {"KAFKA": address}, standard_input=lines)
+    return told["events"]

@@ -25,15 +25,7 @@ def load(url: str, folder: Path, *, seconds: int, streams: int, signed: str = ""
         BenchmarkError: a request was refused or got no answer: such a rate says nothing.
     """
     program, environment = _wrk()
-    command: list[str | Path] = [
-        program,
-        "-t1",
-        f"-c{CONNECTIONS}",
-        f"-d{seconds}",
-        "-s",
-        PEERS / "callbacks.lua",
-        url,
-    ]
+    command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(PEERS / "callbacks.lua"), url]
     environment |= {"STREAMS": str(streams), "SIGNATURES": signed}
     seen: dict[str, float] = answer_of(command, folder, environment)
     if seen["refused"] or seen["broken"]:

@@ -18,9 +18,18 @@ PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 _STOP_SECONDS = 30.0
 
-Command = list[str] | list[str | Path]
-
-__all__ = ["PEERS", "PEERS_PYTHON", "ROOT", "BenchmarkError", "answer_of", "free_port", "running", "wait_for"]
+__all__ = [
+    "PEERS",
+    "PEERS_PYTHON",
+    "ROOT",
+    "BenchmarkError",
+    "answer_of",
+    "free_port",
+    "ours",
+    "peer",
+    "running",
+    "wait_for",
+]
 
 
 class BenchmarkError(Exception):
@@ -29,7 +38,7 @@ class BenchmarkError(Exception):
 
 @contextlib.contextmanager
 def running(
-    command: Command, folder: Path, *, port: int, **environment: str
+    command: list[str], folder: Path, *, port: int, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in a folder while the context is open; it accepts connections at a port by then."""
     log = folder / f"{port}.log"
@@ -57,7 +66,7 @@ def running(
 
 
 def answer_of(
-    command: Command,
+    command: list[str],
     folder: Path,
     environment: Mapping[str, str] | None = None,
     *,
@@ -78,12 +87,17 @@ def answer_of(
         return json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError):
         told = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
-        raise BenchmarkError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{told}") from None
+        raise BenchmarkError(f"{' '.join(command)} ended with {done.returncode}:\n{told}") from None
 
 
 def ours(module: str, *arguments: object) -> list[str]:
     """Return the command that runs one of `tests.benchmarks.ours` in a process of its own."""
     return [sys.executable, "-m", f"tests.benchmarks.ours.{module}", *map(str, arguments)]
+
+
+def peer(program: str, *arguments: object) -> list[str]:
+    """Return the command that runs one of `tests/benchmarks/peers` on the peers' Python."""
+    return [str(PEERS_PYTHON), str(PEERS / program), *map(str, arguments)]
 
 
 def _tail(log: Path) -> str:

@@ -128,24 +128,15 @@ def _build_go() -> Path:
 def _go(built: Path, kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
     listen = f"127.0.0.1:{port}"
-    with running([built], folder, port=port, KAFKA=kafka, TOPIC="received", LISTEN=listen):
+    with running([str(built)], folder, port=port, KAFKA=kafka, TOPIC="received", LISTEN=listen):
         yield f"http://{listen}/callbacks/bench"
 
 
 @contextlib.contextmanager
 def _uvicorn(kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
-    command: list[str | Path] = [
-        PEERS_PYTHON,
-        "-m",
-        "uvicorn",
-        "receiver_uvicorn:app",
-        "--app-dir",
-        PEERS,
-        "--port",
-        str(port),
-    ]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command = [str(PEERS_PYTHON), "-m", "uvicorn", "receiver_uvicorn:app", "--app-dir", str(PEERS)]
+    command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     with running(command, folder, port=port, KAFKA=kafka, TOPIC="received"):
         yield f"http://127.0.0.1:{port}/callbacks/bench"
 
@@ -153,14 +144,7 @@ def _uvicorn(kafka: str, folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def _granian(kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
-    command: list[str | Path] = [
-        PEERS_PYTHON,
-        "-m",
-        "granian",
-        "receiver_granian:app",
-        "--working-dir",
-        PEERS,
-    ]
+    command = [str(PEERS_PYTHON), "-m", "granian", "receiver_granian:app", "--working-dir", str(PEERS)]
     command += ["--port", str(port), "--interface", "rsgi", "--loop", "uvloop", "--no-access-log"]
     with running(command, folder, port=port, KAFKA=kafka, TOPIC="received", PARTITIONS=str(PARTITIONS)):
         yield f"http://127.0.0.1:{port}/callbacks/bench"

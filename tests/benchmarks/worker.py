@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.broker import PARTITIONS, broker, fill_topic
-from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, answer_of, ours
+from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, ours, peer
 from tests.benchmarks.results import Part, Target
 from tests.benchmarks.scale import Scale
 
@@ -31,10 +31,10 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             tell(f"worker {turn + 1}/{scale.rounds}: Quix Streams")
             turn_folder = folder / f"quix{turn}"
             turn_folder.mkdir()
-            quix: list[str | Path] = [PEERS_PYTHON, PEERS / "fold_quix.py", TOPIC, str(scale.quix_events)]
+            quix = peer("fold_quix.py", TOPIC, scale.quix_events)
             part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, {"KAFKA": kafka})))
         tell("worker: Faust")
-        faust: list[str | Path] = [PEERS_PYTHON, PEERS / "fold_faust.py", "worker", "-l", "warn"]
+        faust = peer("fold_faust.py", "worker", "-l", "warn")
         environment = {
             "KAFKA": kafka,
             "TOPIC": TOPIC,
@@ -43,13 +43,7 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         }
         part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, environment)))
         tell("worker: aiokafka")
-        drain: list[str | Path] = [
-            PEERS_PYTHON,
-            PEERS / "drain_aiokafka.py",
-            TOPIC,
-            str(PARTITIONS),
-            str(scale.events),
-        ]
+        drain = peer("drain_aiokafka.py", TOPIC, PARTITIONS, scale.events)
         part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, {"KAFKA": kafka})))
     theirs = part.row(QUIX).median(_RATE)
     for row in part.rows:
