@@ -141,9 +141,11 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
             _decide(rounds, tentative)
             return _advance(rounds, play, mode)
         if key != tentative.paragraph:
+            # If this round hadn't played it, it was no repeat, only out of order.
+            current.played.setdefault(tentative.paragraph, tentative.offset)
             rounds.tentative = None
     if key == last:
-        return _repeat_last(rounds, current, play, sequential)
+        return _repeat_last(rounds, current, play, mode)
     if sequential:
         returned = not plan.after(rounds, key, last)
         ends = plan.is_first(rounds, key)
@@ -192,14 +194,14 @@ def _decide(rounds: Rounds, began: Play) -> Round:
     return _begin(rounds, began)
 
 
-def _repeat_last(rounds: Rounds, current: Round, play: Play, sequential: bool) -> Effect:
+def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
     """Take the paragraph that is playing told again: a copy, or the next round.
 
     With a plan of one it is always its own successor; in random order a complete round's last can be.
     """
     later = _seconds_since(current, play) > LOOP_SECONDS
     alone = later and len(rounds.plan) == 1
-    ends = alone or (later and not sequential and plan.complete(rounds))
+    ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     if ends and (rounds.origin is not None or play.by_rtc):
         _finish(rounds, play.received)
         _begin(rounds, play)

@@ -64,7 +64,7 @@ class Fleet:
         was_live = state.end is None
         effect = fold(state, stored, decoded, self.settings)
         if was_live is not (state.end is None):
-            self.live[event.source] += -1 if was_live else 1
+            self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
         self.changed.add(key)
         return effect
 
