@@ -56,7 +56,5 @@ def health_in_time(state: StreamState, now: float) -> dict[str, object]:
         "reconnected_at": state.reconnected_at,
         "ended_at": None if state.end is None else state.end.at,
         # A fact too old to be put in its place is named, as late: a copy of one looks the same.
-        "timeline": [
-            (line.at, line.what) for line in state.transitions if not line.what.endswith("(late)")
-        ],
+        "timeline": [(line.at, line.what) for line in state.transitions if not line.what.endswith("(late)")],
     }

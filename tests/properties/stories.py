@@ -122,7 +122,9 @@ registrations = st.builds(
     plan=st.one_of(
         st.just(()),
         st.just(tuple(PARAGRAPHS)),
-        st.lists(st.builds(Paragraph, st.sampled_from(["One", "Two"]), st.integers(0, 9)), max_size=4).map(tuple),
+        st.lists(st.builds(Paragraph, st.sampled_from(["One", "Two"]), st.integers(0, 9)), max_size=4).map(
+            tuple
+        ),
     ),
     warnings=st.sampled_from([None, (), ("RANDOM_PLAY_CLOSED",)]),
 )
@@ -180,7 +182,10 @@ def any_stories(draw: st.DrawFn) -> list[tuple[Logged, float | None]]:
         st.sampled_from([-300.0, -1.0, 0.0, 0.3, 1.0, 2.0, 5.0, 20.0, 20.0, 60.0, 130.0, 1000.0, 90000.0]),
         st.sampled_from([None, None, -200, -30, -5, -1, 0, 0, 0, 1, 120]),
         st.sampled_from(list(Channel)),
-        st.one_of(st.none(), st.builds(Relay, st.sampled_from("pq"), st.integers(0, 9), st.sampled_from([None, 5.0]))),
+        st.one_of(
+            st.none(),
+            st.builds(Relay, st.sampled_from("pq"), st.integers(0, 9), st.sampled_from([None, 5.0])),
+        ),
         st.tuples(st.sampled_from("rs"), st.integers(1, 2), st.integers(1, 30)),
         st.sampled_from([None, None, None, 0.0, 11.0, 46.0, 100000.0]),
     )

@@ -66,7 +66,7 @@ class Livestream(RuleBasedStateMachine):
         self.offsets: dict[int, int] = {}
         self.replies: set[str] = set()
         self.missed = 0
-        self.awaited: list[float] = []
+        self.awaited: dict[str, float] = {}
         self.told_by_callback: set[str] = set()
         self.settling: list[tuple[float, int]] = []
         self.skipped = 0
@@ -127,7 +127,9 @@ class Livestream(RuleBasedStateMachine):
             self.play(self.player.position + by, witness)
 
     @rule(witness=st.sampled_from(["callback", "both", "rtc"]))
-    @precondition(lambda self: self.push.outcome is None and self.player is not None and self.player.position > 1)
+    @precondition(
+        lambda self: self.push.outcome is None and self.player is not None and self.player.position > 1
+    )
     def play_again(self, witness: str) -> None:
         """Begin the next round from the first paragraph."""
         # RTC shows that a paragraph began again only if it told of it before, and further on.
@@ -168,9 +170,10 @@ class Livestream(RuleBasedStateMachine):
         if witness in ("both", "rtc"):
             self.tell_in_room("reply_command_finish_notify", {"reply_id": name})
             if witness == "rtc" and not known and kind in self.told_by_callback:
-                self.awaited.append(self.watch.time + WITNESS_SECONDS)
+                self.awaited[name] = self.watch.time + WITNESS_SECONDS
         if witness != "rtc":
             self.pass_time(2.0)
+            self.awaited.pop(name, None)
             self.call_back(kind, {"reply_id": name})
         if witness == "after":
             self.tell_in_room("reply_command_finish_notify", {"reply_id": name})
@@ -221,8 +224,10 @@ class Livestream(RuleBasedStateMachine):
         assert self.player.rounds == script.rounds
         assert self.player.coverage == reading.coverage(script)
         assert self.player.finished_coverage == reading.finished_coverage(script)
+        # What a round left out counts once no late paragraph can fill it any more.
         self.tick()
-        assert self.skipped == script.skipped
+        unsettled = sum(count for _, count in self.settling)
+        assert self.skipped <= script.skipped <= self.skipped + unsettled
 
     @invariant()
     def replies_and_witnesses_are_as_they_were(self) -> None:
@@ -254,8 +259,8 @@ class Livestream(RuleBasedStateMachine):
     def tick(self) -> None:
         now = self.watch.time
         self.fleet.tick(now, list(self.fleet.streams))
-        self.missed += sum(due <= now for due in self.awaited)
-        self.awaited = [due for due in self.awaited if due > now]
+        self.missed += sum(due <= now for due in self.awaited.values())
+        self.awaited = {what: due for what, due in self.awaited.items() if due > now}
         self.skipped += sum(count for due, count in self.settling if due <= now)
         self.settling = [(due, count) for due, count in self.settling if due > now]
 
@@ -265,25 +270,28 @@ class Livestream(RuleBasedStateMachine):
 
     def post_link(self, word: str) -> Effect:
         self.pass_time(1.5)
-        output = {"output_url": "rtmp://push.example.com/live", "stream_key": f"key {self.output}", "state": word}
+        output = {
+            "output_url": "rtmp://push.example.com/live",
+            "stream_key": f"key {self.output}",
+            "state": word,
+        }
         return self.call_back("RTMP_STREAM_STATE_CHANGE", output)
 
     def play(self, position: int, witness: str) -> None:
         assert self.player is not None
         kind = "SHOOT_SCRIPT_SWITCH"
         rounds = self.player.rounds
-        self.pass_time(2.0)
+        # A paragraph takes longer than the callback of one that RTC has told of may.
+        self.pass_time(WITNESS_SECONDS + 1.0)
         self.player.play(position)
         if self.player.rounds > rounds:
             self.offsets = {}
-            # A round that is over settles the one before it.
-            self.skipped += sum(count for _, count in self.settling)
-            self.settling = [(self.watch.time + ROUND_SETTLES_SECONDS, self.player.skipped[-1])]
+            self.settling.append((self.watch.time + ROUND_SETTLES_SECONDS, self.player.skipped[-1]))
         if witness in ("both", "rtc"):
             self.offsets[position] = 0
             self.tell_progress(position, 0)
             if witness == "rtc" and kind in self.told_by_callback:
-                self.awaited.append(self.watch.time + WITNESS_SECONDS)
+                self.awaited[f"paragraph {position}"] = self.watch.time + WITNESS_SECONDS
         if witness != "rtc":
             # The callback of what RTC has told comes a moment later.
             if witness == "both":

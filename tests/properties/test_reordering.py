@@ -6,9 +6,10 @@ would have made it say. What can't be decided is left out of the stories by a na
 `test_undecidable.py`.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from monitor.event import (
@@ -107,7 +108,7 @@ def assert_same_sum(before: list[Step], life: list[Happening], late: list[Step])
     assert expected == got, f"\n{written(late)}"
 
 
-@settings(max_examples=3000)
+@settings(max_examples=2000)
 @given(link_lives(), st.data())
 def test_a_link_told_out_of_order_adds_up_to_the_same(life: list[Happening], data: st.DataObject) -> None:
     assert_same_sum([], life, delivered(data.draw, life))
@@ -117,7 +118,13 @@ SCRIPTS = [
     [Paragraph("One", 1), Paragraph("One", 2)],
     [Paragraph("One", number) for number in range(1, 5)],
     [Paragraph("One", 1), Paragraph("Two", 1), Paragraph("Three", 1)],
-    [Paragraph("One", 1), Paragraph("One", 2), Paragraph("Two", 1), Paragraph("Two", 2), Paragraph("Three", 1)],
+    [
+        Paragraph("One", 1),
+        Paragraph("One", 2),
+        Paragraph("Two", 1),
+        Paragraph("Two", 2),
+        Paragraph("Three", 1),
+    ],
 ]
 
 
@@ -143,7 +150,7 @@ def script_lives(draw: st.DrawFn, shortest: int) -> tuple[list[Paragraph], Rando
     return script, mode, life
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
@@ -152,20 +159,20 @@ def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     assert_same_sum([registration(mode, script)], life, delivered(data.draw, life))
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
 ) -> None:
     _, mode, life = played
+    # A paragraph that is told three times running is a script of one, until a late one says otherwise.
+    assume(all(one.payload != following.payload for one, following in pairwise(life)))
     assert_same_sum([registration(mode, [])], life, delivered(data.draw, life))
 
 
 @settings(max_examples=500)
 @given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from("uvwxyz")), max_size=12), st.data())
-def test_replies_told_out_of_order_are_as_many(
-    told_of: list[tuple[int, str]], data: st.DataObject
-) -> None:
+def test_replies_told_out_of_order_are_as_many(told_of: list[tuple[int, str]], data: st.DataObject) -> None:
     life = []
     now = 0
     for gap, name in told_of:

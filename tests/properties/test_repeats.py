@@ -55,7 +55,7 @@ def assert_nothing_changed(steps: list[Step], place: int, copy: Step) -> None:
     assert expected == got, f"\n{written(repeated)}\nthe copy is line {place + 1}"
 
 
-@settings(max_examples=3000)
+@settings(max_examples=2000)
 @given(signed_stories(), st.data())
 def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     callbacks = [number for number, step in enumerate(steps) if step.signed is not None]
@@ -71,9 +71,7 @@ def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: 
 
 @settings(max_examples=1000)
 @given(signed_stories(), st.data())
-def test_an_rtc_message_that_a_relay_repeats_changes_nothing(
-    steps: list[Step], data: st.DataObject
-) -> None:
+def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     messages = [number for number, step in enumerate(steps) if step.channel is Channel.RTC]
     if not messages:
         return
@@ -99,14 +97,17 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
     if not isinstance(payload, ParagraphStarted):
         return False
     script = state.script
-    if script.round is None or script.round.last != payload.paragraph.key or script.tentative is not None:
+    key = payload.paragraph.key
+    if script.round is None or script.round.last != key or script.tentative is not None:
         return False
+    if key in script.witnesses:
+        return False  # it would be taken for the callback of what RTC has just proved
     # A script of one paragraph follows itself, and so can the last one in random order.
     in_order = script.rounds == 0 or state.job.random_play_mode is RandomPlayMode.NONE
     return len(script.plan) > 1 and (in_order or not plan.complete(script))
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(signed_stories(), st.data())
 def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     steps: list[Step], data: st.DataObject

@@ -19,7 +19,8 @@ stories = st.one_of(
 @settings(max_examples=1000)
 @given(stories, st.data())
 def test_a_log_that_is_split_anywhere_and_resumed_from_a_checkpoint_equals_one_pass(
-    log: list, data: st.DataObject  # type: ignore[type-arg]
+    log: list,
+    data: st.DataObject,  # type: ignore[type-arg]
 ) -> None:
     at_once = told(log)
     split = data.draw(st.integers(1, len(log)), label="split")
