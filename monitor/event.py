@@ -5,6 +5,7 @@ vendor's field names.
 """
 
 import re
+import sys
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -135,8 +136,11 @@ class Paragraph(NamedTuple):
 
     @property
     def key(self) -> str:
-        """One text that names the paragraph within its stream; `from_key` reads it."""
-        return f"{self.sequence_no}/{self.scene}"
+        """One text that names the paragraph within its stream; `from_key` reads it.
+
+        Interned: a state holds it in several places, and many streams play the same script.
+        """
+        return sys.intern(f"{self.sequence_no}/{self.scene}")
 
     @classmethod
     def from_key(cls, key: str) -> "Paragraph":

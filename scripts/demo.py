@@ -59,13 +59,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _finish_undisturbed() -> None:
-    """Ignore further signals: one that cuts the ending short would leave a program behind.
+    """Pass over further signals: one that cuts the ending short would leave a program behind.
 
     It may come from an impatient hand, or from make, which passes SIGTERM on to a script that had
-    it already.
+    it already. With SIG_IGN, Python would complain of one that is already on its way.
     """
     for number in ENDING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def _run() -> None:

@@ -16,7 +16,7 @@ def include(rounds: Rounds, key: str) -> None:
     place = _place_in_scene(order, paragraph)
     if place is None:
         place = _place_after_playing(rounds)
-    order.insert(place, key)
+    rounds.plan = (*order[:place], key, *order[place:])
 
 
 def after(rounds: Rounds, key: str, other: str) -> bool:
@@ -43,7 +43,7 @@ def complete(rounds: Rounds) -> bool:
     return all(key in played for key in rounds.plan)
 
 
-def _place_in_scene(order: list[str], paragraph: Paragraph) -> int | None:
+def _place_in_scene(order: tuple[str, ...], paragraph: Paragraph) -> int | None:
     place = None
     for index, other in enumerate(order):
         known = Paragraph.from_key(other)

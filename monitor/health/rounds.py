@@ -43,7 +43,7 @@ def copied(rounds: Rounds) -> Rounds:
     """Return a sum that can be added to without changing this one."""
     finished = rounds.finished
     return Rounds(
-        plan=list(rounds.plan),
+        plan=rounds.plan,
         origin=rounds.origin,
         round=None if rounds.round is None else _copied_round(rounds.round),
         finished=None
@@ -58,11 +58,26 @@ def copied(rounds: Rounds) -> Rounds:
 
 def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
     """Take the plan that somebody gave, over one that was learned; what was played extends it."""
-    order = list(dict.fromkeys(paragraph.key for paragraph in given))
-    played = list(rounds.round.played) if rounds.round is not None else []
-    rounds.plan = order + [key for key in played if key not in order]
+    order = dict.fromkeys(paragraph.key for paragraph in given)
+    played = rounds.round.played if rounds.round is not None else {}
+    rounds.plan = (*order, *(key for key in played if key not in order))
     rounds.origin = origin
     rounds.tentative = None
+
+
+def share(rounds: Rounds, other: Rounds) -> None:
+    """Let a sum hold what it has in common with another only once: most of it, most of the time.
+
+    What is shared is replaced rather than changed by both from then on.
+    """
+    if rounds.plan == other.plan:
+        rounds.plan = other.plan
+    mine, theirs = rounds.finished, other.finished
+    if mine is not None and theirs is not None and mine.closed_at == theirs.closed_at:
+        if mine.round.played == theirs.round.played:
+            mine.round.played = theirs.round.played
+        if mine.planned == theirs.planned:
+            mine.planned = theirs.planned
 
 
 def _copied_round(one: Round) -> Round:
@@ -231,7 +246,7 @@ def _finish(rounds: Rounds, at: float) -> None:
             current.awaited.setdefault(key, due)
     if rounds.origin is None and current.from_start:
         rounds.origin = PlanOrigin.LEARNED
-    planned = tuple(rounds.plan) if rounds.origin is not None else ()
+    planned = rounds.plan if rounds.origin is not None else ()
     rounds.count += 1
     rounds.skipped += sum(key not in current.played for key in planned)
     rounds.finished = FinishedRound(current, planned, at)

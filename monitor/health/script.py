@@ -8,8 +8,8 @@ there is.
 
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
-from monitor.health.rounds import copied, give_plan, step
-from monitor.health.stream import PlanOrigin, Play, Script, Witness
+from monitor.health.rounds import copied, give_plan, share, step
+from monitor.health.stream import PlanOrigin, Play, Rounds, Script, Witness
 
 REORDER_SECONDS = 45.0
 """How long a play can still be overtaken: SoftSugar's three attempts span 30 s, and a half on top."""
@@ -52,7 +52,7 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
     if script.settled is not None:
         script.recent.append(play)
         if len(script.recent) > REORDER_PLAYS:
-            step(script.settled, script.recent.pop(0), mode, from_start=from_start)
+            _settle_oldest(script, script.settled, mode, from_start=from_start)
     script.rounds = max(script.rounds, script.current.count)
     now = script.current.round
     if play.due is not None and now is not None and now.awaited.get(play.paragraph) == play.due:
@@ -75,7 +75,7 @@ def settle(script: Script, now: float, mode: RandomPlayMode | None, *, from_star
     """Settle plays that nothing can overtake any more; return how many callbacks are missed by now."""
     if script.settled is not None:
         while script.recent and script.recent[0].received + REORDER_SECONDS <= now:
-            step(script.settled, script.recent.pop(0), mode, from_start=from_start)
+            _settle_oldest(script, script.settled, mode, from_start=from_start)
     overdue = [key for key, witness in script.witnesses.items() if witness.due <= now]
     for key in overdue:
         del script.witnesses[key]
@@ -89,6 +89,13 @@ def next_due(script: Script) -> float | None:
         if due is None or witness.due < due:
             due = witness.due
     return due
+
+
+def _settle_oldest(script: Script, settled: Rounds, mode: RandomPlayMode | None, *, from_start: bool) -> None:
+    finished = settled.count
+    step(settled, script.recent.pop(0), mode, from_start=from_start)
+    if settled.count != finished:
+        share(settled, script.current)
 
 
 def _is_copy(script: Script, play: Play) -> bool:
@@ -130,7 +137,7 @@ def _insert(script: Script, play: Play, mode: RandomPlayMode | None, *, from_sta
     for one in recent:
         step(script.current, one, mode, from_start=from_start)
     if len(recent) > REORDER_PLAYS:
-        step(settled, recent.pop(0), mode, from_start=from_start)
+        _settle_oldest(script, settled, mode, from_start=from_start)
     script.rounds = max(script.rounds, script.current.count)
     return Effect.LATE
 

@@ -114,11 +114,12 @@ class LinkSummary:
 class Link:
     """The RTMP push of a stream.
 
-    settled: what all facts before `recent` add up to. current: settled and recent together. The
-    totals are the highest that `current` ever said, for a counter never goes down.
+    settled: what all facts before `recent` add up to; None while there is nothing recent. current: settled
+    and recent together. outages, reconnects: the most that `current` ever said, for a counter never goes
+    down. from_start: the push was seen from its start.
     """
 
-    settled: LinkSummary = field(default_factory=LinkSummary)
+    settled: LinkSummary | None = None
     current: LinkSummary = field(default_factory=LinkSummary)
     recent: list[LinkFact] = field(default_factory=list)
     outages: int = 0
@@ -143,7 +144,7 @@ class Job:
     repeat_count: int | None = None
     auto_play_script: bool | None = None
     expected_end: float | None = None
-    subscribed: set[CallbackKind] = field(default_factory=set)
+    subscribed: tuple[CallbackKind, ...] = ()
 
 
 @dataclass(slots=True)
@@ -198,7 +199,7 @@ class Rounds:
     count, skipped: rounds finished, and paragraphs that they left out. signed: the newest signed second.
     """
 
-    plan: list[str] = field(default_factory=list)
+    plan: tuple[str, ...] = ()
     origin: PlanOrigin | None = None
     round: Round | None = None
     finished: FinishedRound | None = None
@@ -238,7 +239,7 @@ class Script:
     mean: float | None = None
 
     @property
-    def plan(self) -> list[str]:
+    def plan(self) -> tuple[str, ...]:
         """The paragraphs of a round in playing order."""
         return self.current.plan
 
@@ -348,7 +349,7 @@ class StreamState:
     session: Session = field(default_factory=Session)
     script: Script = field(default_factory=Script)
     replies: Replies = field(default_factory=Replies)
-    warnings: set[str] = field(default_factory=set)
+    warnings: tuple[str, ...] = ()
     reconnected_at: list[float] = field(default_factory=list)
     missed: int = 0
     end: End | None = None

@@ -28,7 +28,8 @@ def database(service: Service, tmp_path: Path) -> Iterator[str]:
     config.write_text(
         "global: {scrape_interval: 1s}\n"
         "scrape_configs:\n"
-        f"  - {{job_name: livestream-monitor, static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]}}\n"
+        "  - job_name: livestream-monitor\n"
+        f"    static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]\n"
     )
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(

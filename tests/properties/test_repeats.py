@@ -19,13 +19,13 @@ def is_same_dimension(one: Step, other: Step) -> bool:
     return isinstance(one.payload, ParagraphStarted) and isinstance(other.payload, ParagraphStarted)
 
 
-def insert(draw: st.DrawFn, steps: list[Step], original: int) -> tuple[int, float]:
+def insert(data: st.DataObject, steps: list[Step], original: int) -> tuple[int, float]:
     """Draw where after the original a copy comes: its place, and when it is received."""
-    place = draw(st.integers(original + 1, len(steps)), label="place")
+    place = data.draw(st.integers(original + 1, len(steps)), label="place")
     earliest = steps[place - 1].at
     if place == len(steps):
-        return place, earliest + draw(st.sampled_from(GAPS), label="later")
-    return place, earliest + (steps[place].at - earliest) * draw(st.sampled_from([0.0, 0.5, 1.0]))
+        return place, earliest + data.draw(st.sampled_from(GAPS), label="later")
+    return place, earliest + (steps[place].at - earliest) * data.draw(st.sampled_from([0.0, 0.5, 1.0]))
 
 
 def is_decidable(steps: list[Step], original: int, place: int, received: float) -> bool:
@@ -62,7 +62,7 @@ def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: 
     if not callbacks:
         return
     original = data.draw(st.sampled_from(callbacks), label="original")
-    place, received = insert(data.draw, steps, original)
+    place, received = insert(data, steps, original)
     if not is_decidable(steps, original, place, received):
         return
     copy = steps[original]._replace(at=received)
@@ -76,7 +76,7 @@ def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], 
     if not messages:
         return
     original = data.draw(st.sampled_from(messages), label="original")
-    place, received = insert(data.draw, steps, original)
+    place, received = insert(data, steps, original)
     copy = steps[original]._replace(at=received)
     assert_nothing_changed(steps, place, copy)
 
@@ -104,7 +104,7 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
         return False  # it would be taken for the callback of what RTC has just proved
     # A script of one paragraph follows itself, and so can the last one in random order.
     in_order = script.rounds == 0 or state.job.random_play_mode is RandomPlayMode.NONE
-    return len(script.plan) > 1 and (in_order or not plan.complete(script))
+    return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
 
 
 @settings(max_examples=1000)
@@ -120,7 +120,7 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     if not candidates:
         return
     first = data.draw(st.sampled_from(candidates), label="first")
-    _, received = insert(data.draw, before, place - 1)
+    _, received = insert(data, before, place - 1)
     following = steps[place:]
     if following:
         received = min(received, following[0].at)
