@@ -36,6 +36,11 @@ def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start:
         return _take_progress(rounds, current, play, mode)
     if _confirm(rounds, play):
         return Effect.APPLIED
+    if play.signed is not None:
+        # Whatever is signed after this one is no callback of what RTC proved before it.
+        current.awaited.clear()
+        if rounds.finished is not None:
+            rounds.finished.round.awaited.clear()
     return _advance(rounds, play, mode)
 
 

@@ -102,8 +102,8 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
         return False
     if key in script.witnesses:
         return False  # it would be taken for the callback of what RTC has just proved
-    # A script of one paragraph follows itself, and so can the last one in random order.
-    in_order = script.rounds == 0 or state.job.random_play_mode is RandomPlayMode.NONE
+    # A script of one paragraph follows itself, and so can the last one where any order goes.
+    in_order = state.job.random_play_mode is RandomPlayMode.NONE
     return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
 
 

@@ -1,6 +1,5 @@
 """Where a worker stops, restarts or looks at the clock makes no difference to what it says."""
 
-from copy import deepcopy
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -60,16 +59,3 @@ def test_it_makes_no_difference_when_and_how_often_somebody_settles(
             fold(settled, following.stored, following.decoded, SETTINGS)
     settle(settled, end, SETTINGS)
     assert straight == settled
-
-
-@settings(max_examples=500)
-@given(any_stories())
-def test_the_fold_leaves_an_event_that_it_knows_untouched_and_shares_nothing_between_states(
-    story: list[tuple[Logged, float | None]],
-) -> None:
-    log = [logged for logged, _ in story]
-    half = len(log) // 2 + 1
-    first = told(log[:half])
-    copy = deepcopy(first)
-    told(log[half:], copy)
-    assert told(log[:half]) == first

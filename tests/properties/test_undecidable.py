@@ -143,6 +143,22 @@ def test_a_script_that_was_learned_to_be_of_one_paragraph_keeps_its_rounds_when_
     assert len(story.known.script.plan) == 2
 
 
+def test_a_round_in_any_order_that_two_repeats_ended_stays_counted_when_a_late_one_parts_them() -> None:
+    # Without 4, 3 and 1 come back one after the other and end the round. With 4 between them neither
+    # decides anything: 3 may have been a retry.
+    story = Story()
+    story.register(plan=5, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12345 312", signed=True)
+    start = int(story.now)
+    story.paragraph(3, at=start + 20, signed=start + 20)
+    story.paragraph(1, at=start + 60, signed=start + 60)
+    assert story.known.script.rounds == 2
+    story.paragraph(4, at=start + 61, signed=start + 40)
+    assert story.known.script.rounds == 2
+    story.paragraphs("5 2", step=20, signed=True)
+    assert story.known.script.rounds == 2
+
+
 def test_a_retry_signed_anew_of_what_rtc_has_just_proved_is_taken_for_its_callback() -> None:
     story = Story()
     story.register(plan=2)
