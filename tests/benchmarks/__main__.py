@@ -19,6 +19,9 @@ from tests.benchmarks.programs import ROOT, BenchmarkError
 from tests.benchmarks.results import Part
 from tests.benchmarks.scale import Scale, scaled
 
+_BUSY = 0.3
+"""Load for each core from which on somebody else's work shows in the figures."""
+
 _WIDTH = 150
 """Columns of the tables where no terminal says how many it has."""
 
@@ -70,6 +73,8 @@ def main(
         for name in wanted:
             with tempfile.TemporaryDirectory(dir=ROOT / "var" / "bench", prefix=f"{name}.") as folder:
                 parts.append(MEASURES[name](sizes, Path(folder), tell))
+    if about["machine"]["load_before"] > _BUSY * about["machine"]["cores"]:
+        print(f"The machine was busy (load {about['machine']['load_before']:.1f}): don't trust the figures.")
     results.show(Console(width=None if sys.stdout.isatty() else _WIDTH), parts)
     results.write(target, about, parts)
     print(f"Written to {target}")

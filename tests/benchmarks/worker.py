@@ -13,6 +13,7 @@ QUIX = "Quix Streams"
 TOPIC = "events"
 
 _TIMES_QUIX = 3.0
+_HOLD_MS = 50.0
 _RATE = "events/s"
 
 
@@ -50,6 +51,8 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         row.note("of Quix's rate", row.median(_RATE) / theirs)
     times = part.row(OURS).median("of Quix's rate")
     part.targets.append(Target("worker: times Quix Streams' events/s", times, _TIMES_QUIX, at_least=True))
+    hold = max(part.row(OURS).figures["event loop held ms"])
+    part.targets.append(Target("worker: event loop held, ms, at worst", hold, _HOLD_MS, at_least=False))
     tell("worker: where the time goes")
     _explain(part, log)
     return part
@@ -68,6 +71,7 @@ def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
     row = part.row(OURS)
     row.note(_RATE, _rate(told))
     row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
+    row.note("event loop held ms", told["hold"] * 1000)
 
 
 def _explain(part: Part, log: Path) -> None:

@@ -24,6 +24,7 @@ from monitor.vendors import registry
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.loop import BATCH, Worker
+from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
 T = TypeVar("T")
@@ -91,11 +92,12 @@ async def measure(path: Path) -> dict[str, float]:
     async with opened(path) as parts:
         head = await parts.log.head()
         worker = Worker(parts.settings, parts.log, parts.checkpointer, parts.fleet, parts.metrics)
-        began = stopwatch()
-        running = asyncio.create_task(worker.run())
-        while parts.fleet.position < head and not running.done():
-            await asyncio.wait({running}, timeout=0.005)
-        seconds = stopwatch() - began
+        async with probing() as probe:
+            began = stopwatch()
+            running = asyncio.create_task(worker.run())
+            while parts.fleet.position < head and not running.done():
+                await asyncio.wait({running}, timeout=0.005)
+            seconds = stopwatch() - began
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -112,6 +114,7 @@ async def measure(path: Path) -> dict[str, float]:
             "streams": len(parts.fleet.streams),
             "seconds": seconds,
             "seconds_until_saved": saved,
+            "hold": probe.longest,
             "checkpoint_seconds": parts.timer.seconds["checkpoint"],
         }
 

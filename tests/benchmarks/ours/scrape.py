@@ -4,7 +4,6 @@ python -m tests.benchmarks.ours.scrape STREAMS SCRAPES
 """
 
 import asyncio
-import contextlib
 import gc
 import gzip
 import json
@@ -24,6 +23,7 @@ from monitor.config import HealthSettings
 from monitor.metrics.exposition import Exposition
 from monitor.worker.fleet import Fleet
 from tests.benchmarks.ours.lives import fold_lives
+from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
 FORMATS: dict[str, tuple[str, Callable[[str], Iterable[Metric]], Callable[[CollectorRegistry], bytes]]] = {
@@ -34,8 +34,6 @@ FORMATS: dict[str, tuple[str, Callable[[str], Iterable[Metric]], Callable[[Colle
         openmetrics.generate_latest,
     ),
 }
-
-PROBE_SECONDS = 0.001
 
 
 class Ready:
@@ -70,19 +68,6 @@ class Made:
             for labelled, value in values:
                 family.add_metric(labelled, value)
             yield family
-
-
-class LoopProbe:
-    """Measures for how long the event loop let nobody else run."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-
-    async def run(self) -> None:
-        while True:
-            began = stopwatch()
-            await asyncio.sleep(PROBE_SECONDS)
-            self.longest = max(self.longest, stopwatch() - began - PROBE_SECONDS)
 
 
 async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
@@ -133,17 +118,10 @@ async def _ours(exposition: Exposition, accept: str, encoding: str) -> tuple[flo
     """Return how long a scrape took, and for how long at most it held the event loop."""
     # What earlier turns left must not be this one's to collect.
     gc.collect()
-    probe = LoopProbe()
-    probing = asyncio.create_task(probe.run())
-    await asyncio.sleep(0.01)
-    probe.longest = 0.0
-    began = stopwatch()
-    await exposition.render(accept, encoding)
-    seconds = stopwatch() - began
-    await asyncio.sleep(0.01)
-    probing.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await probing
+    async with probing() as probe:
+        began = stopwatch()
+        await exposition.render(accept, encoding)
+        seconds = stopwatch() - began
     return seconds, probe.longest
 
 
