@@ -7,6 +7,7 @@ vendor's field names.
 import re
 import sys
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -145,8 +146,14 @@ class Paragraph(NamedTuple):
     @classmethod
     def from_key(cls, key: str) -> "Paragraph":
         """Return the paragraph that a `key` names."""
-        sequence_no, scene = key.split("/", 1)
-        return cls(scene, int(sequence_no))
+        return _paragraph_of(key)
+
+
+@lru_cache(maxsize=16384)
+def _paragraph_of(key: str) -> Paragraph:
+    # Cached, because many streams play the same script and each play asks for its neighbours.
+    sequence_no, scene = key.split("/", 1)
+    return Paragraph(scene, int(sequence_no))
 
 
 class LinkChanged(NamedTuple):

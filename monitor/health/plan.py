@@ -13,6 +13,11 @@ def include(rounds: Rounds, key: str) -> None:
     if key in order:
         return
     paragraph = Paragraph.from_key(key)
+    if order:
+        tail = Paragraph.from_key(order[-1])
+        if tail.scene == paragraph.scene and tail.sequence_no < paragraph.sequence_no:
+            rounds.plan = (*order, key)
+            return
     place = _place_in_scene(order, paragraph)
     if place is None:
         place = _place_after_playing(rounds)

@@ -1,0 +1,152 @@
+"""A delivery made twice changes nothing that anybody sees, wherever the copy turns up."""
+
+from copy import deepcopy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.event import Channel, LinkChanged, LinkState, ParagraphStarted, RandomPlayMode, ReplyFinished
+from monitor.health import plan
+from monitor.health.stream import Phase, StreamState
+from tests.properties.health_facts import health, health_in_time
+from tests.properties.stories import GAPS, START, Logged, Step, log_of, signed_stories, told, written
+
+
+SETTLED_SECONDS = 120.0
+"""How long the facts of a link are kept one by one."""
+
+
+def is_same_dimension(one: Step, other: Step) -> bool:
+    """Whether two callbacks tell of the same link output, or both of the script."""
+    if isinstance(one.payload, LinkChanged) and isinstance(other.payload, LinkChanged):
+        return one.payload.output == other.payload.output
+    return isinstance(one.payload, ParagraphStarted) and isinstance(other.payload, ParagraphStarted)
+
+
+def insert(data: st.DataObject, steps: list[Step], original: int) -> tuple[int, float]:
+    """Draw where after the original a copy comes: its place, and when it is received."""
+    place = data.draw(st.integers(original + 1, len(steps)), label="place")
+    earliest = steps[place - 1].at
+    if place == len(steps):
+        return place, earliest + data.draw(st.sampled_from(GAPS), label="later")
+    return place, earliest + (steps[place].at - earliest) * data.draw(st.sampled_from([0.0, 0.5, 1.0]))
+
+
+def is_decidable(steps: list[Step], original: int, place: int, received: float) -> bool:
+    """Whether a copy is known for certain: it comes more than two seconds after the first, or after
+    something of its dimension that was signed later.
+
+    A first that wasn't taken, since its stream had ended, may be news once the stream is open again.
+    """
+    first = steps[original]
+    so_far = told(log_of(steps[:original])) if original else None
+    if so_far is not None and so_far.end is not None:
+        return False
+    if isinstance(first.payload, LinkChanged) and received - first.at > SETTLED_SECONDS:
+        # Two facts of one second, once both are settled, are one sum: which was first isn't known.
+        return not any(
+            step.signed == first.signed and is_same_dimension(first, step) and step != first for step in steps
+        )
+    if isinstance(first.payload, ReplyFinished) or received - first.at > 2.0:
+        return True
+    if isinstance(first.payload, ParagraphStarted):
+        return False  # what was signed later may not have been applied, the stream being over
+    between = [step for step in steps[original + 1 : place] if is_same_dimension(first, step)]
+    return any((step.signed or 0) > (first.signed or 0) for step in between)
+
+
+def assert_nothing_changed(steps: list[Step], place: int, copy: Step) -> None:
+    """Compare the story with the one that has the copy in a place, under an event id of its own."""
+    repeated = [*steps[:place], copy, *steps[place:]]
+    now = START + repeated[-1].at + 50.0
+    expected = health_in_time(told(log_of(steps)), now)
+    got = health_in_time(told(log_of(repeated)), now)
+    assert expected == got, f"\n{written(repeated)}\nthe copy is line {place + 1}"
+
+
+@settings(max_examples=10000)
+@given(signed_stories(), st.data())
+def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
+    callbacks = [number for number, step in enumerate(steps) if step.signed is not None]
+    if not callbacks:
+        return
+    original = data.draw(st.sampled_from(callbacks), label="original")
+    place, received = insert(data, steps, original)
+    if not is_decidable(steps, original, place, received):
+        return
+    copy = steps[original]._replace(at=received)
+    assert_nothing_changed(steps, place, copy)
+
+
+@settings(max_examples=5000)
+@given(signed_stories(), st.data())
+def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
+    messages = [number for number, step in enumerate(steps) if step.channel is Channel.RTC]
+    if not messages:
+        return
+    original = data.draw(st.sampled_from(messages), label="original")
+    place, received = insert(data, steps, original)
+    copy = steps[original]._replace(at=received)
+    assert_nothing_changed(steps, place, copy)
+
+
+def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
+    """Whether what the step tells is so already, and can't begin anew by being told once more."""
+    payload = step.payload
+    if isinstance(payload, LinkChanged):
+        output = state.link.current.outputs.get(payload.output)
+        if output is None or output.state is not payload.state:
+            return False
+        # An output that was replaced without an END may start anew.
+        return output.phase is not Phase.ENDED or output.state is LinkState.END
+    if isinstance(payload, ReplyFinished):
+        # All were counted: none came after the end.
+        names = {one.payload.reply_id for one in before if isinstance(one.payload, ReplyFinished)}
+        return state.replies.finished == len(names)
+    if not isinstance(payload, ParagraphStarted):
+        return False
+    script = state.script
+    key = payload.paragraph.key
+    if script.round is None or script.round.last != key or script.tentative is not None:
+        return False
+    if key in script.witnesses:
+        return False  # it would be taken for the callback of what RTC has just proved
+    # A script of one paragraph follows itself, and so can the last one where any order goes.
+    in_order = state.job.random_play_mode is RandomPlayMode.NONE
+    return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
+
+
+@settings(max_examples=5000)
+@given(signed_stories(), st.data())
+def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
+    steps: list[Step], data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(1, len(steps)), label="place")
+    log = log_of(steps)
+    so_far = told(log[:place])
+    before = steps[:place]
+    candidates = [step for step in before if step.signed is not None and stands(so_far, step, before)]
+    if not candidates:
+        return
+    first = data.draw(st.sampled_from(candidates), label="first")
+    _, received = insert(data, before, place - 1)
+    following = steps[place:]
+    if following:
+        received = min(received, following[0].at)
+    # Signed when it was sent again: no earlier than what was sent before, no later than what follows.
+    retry = first._replace(at=received, signed=max(step.signed or 0 for step in before))
+    repeated = [*before, retry, *following]
+    assert health(told(log_of(steps))) == health(told(log_of(repeated))), f"\n{written(repeated)}"
+
+
+@settings(max_examples=5000)
+@given(signed_stories(), st.integers(0, 20), st.integers(1, 20))
+def test_an_event_that_is_read_again_from_the_log_changes_nothing_at_all(
+    steps: list[Step], first: int, count: int
+) -> None:
+    log = log_of(steps)
+    state = told(log)
+    before = deepcopy(state)
+    again: list[Logged] = log[first : first + count]
+    told(again, state)
+    assert before == state
