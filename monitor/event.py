@@ -89,7 +89,12 @@ def canonical_job_id(text: str) -> str:
 
     MetaStudio writes the same id with hyphens in a start response and without in events.
     """
+    if not 32 <= len(text) <= 36:
+        return text
     lowered = text.lower()
+    if len(text) == 32 and lowered == text:
+        # As nearly all events spell it; a hot path.
+        return text
     return lowered.replace("-", "") if _UUID.fullmatch(lowered) else text
 
 

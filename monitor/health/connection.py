@@ -95,7 +95,7 @@ def _insert(link: Link, fact: LinkFact) -> bool:
                 break
             place -= 1
         settled = (link.settled or link.current).newest_signed
-        if place == 0 and settled is not None and fact.signed < settled + bool(recent):
+        if place == 0 and settled is not None and fact.signed <= settled:
             return False
     if link.settled is None:
         link.settled = _copied(link.current)
@@ -154,7 +154,8 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
         summary.newest_signed = fact.signed
     first = number if known is None else known.first
     # Telling the same again changes nothing, so it doesn't make an output newer either.
-    last = known.last if known is not None and known.state is fact.state else number
+    same = known is not None and known.state is fact.state and known.phase is phase
+    last = known.last if known is not None and same else number
     outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, last)
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:

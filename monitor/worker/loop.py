@@ -20,9 +20,9 @@ from monitor.worker.fleet import Fleet
 BATCH = 500
 """Events folded before the event loop has its turn: about 10 ms of work."""
 
-LINGER_SECONDS = 0.01
-"""A short wait for more events to fold together, where few have come: nobody sees 10 ms, every one of
-many small reads costs."""
+LINGER_SECONDS = 0.1
+"""A short wait for more events to fold together, where few have come: nobody sees a tenth of a second,
+but every one of many small reads costs."""
 
 TICK_SECONDS = 1.0
 

@@ -7,7 +7,7 @@ from tests.benchmarks.programs import ROOT, answer_of, ours
 from tests.benchmarks.results import Part, Target
 from tests.benchmarks.scale import Scale
 
-SCRAPES = 7
+TURNS = 3
 
 _TIMES_FASTER = 10.0
 _HOLD_MS = 50.0
@@ -17,7 +17,7 @@ def measure(scale: Scale, _folder: Path, tell: Callable[[str], None]) -> Part:
     """Scrape the same streams in both formats, plain and compressed."""
     part = Part("scrape", f"Scrape of {scale.streams:,} streams")
     tell("scrape: making streams, then scraping them")
-    for found in answer_of(ours("scrape", scale.streams, SCRAPES), ROOT):
+    for found in answer_of(ours("scrape", scale.streams, TURNS), ROOT):
         row = part.row(f"{found['program']}: {found['format']}{', gzip' if found['gzip'] else ''}")
         row.note("ms", found["seconds"] * 1000)
         if "samples" in found:

@@ -11,7 +11,6 @@ from monitor.health.stream import Phase, StreamState
 from tests.properties.health_facts import health, health_in_time
 from tests.properties.stories import GAPS, START, Logged, Step, log_of, signed_stories, told, written
 
-
 SETTLED_SECONDS = 120.0
 """How long the facts of a link are kept one by one."""
 
@@ -97,7 +96,9 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
         output = state.link.current.outputs.get(payload.output)
         if output is None or output.state is not payload.state:
             return False
-        # An output that was replaced without an END may start anew.
+        # An output that was replaced without an END may start anew, and be replaced anew.
+        if output.state is LinkState.CONNECTED and len(state.link.current.outputs) > 1:
+            return False
         return output.phase is not Phase.ENDED or output.state is LinkState.END
     if isinstance(payload, ReplyFinished):
         # All were counted: none came after the end.

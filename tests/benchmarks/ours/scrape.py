@@ -1,6 +1,6 @@
 """Scrapes a fleet with a past, and lets prometheus_client write the same samples.
 
-python -m tests.benchmarks.ours.scrape STREAMS SCRAPES
+python -m tests.benchmarks.ours.scrape STREAMS TURNS
 """
 
 import asyncio
@@ -34,6 +34,9 @@ FORMATS: dict[str, tuple[str, Callable[[str], Iterable[Metric]], Callable[[Colle
         openmetrics.generate_latest,
     ),
 }
+
+
+OURS, READY, MADE = "ours", "prometheus_client", "prometheus_client, families made at the scrape"
 
 
 class Ready:
@@ -70,7 +73,7 @@ class Made:
             yield family
 
 
-async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
+async def main(streams: int, turns: int) -> list[dict[str, Any]]:
     settings, clock = HealthSettings(), SystemClock()
     fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
     for _ in fold_lives(fleet, range(streams), clock.now()):
@@ -82,22 +85,15 @@ async def main(streams: int, scrapes: int) -> list[dict[str, Any]]:
         page = (await exposition.render(accept, "")).body
         families = list(read(page.decode()))
         samples = sum(len(family.samples) for family in families)
-        for gzipped in (False, True):
-            what = {"format": name, "gzip": gzipped, "samples": samples, "bytes": len(page)}
-            for _ in range(scrapes):
+        what = {"format": name, "samples": samples, "bytes": len(page)}
+        # In turns, since a machine is quicker at one time than at another.
+        for _ in range(turns):
+            for gzipped in (False, True, False, True):
                 seconds, hold = await _ours(exposition, accept, "gzip" if gzipped else "")
-                found.append({**what, "program": "ours", "seconds": seconds, "hold": hold})
-        for program, collector in (
-            ("prometheus_client", Ready(families)),
-            ("prometheus_client, families made at the scrape", Made(families)),
-        ):
-            registry = CollectorRegistry()
-            registry.register(collector)
-            # Two turns suffice for what takes seconds.
-            for _ in range(2):
-                for gzipped, seconds in _theirs(registry, write, len(page)):
-                    what = {"format": name, "gzip": gzipped, "samples": samples, "bytes": len(page)}
-                    found.append({**what, "program": program, "seconds": seconds})
+                found.append({**what, "program": OURS, "gzip": gzipped, "seconds": seconds, "hold": hold})
+            for program, collector in ((READY, Ready(families)), (MADE, Made(families))):
+                for gzipped, seconds in _theirs(collector, write, len(page)):
+                    found.append({**what, "program": program, "gzip": gzipped, "seconds": seconds})
     exposition.close()
     return found
 
@@ -126,9 +122,11 @@ async def _ours(exposition: Exposition, accept: str, encoding: str) -> tuple[flo
 
 
 def _theirs(
-    registry: CollectorRegistry, write: Callable[[CollectorRegistry], bytes], size: int
+    collector: Ready | Made, write: Callable[[CollectorRegistry], bytes], size: int
 ) -> Iterator[tuple[bool, float]]:
     """Yield how long prometheus_client takes to write the page, and to write and compress it."""
+    registry = CollectorRegistry()
+    registry.register(collector)
     gc.collect()
     began = stopwatch()
     page = write(registry)
