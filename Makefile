@@ -49,7 +49,9 @@ format: .venv/.developed ## write the format, and the fixes that are safe
 
 .PHONY: bench
 bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with the peers
-	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+	@scripts/components bench
+	@deploy/kafka/kafka fetch
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 .PHONY: clean
 clean: ## remove all that make has made here; the service's own data in var/ stays

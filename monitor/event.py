@@ -5,7 +5,9 @@ vendor's field names.
 """
 
 import re
+import sys
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -87,7 +89,12 @@ def canonical_job_id(text: str) -> str:
 
     MetaStudio writes the same id with hyphens in a start response and without in events.
     """
+    if not 32 <= len(text) <= 36:
+        return text
     lowered = text.lower()
+    if len(text) == 32 and lowered == text:
+        # As nearly all events spell it; a hot path.
+        return text
     return lowered.replace("-", "") if _UUID.fullmatch(lowered) else text
 
 
@@ -135,14 +142,23 @@ class Paragraph(NamedTuple):
 
     @property
     def key(self) -> str:
-        """One text that names the paragraph within its stream; `from_key` reads it."""
-        return f"{self.sequence_no}/{self.scene}"
+        """One text that names the paragraph within its stream; `from_key` reads it.
+
+        Interned: a state holds it in several places, and many streams play the same script.
+        """
+        return sys.intern(f"{self.sequence_no}/{self.scene}")
 
     @classmethod
     def from_key(cls, key: str) -> "Paragraph":
         """Return the paragraph that a `key` names."""
-        sequence_no, scene = key.split("/", 1)
-        return cls(scene, int(sequence_no))
+        return _paragraph_of(key)
+
+
+@lru_cache(maxsize=16384)
+def _paragraph_of(key: str) -> Paragraph:
+    # Cached, because many streams play the same script and each play asks for its neighbours.
+    sequence_no, scene = key.split("/", 1)
+    return Paragraph(scene, int(sequence_no))
 
 
 class LinkChanged(NamedTuple):

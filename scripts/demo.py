@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = ROOT / "deploy" / "demo" / "monitor.toml"
 DIRECTORY = ROOT / "var" / "demo"
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STREAMS = 40
 SPEED = 10.0
 START_SECONDS = 60.0
@@ -40,7 +41,7 @@ class DemoError(Exception):
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _interrupt)
     try:
         _run()
@@ -53,7 +54,18 @@ def main() -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _finish_undisturbed()
     raise KeyboardInterrupt
+
+
+def _finish_undisturbed() -> None:
+    """Pass over further signals: one that cuts the ending short would leave a program behind.
+
+    It may come from an impatient hand, or from make, which passes SIGTERM on to a script that had
+    it already. With SIG_IGN, Python would complain of one that is already on its way.
+    """
+    for number in ENDING:
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def _run() -> None:
@@ -151,16 +163,13 @@ def _program(
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:
-    # A second, impatient Ctrl-C must not leave a program behind.
-    previous = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
+    _finish_undisturbed()
     program.terminate()
     try:
         program.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         program.kill()
         program.wait()
-    for number, handler in previous:
-        signal.signal(number, handler)
 
 
 def _wait_until_it_answers(settings: Settings, service: subprocess.Popen[bytes]) -> None:
@@ -192,7 +201,6 @@ def _announce(settings: Settings) -> None:
     admin = f"http://{settings.admin.listen}"
     callbacks = [f"http://{settings.receiver.listen}/callbacks/{source.name}" for source in settings.sources]
     print(f"{STREAMS} simulated streams of both vendors, {SPEED:g} times as fast as real ones.")
-    print(f"  status page  {admin}/")
     print(f"  streams      {admin}/api/streams")
     print(f"  metrics      {admin}/metrics")
     for callback in callbacks:

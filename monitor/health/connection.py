@@ -50,7 +50,7 @@ def apply(link: Link, fact: LinkFact) -> Effect:
 
 def marker(link: Link) -> Link:
     """Return the little of an ended link by which a late fact is told from a new beginning."""
-    return Link(_copied(link.current), _copied(link.current), from_start=link.from_start)
+    return Link(current=_copied(link.current), from_start=link.from_start)
 
 
 def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:
@@ -73,6 +73,17 @@ def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool
     return False
 
 
+def settle(link: Link, now: float) -> None:
+    """Settle facts that nothing can overtake any more."""
+    while link.recent and link.recent[0].received + REORDER_SECONDS <= now:
+        _settle_oldest(link)
+
+
+def next_due(link: Link) -> float | None:
+    """Return when `settle` has something to do next."""
+    return link.recent[0].received + REORDER_SECONDS if link.recent else None
+
+
 def _insert(link: Link, fact: LinkFact) -> bool:
     """Put the fact in its place and add up; False if what it should precede is settled already."""
     recent = link.recent
@@ -83,24 +94,33 @@ def _insert(link: Link, fact: LinkFact) -> bool:
             if signed is None or signed <= fact.signed:
                 break
             place -= 1
-        settled = link.settled.newest_signed
-        if place == 0 and settled is not None and fact.signed < settled + bool(recent):
+        settled = (link.settled or link.current).newest_signed
+        if place == 0 and settled is not None and fact.signed <= settled:
             return False
-    if place == len(recent):
-        recent.append(fact)
+    if link.settled is None:
+        link.settled = _copied(link.current)
+    recent.insert(place, fact)
+    if place == len(recent) - 1:
         _step(link.current, fact)
     else:
-        recent.insert(place, fact)
         link.current = _copied(link.settled)
         for one in recent:
             _step(link.current, one)
     if link.settled.facts == 0:
         link.from_start = recent[0].state in (LinkState.CONNECTING, LinkState.CONNECTED)
-    while len(recent) > REORDER_FACTS or recent[0].received < fact.received - REORDER_SECONDS:
-        _step(link.settled, recent.pop(0))
+    if len(recent) > REORDER_FACTS:
+        _settle_oldest(link)
     link.outages = max(link.outages, link.current.outages)
     link.reconnects = max(link.reconnects, link.current.reconnects)
     return True
+
+
+def _settle_oldest(link: Link) -> None:
+    oldest = link.recent.pop(0)
+    if link.settled is not None and link.recent:
+        _step(link.settled, oldest)
+    else:
+        link.settled = None
 
 
 def _copied(summary: LinkSummary) -> LinkSummary:
@@ -133,7 +153,10 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
         summary.newest_signed = fact.signed
     first = number if known is None else known.first
-    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, number)
+    # Telling the same again changes nothing, so it doesn't make an output newer either.
+    same = known is not None and known.state is fact.state and known.phase is phase
+    last = known.last if known is not None and same else number
+    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, last)
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:
             never_connected = known is None or known.phase is Phase.STARTING

@@ -116,7 +116,10 @@ def is_due(state: StreamState, now: float, settings: HealthSettings) -> bool:
 def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     """Do what is due by `now`: missed callbacks, skipped paragraphs, a stream given up as lost."""
     if not state.retired:
-        state.missed += script.settle(state.script, now) + replies.settle(state.replies, now)
+        mode, from_start = state.job.random_play_mode, _from_start(state)
+        state.missed += script.settle(state.script, now, mode, from_start=from_start)
+        state.missed += replies.settle(state.replies, now)
+        connection.settle(state.link, now)
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
@@ -147,12 +150,13 @@ def _link(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: LinkChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
-    state.job.subscribed.add(CallbackKind.LINK)
+    _subscribe(state, CallbackKind.LINK)
     if state.job.room_id is None:
         state.job.room_id = payload.room_id
     before, reconnects = state.link.current.phase, state.link.reconnects
     fact = LinkFact(event.signed, at, payload.output, payload.state, crc32(event.body))
     effect = connection.apply(state.link, fact)
+    _plan_settling(state)
     if state.link.reconnects > reconnects:
         state.reconnected_at += [at] * (state.link.reconnects - reconnects)
         del state.reconnected_at[:-REMEMBERED_RECONNECTS]
@@ -178,7 +182,7 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: ParagraphStarted = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
-    state.job.subscribed.add(CallbackKind.PARAGRAPH)
+    _subscribe(state, CallbackKind.PARAGRAPH)
     if state.job.room_id is None:
         state.job.room_id = payload.room_id
     after_end = _is_after_end(state, event)
@@ -187,7 +191,7 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
-    effect = script.by_callback(state.script, play, mode, from_start=_from_start(state))
+    effect = script.apply(state.script, play, mode, from_start=_from_start(state))
     _plan_settling(state)
     return _late_if_ended(state, effect)
 
@@ -207,7 +211,7 @@ def _progress(state: StreamState, told: Told) -> Effect:
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due, stall)
     mode = state.job.random_play_mode
-    effect = script.by_rtc(state.script, play, mode, from_start=_from_start(state))
+    effect = script.apply(state.script, play, mode, from_start=_from_start(state))
     _plan_settling(state)
     return effect
 
@@ -217,7 +221,7 @@ def _reply(state: StreamState, told: Told) -> Effect:
     payload: ReplyFinished = decoded.payload  # type: ignore[assignment]  # dispatched by type
     by_callback = stored.event.channel is Channel.CALLBACK
     if by_callback:
-        state.job.subscribed.add(CallbackKind.REPLY)
+        _subscribe(state, CallbackKind.REPLY)
         if state.job.room_id is None:
             state.job.room_id = payload.room_id
     elif _relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
@@ -269,11 +273,12 @@ def _registered(state: StreamState, told: Told) -> Effect:
         job.auto_play_script = payload.auto_play_script
     if payload.max_duration is not None:
         job.expected_end = job.registered_at + payload.max_duration
-    job.subscribed.update(payload.subscribed)
+    for kind in payload.subscribed:
+        _subscribe(state, kind)
     if payload.plan:
         script.register_plan(state.script, payload.plan, PlanOrigin.REGISTERED)
     if payload.warnings is not None:
-        state.warnings = set(payload.warnings)
+        state.warnings = payload.warnings
     _note(state, stored, at, "registered")
     return Effect.APPLIED
 
@@ -292,6 +297,12 @@ _HANDLERS: dict[type[Any], Callable[[StreamState, Told], Effect]] = {
     JobRegistered: _registered,
     Unrecognised: _unrecognised,
 }
+
+
+def _subscribe(state: StreamState, kind: CallbackKind) -> None:
+    """Note that the vendor calls back for this kind."""
+    if kind not in state.job.subscribed:
+        state.job.subscribed += (kind,)
 
 
 def _from_start(state: StreamState) -> bool:
@@ -392,6 +403,6 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
 
 
 def _plan_settling(state: StreamState) -> None:
-    """Note when a callback is overdue or a finished round settles; to be called when either changed."""
-    due, reply = script.next_due(state.script), replies.next_due(state.replies)
-    state.next_due = due if reply is None or (due is not None and due < reply) else reply
+    """Note when `settle` has something to do next; to be called when what it looks at has changed."""
+    dues = (connection.next_due(state.link), script.next_due(state.script), replies.next_due(state.replies))
+    state.next_due = min((due for due in dues if due is not None), default=None)

@@ -1,52 +1,54 @@
 """The plan: positions of paragraphs in playing order, and how one that wasn't planned extends it."""
 
 from monitor.event import Paragraph
-from monitor.health.stream import Script
+from monitor.health.stream import Rounds
 
 
-def include(script: Script, key: str, *, overtaken_by: str | None = None) -> None:
+def include(rounds: Rounds, key: str) -> None:
     """Extend the plan by a paragraph that it doesn't hold (the script was rewritten while live).
 
-    It stands where its number says within its scene; in a scene of its own, before the paragraph that
-    overtook it, else after the scene that plays.
+    It stands where its number says within its scene; in a scene of its own, after the scene that plays.
     """
-    order = script.plan
+    order = rounds.plan
     if key in order:
         return
     paragraph = Paragraph.from_key(key)
+    if order:
+        tail = Paragraph.from_key(order[-1])
+        if tail.scene == paragraph.scene and tail.sequence_no < paragraph.sequence_no:
+            rounds.plan = (*order, key)
+            return
     place = _place_in_scene(order, paragraph)
-    if place is None and overtaken_by in order:
-        place = order.index(overtaken_by)
     if place is None:
-        place = _place_after_playing(script)
-    order.insert(place, key)
+        place = _place_after_playing(rounds)
+    rounds.plan = (*order[:place], key, *order[place:])
 
 
-def after(script: Script, key: str, other: str) -> bool:
+def after(rounds: Rounds, key: str, other: str) -> bool:
     """Whether the paragraph stands behind the other one; both are in the plan."""
-    order = script.plan
+    order = rounds.plan
     return order.index(key) > order.index(other)
 
 
-def is_first(script: Script, key: str) -> bool:
+def is_first(rounds: Rounds, key: str) -> bool:
     """Whether the paragraph stands at the start of the plan."""
-    return script.plan[0] == key
+    return rounds.plan[0] == key
 
 
-def is_last(script: Script, key: str) -> bool:
+def is_last(rounds: Rounds, key: str) -> bool:
     """Whether the paragraph stands at the end of the plan."""
-    return script.plan[-1] == key
+    return rounds.plan[-1] == key
 
 
-def complete(script: Script) -> bool:
+def complete(rounds: Rounds) -> bool:
     """Whether the current round has played every paragraph of a plan that is known."""
-    if script.origin is None or script.round is None:
+    if rounds.origin is None or rounds.round is None:
         return False
-    played = script.round.played
-    return all(key in played for key in script.plan)
+    played = rounds.round.played
+    return all(key in played for key in rounds.plan)
 
 
-def _place_in_scene(order: list[str], paragraph: Paragraph) -> int | None:
+def _place_in_scene(order: tuple[str, ...], paragraph: Paragraph) -> int | None:
     place = None
     for index, other in enumerate(order):
         known = Paragraph.from_key(other)
@@ -57,9 +59,9 @@ def _place_in_scene(order: list[str], paragraph: Paragraph) -> int | None:
     return place
 
 
-def _place_after_playing(script: Script) -> int:
-    order = script.plan
-    last = script.round.last if script.round is not None else None
+def _place_after_playing(rounds: Rounds) -> int:
+    order = rounds.plan
+    last = rounds.round.last if rounds.round is not None else None
     if last is None or last not in order:
         return len(order)
     place = order.index(last) + 1

@@ -80,8 +80,8 @@ class LinkFact(NamedTuple):
 class Output(NamedTuple):
     """One RTMP push. phase: starting, connected, outage or ended, of this push alone.
 
-    signed, received: of the last fact that was told of it. first, last: the numbers of its first and
-    its last fact among all facts of the stream, by which a replaced output is known.
+    signed, received: of the last fact that was told of it. first, last: the numbers of its first fact
+    and its last change among all facts of the stream, by which a replaced output is known.
     """
 
     state: LinkState
@@ -114,11 +114,12 @@ class LinkSummary:
 class Link:
     """The RTMP push of a stream.
 
-    settled: what all facts before `recent` add up to. current: settled and recent together. The
-    totals are the highest that `current` ever said, for a counter never goes down.
+    settled: what all facts before `recent` add up to; None while there is nothing recent. current: settled
+    and recent together. outages, reconnects: the most that `current` ever said, for a counter never goes
+    down. from_start: the push was seen from its start.
     """
 
-    settled: LinkSummary = field(default_factory=LinkSummary)
+    settled: LinkSummary | None = None
     current: LinkSummary = field(default_factory=LinkSummary)
     recent: list[LinkFact] = field(default_factory=list)
     outages: int = 0
@@ -143,7 +144,7 @@ class Job:
     repeat_count: int | None = None
     auto_play_script: bool | None = None
     expected_end: float | None = None
-    subscribed: set[CallbackKind] = field(default_factory=set)
+    subscribed: tuple[CallbackKind, ...] = ()
 
 
 @dataclass(slots=True)
@@ -151,39 +152,33 @@ class Round:
     """One pass over the script.
 
     played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
-    none). awaited: paragraphs that RTC proved and whose callback hasn't come, and by when it should;
-    gone once it came or was counted as missed. first_signed, last_signed: the signed seconds it spans.
-    begun_after: the newest signed second of the rounds before. from_start: seen from its start.
+    none). awaited: paragraphs that RTC proved, and until when their callback would confirm them. last,
+    last_since, last_signed: the paragraph that plays, and since when. from_start: seen from its start.
     """
 
-    played: dict[str, int | None] = field(default_factory=dict)
-    awaited: dict[str, float] = field(default_factory=dict)
-    last: str | None = None
-    last_since: float = 0.0
-    first_signed: int | None = None
-    last_signed: int | None = None
-    begun_after: int | None = None
-    from_start: bool = False
+    played: dict[str, int | None]
+    awaited: dict[str, float]
+    last: str
+    last_since: float
+    last_signed: int | None
+    from_start: bool
 
 
 @dataclass(slots=True)
 class FinishedRound:
-    """The last finished round.
-
-    settles_at: until then a late paragraph can still be credited to it; None once what it skipped is
-    counted.
-    """
+    """The last finished round, and what was planned when it closed (nothing if no plan was known)."""
 
     round: Round
     planned: tuple[str, ...]
-    settles_at: float | None
+    closed_at: float
 
 
 class Play(NamedTuple):
     """One sign that a paragraph is being played, by callback or by RTC.
 
-    offset: how far RTC says it is. due: by when the callback should follow, if RTC was first. stall:
-    seconds without a play that were a stall until now.
+    offset: how far RTC says it is. fingerprint: a checksum of the body, by which a copy is known. due: by
+    when the callback should follow, if RTC was first. stall: seconds without a play that were a stall
+    until now.
     """
 
     paragraph: str
@@ -197,30 +192,81 @@ class Play(NamedTuple):
 
 
 @dataclass(slots=True)
-class Script:
-    """The script: plan, current round, last finished one, and the totals.
+class Rounds:
+    """What a sequence of plays adds up to.
 
     plan: in playing order; while `origin` is None it is only what the first round has shown so far.
-    signed, same_second: the newest signed second applied, and the copies told for it (checksum of the
-    body to when it came). first_progress_at, progress_at, resumed_at: the first sign that the script
-    moved, the last one, the first after a stall. longest, mean: seconds of a long paragraph lately, of
-    a usual one. mean: of the paragraphs' seconds.
+    count, skipped: rounds finished, and paragraphs that they left out. signed: the newest signed second.
     """
 
-    plan: list[str] = field(default_factory=list)
+    plan: tuple[str, ...] = ()
     origin: PlanOrigin | None = None
     round: Round | None = None
     finished: FinishedRound | None = None
     tentative: Play | None = None
-    rounds: int = 0
+    count: int = 0
     skipped: int = 0
     signed: int | None = None
-    same_second: dict[int, float] = field(default_factory=dict)
+
+
+class Witness(NamedTuple):
+    """RTC proved a paragraph. due: by when its callback should come. signed: the newest second before it."""
+
+    due: float
+    signed: int | None
+
+
+@dataclass(slots=True)
+class Script:
+    """The script of a stream.
+
+    settled: what all plays before `recent` add up to; None while no play was signed, since then nothing
+    can be re-ordered. current: settled and recent together. rounds: the most that `current` ever
+    counted, for a counter never goes down. witnesses: paragraphs whose callback is awaited.
+    first_progress_at, progress_at, resumed_at: the first sign that the script moved, the last one, the
+    first after a stall. longest, mean: seconds of a long paragraph lately, of a usual one.
+    """
+
+    settled: Rounds | None = None
+    current: Rounds = field(default_factory=Rounds)
+    recent: list[Play] = field(default_factory=list)
+    rounds: int = 0
+    witnesses: dict[str, Witness] = field(default_factory=dict)
     first_progress_at: float | None = None
     progress_at: float | None = None
     resumed_at: float | None = None
     longest: float | None = None
     mean: float | None = None
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """The paragraphs of a round in playing order."""
+        return self.current.plan
+
+    @property
+    def origin(self) -> PlanOrigin | None:
+        """Who gave the plan; None while none is known."""
+        return self.current.origin
+
+    @property
+    def round(self) -> Round | None:
+        """The round that plays."""
+        return self.current.round
+
+    @property
+    def finished(self) -> FinishedRound | None:
+        """The last finished round."""
+        return self.current.finished
+
+    @property
+    def tentative(self) -> Play | None:
+        """A paragraph that came back too early; the next one decides what it was."""
+        return self.current.tentative
+
+    @property
+    def skipped(self) -> int:
+        """Paragraphs left out by finished rounds, as far as no late play can change it any more."""
+        return self.current.skipped if self.settled is None else self.settled.skipped
 
 
 @dataclass(slots=True)
@@ -303,7 +349,7 @@ class StreamState:
     session: Session = field(default_factory=Session)
     script: Script = field(default_factory=Script)
     replies: Replies = field(default_factory=Replies)
-    warnings: set[str] = field(default_factory=set)
+    warnings: tuple[str, ...] = ()
     reconnected_at: list[float] = field(default_factory=list)
     missed: int = 0
     end: End | None = None

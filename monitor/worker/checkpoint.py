@@ -17,7 +17,7 @@ SLICE = 300
 
 INTERVAL_SECONDS = 1.0
 
-SHARE = 10
+SHARE = 20
 """A checkpoint that took long is followed by this many times as much folding."""
 
 

@@ -23,9 +23,9 @@ from monitor.worker.folding import (
 )
 from monitor.worker.shard import Shard, retire_replaced
 
-LINGER_SECONDS = 0.01
-"""A short wait for more events to fold together, where few have come: nobody sees 10 ms, every one of
-many small reads costs."""
+LINGER_SECONDS = 0.1
+"""A short wait for more events to fold together, where few have come: nobody sees a tenth of a second,
+but every one of many small reads costs."""
 
 RETRY_SECONDS = 1.0
 

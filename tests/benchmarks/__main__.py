@@ -19,6 +19,12 @@ from tests.benchmarks.programs import ROOT, BenchmarkError
 from tests.benchmarks.results import Part
 from tests.benchmarks.scale import Scale, scaled
 
+_BUSY = 0.3
+"""Load for each core from which on somebody else's work shows in the figures."""
+
+_WIDTH = 150
+"""Columns of the tables where no terminal says how many it has."""
+
 
 class Name(StrEnum):
     """The benchmarks, in the order in which they run."""
@@ -37,6 +43,10 @@ MEASURES: dict[Name, Callable[[Scale, Path, Callable[[str], None]], Part]] = {
 }
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     names: Annotated[list[Name] | None, typer.Argument(help="Which to run; all unless named.")] = None,
     scale: Annotated[float, typer.Option(envvar="BENCH_SCALE", min=0.01, help="How large.")] = 1.0,
@@ -50,7 +60,7 @@ def main(
     about = {"began": began.isoformat(timespec="seconds"), "sizes": sizes._asdict(), **machine.described()}
     wanted = [name for name in Name if not names or name in names]
     parts: list[Part] = []
-    console, progress = Console(), Console(stderr=True)
+    progress = Console(stderr=True)
     # Beside the results, on the disk that a service would use: /tmp may be memory, where a sync is free.
     (ROOT / "var" / "bench").mkdir(parents=True, exist_ok=True)
     with progress.status("") as shown:
@@ -63,14 +73,16 @@ def main(
         for name in wanted:
             with tempfile.TemporaryDirectory(dir=ROOT / "var" / "bench", prefix=f"{name}.") as folder:
                 parts.append(MEASURES[name](sizes, Path(folder), tell))
-    results.show(console, parts)
+    if about["machine"]["load_before"] > _BUSY * about["machine"]["cores"]:
+        print(f"The machine was busy (load {about['machine']['load_before']:.1f}): don't trust the figures.")
+    results.show(Console(width=None if sys.stdout.isatty() else _WIDTH), parts)
     results.write(target, about, parts)
-    console.print(f"Written to {target}")
+    print(f"Written to {target}")
 
 
 if __name__ == "__main__":
     try:
-        typer.run(main)
+        app(prog_name="python -m tests.benchmarks")
     except BenchmarkError as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
         sys.exit(1)

@@ -25,10 +25,9 @@ def load(url: str, folder: Path, *, seconds: int, streams: int, signed: str = ""
         BenchmarkError: a request was refused or got no answer: such a rate says nothing.
     """
     program, environment = _wrk()
-    command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", PEERS / "callbacks.lua", url]
-    seen: dict[str, float] = answer_of(
-        command, folder, STREAMS=str(streams), SIGNATURES=signed, **environment
-    )
+    command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(PEERS / "callbacks.lua"), url]
+    environment |= {"STREAMS": str(streams), "SIGNATURES": signed}
+    seen: dict[str, float] = answer_of(command, folder, environment)
     if seen["refused"] or seen["broken"]:
         raise BenchmarkError(f"{url}: {seen['refused']:.0f} requests refused, {seen['broken']:.0f} broken")
     return seen

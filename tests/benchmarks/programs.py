@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,18 @@ PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 _STOP_SECONDS = 30.0
 
-__all__ = ["PEERS", "PEERS_PYTHON", "ROOT", "BenchmarkError", "answer_of", "free_port", "running", "wait_for"]
+__all__ = [
+    "PEERS",
+    "PEERS_PYTHON",
+    "ROOT",
+    "BenchmarkError",
+    "answer_of",
+    "free_port",
+    "ours",
+    "peer",
+    "running",
+    "wait_for",
+]
 
 
 class BenchmarkError(Exception):
@@ -27,7 +38,7 @@ class BenchmarkError(Exception):
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str | Path], folder: Path, *, port: int, **environment: str
+    command: list[str], folder: Path, *, port: int, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in a folder while the context is open; it accepts connections at a port by then."""
     log = folder / f"{port}.log"
@@ -55,16 +66,19 @@ def running(
 
 
 def answer_of(
-    command: Sequence[str | Path], folder: Path, *, standard_input: int | None = None, **environment: str
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    standard_input: int | None = None,
 ) -> Any:
     """Run a program to its end and return the JSON in the last line that it prints."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         stdin=standard_input,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         check=False,
         timeout=900,
     )
@@ -73,12 +87,17 @@ def answer_of(
         return json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError):
         told = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
-        raise BenchmarkError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{told}") from None
+        raise BenchmarkError(f"{' '.join(command)} ended with {done.returncode}:\n{told}") from None
 
 
 def ours(module: str, *arguments: object) -> list[str]:
     """Return the command that runs one of `tests.benchmarks.ours` in a process of its own."""
     return [sys.executable, "-m", f"tests.benchmarks.ours.{module}", *map(str, arguments)]
+
+
+def peer(program: str, *arguments: object) -> list[str]:
+    """Return the command that runs one of `tests/benchmarks/peers` on the peers' Python."""
+    return [str(PEERS_PYTHON), str(PEERS / program), *map(str, arguments)]
 
 
 def _tail(log: Path) -> str:

@@ -1,7 +1,6 @@
 """Callbacks a second, until each is durable: the service, and receivers in front of Kafka."""
 
 import contextlib
-import os
 import re
 import subprocess
 import time
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from shutil import which
 
 import httpx
 
@@ -35,10 +33,14 @@ Server = AbstractContextManager[str]
 def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
     """Load each receiver in turn, as often as there are rounds."""
     part = Part("receiver", f"Receiver: callbacks of {scale.streams:,} streams over 64 connections")
+    tell("receiver: building the Go receiver")
     go = _build_go()
     numbers = count()
     with broker(folder / "kafka") as kafka:
         make_topic(kafka, "received", folder)
+        tell("receiver: warming the broker up")
+        with _go(go, kafka, folder) as url:
+            load(url, folder, seconds=scale.broker_seconds, streams=scale.streams)
         for turn in range(scale.rounds):
             tell(f"receiver {turn + 1}/{scale.rounds}: ours")
             _measure_ours(part, scale, folder / f"ours{next(numbers)}")
@@ -85,15 +87,18 @@ def _measure_ours(part: Part, scale: Scale, folder: Path) -> None:
     )
     url = f"http://127.0.0.1:{receiver}/callbacks/bench"
     with running([*MONITOR, "serve", "--config", str(configuration)], folder, port=receiver):
-        for seconds in (scale.warm_up_seconds, scale.load_seconds):
-            signed = signatures(_PUBLIC_URL, _KEY, int(time.time()), seconds + 5)
-            seen = load(url, folder, seconds=seconds, streams=scale.streams, signed=signed)
-        _note(part, OURS, seen)
+        _load_signed(url, folder, scale.warm_up_seconds, scale.streams)
+        _note(part, OURS, _load_signed(url, folder, scale.load_seconds, scale.streams))
         row = part.row(OURS)
         ended = time.monotonic()
         row.note("events unfolded at the end", _lag(admin))
         wait_for(lambda: _lag(admin) == 0, seconds=_FOLDING_LIMIT_SECONDS, what="the worker to catch up")
         row.note("s until folded", time.monotonic() - ended)
+
+
+def _load_signed(url: str, folder: Path, seconds: int, streams: int) -> dict[str, float]:
+    signed = signatures(_PUBLIC_URL, _KEY, int(time.time()), seconds + 5)
+    return load(url, folder, seconds=seconds, streams=streams, signed=signed)
 
 
 def _lag(admin: int) -> float:
@@ -107,13 +112,9 @@ def _lag(admin: int) -> float:
 def _build_go() -> Path:
     """Build the Go receiver; the compiler keeps what it made, so that a second build is quick."""
     built = ROOT / "var" / "bench" / "go_receiver"
-    if which("go") is None:
-        raise BenchmarkError("go is missing: apt-get install golang-go, or take it from go.dev")
-    built.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["go", "build", "-buildvcs=false", "-o", built, "."],
+        [PEERS_PYTHON.with_name("go"), "build", "-buildvcs=false", "-o", built, "."],
         cwd=PEERS / "go_receiver",
-        env={**os.environ, "GOTOOLCHAIN": "auto"},
         capture_output=True,
         text=True,
         check=False,
@@ -127,15 +128,15 @@ def _build_go() -> Path:
 def _go(built: Path, kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
     listen = f"127.0.0.1:{port}"
-    with running([built], folder, port=port, KAFKA=kafka, TOPIC="received", LISTEN=listen):
+    with running([str(built)], folder, port=port, KAFKA=kafka, TOPIC="received", LISTEN=listen):
         yield f"http://{listen}/callbacks/bench"
 
 
 @contextlib.contextmanager
 def _uvicorn(kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
-    command = [PEERS_PYTHON, "-m", "uvicorn", "receiver_uvicorn:app", "--app-dir", PEERS, "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command = [str(PEERS_PYTHON), "-m", "uvicorn", "receiver_uvicorn:app", "--app-dir", str(PEERS)]
+    command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     with running(command, folder, port=port, KAFKA=kafka, TOPIC="received"):
         yield f"http://127.0.0.1:{port}/callbacks/bench"
 
@@ -143,7 +144,7 @@ def _uvicorn(kafka: str, folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def _granian(kafka: str, folder: Path) -> Iterator[str]:
     port = free_port()
-    command = [PEERS_PYTHON, "-m", "granian", "receiver_granian:app", "--working-dir", PEERS]
+    command = [str(PEERS_PYTHON), "-m", "granian", "receiver_granian:app", "--working-dir", str(PEERS)]
     command += ["--port", str(port), "--interface", "rsgi", "--loop", "uvloop", "--no-access-log"]
     with running(command, folder, port=port, KAFKA=kafka, TOPIC="received", PARTITIONS=str(PARTITIONS)):
         yield f"http://127.0.0.1:{port}/callbacks/bench"

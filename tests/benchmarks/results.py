@@ -44,13 +44,17 @@ class Target:
 
 @dataclass
 class Part:
-    """What one benchmark found. remarks: sentences that a reader of the figures needs."""
+    """What one benchmark found.
+
+    remarks: sentences that a reader of the figures needs. details: figures for the file alone.
+    """
 
     name: str
     title: str
     rows: list[Row] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    details: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def row(self, program: str) -> Row:
         """Return the row of a program, a new one if there is none."""
@@ -75,7 +79,8 @@ def show(console: Console, parts: Sequence[Part]) -> None:
             )
         console.print(table)
         for remark in part.remarks:
-            console.print(f"  {remark}", highlight=False)
+            console.print(remark, highlight=False, soft_wrap=True)
+        console.print()
     targets = Table("target", "measured", "bound", "", title="Targets", title_justify="left")
     for target in [target for part in parts for target in part.targets]:
         sign = "≥" if target.at_least else "≤"

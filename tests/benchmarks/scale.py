@@ -7,7 +7,8 @@ class Scale(NamedTuple):
     """The sizes of one run.
 
     events, streams: of the worker's log. load_seconds: of each load on a receiver; warm_up_seconds
-    before it. rounds: how often each receiver and each worker takes its turn. peer_events: how many
+    before it. broker_seconds: of load until Java has compiled the broker; before that every peer is slow.
+    rounds: how often each receiver and each worker takes its turn. peer_events: how many
     events the slower peers fold, since a rate needs no more.
     """
 
@@ -16,6 +17,7 @@ class Scale(NamedTuple):
     streams: int
     load_seconds: int
     warm_up_seconds: int
+    broker_seconds: int
     rounds: int
     quix_events: int
     faust_events: int
@@ -31,6 +33,7 @@ def scaled(factor: float, rounds: int) -> Scale:
         streams=streams,
         load_seconds=max(2, round(8 * factor)),
         warm_up_seconds=max(1, round(3 * factor)),
+        broker_seconds=max(2, round(25 * factor)),
         rounds=rounds,
         quix_events=10 * streams,
         faust_events=5 * streams,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.broker import PARTITIONS, broker, fill_topic
-from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, answer_of, ours
+from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, ours, peer
 from tests.benchmarks.results import Part, Target
 from tests.benchmarks.scale import Scale
 
@@ -13,6 +13,7 @@ QUIX = "Quix Streams"
 TOPIC = "events"
 
 _TIMES_QUIX = 3.0
+_HOLD_MS = 50.0
 _RATE = "events/s"
 
 
@@ -31,20 +32,27 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             tell(f"worker {turn + 1}/{scale.rounds}: Quix Streams")
             turn_folder = folder / f"quix{turn}"
             turn_folder.mkdir()
-            quix = [PEERS_PYTHON, PEERS / "fold_quix.py", TOPIC, str(scale.quix_events)]
-            part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, KAFKA=kafka)))
+            quix = peer("fold_quix.py", TOPIC, scale.quix_events)
+            part.row(QUIX).note(_RATE, _rate(answer_of(quix, turn_folder, {"KAFKA": kafka})))
         tell("worker: Faust")
-        faust = [PEERS_PYTHON, PEERS / "fold_faust.py", "worker", "-l", "warn"]
-        environment = {"TOPIC": TOPIC, "EVENTS": str(scale.faust_events), "PARTITIONS": str(PARTITIONS)}
-        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, KAFKA=kafka, **environment)))
+        faust = peer("fold_faust.py", "worker", "-l", "warn")
+        environment = {
+            "KAFKA": kafka,
+            "TOPIC": TOPIC,
+            "EVENTS": str(scale.faust_events),
+            "PARTITIONS": str(PARTITIONS),
+        }
+        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, environment)))
         tell("worker: aiokafka")
-        drain = [PEERS_PYTHON, PEERS / "drain_aiokafka.py", TOPIC, str(PARTITIONS), str(scale.events)]
-        part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, KAFKA=kafka)))
+        drain = peer("drain_aiokafka.py", TOPIC, PARTITIONS, scale.events)
+        part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, {"KAFKA": kafka})))
     theirs = part.row(QUIX).median(_RATE)
     for row in part.rows:
         row.note("of Quix's rate", row.median(_RATE) / theirs)
     times = part.row(OURS).median("of Quix's rate")
     part.targets.append(Target("worker: times Quix Streams' events/s", times, _TIMES_QUIX, at_least=True))
+    hold = max(part.row(OURS).figures["event loop held ms"])
+    part.targets.append(Target("worker: event loop held, ms, at worst", hold, _HOLD_MS, at_least=False))
     tell("worker: where the time goes")
     _explain(part, log)
     return part
@@ -63,6 +71,7 @@ def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
     row = part.row(OURS)
     row.note(_RATE, _rate(told))
     row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
+    row.note("event loop held ms", told["hold"] * 1000)
 
 
 def _explain(part: Part, log: Path) -> None:
@@ -74,6 +83,4 @@ def _explain(part: Part, log: Path) -> None:
     part.remarks.append(
         f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}"
     )
-    row = part.row("ours, step by step")
-    for step, microseconds in steps.items():
-        row.note(f"{step} µs", microseconds)
+    part.details["µs an event"] = steps

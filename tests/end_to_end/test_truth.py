@@ -28,7 +28,8 @@ def database(service: Service, tmp_path: Path) -> Iterator[str]:
     config.write_text(
         "global: {scrape_interval: 1s}\n"
         "scrape_configs:\n"
-        f"  - {{job_name: livestream-monitor, static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]}}\n"
+        "  - job_name: livestream-monitor\n"
+        f"    static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]\n"
     )
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -97,8 +98,6 @@ def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
 
 
 def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Service) -> None:
-    # On a clock that runs ten times as fast, so that time-outs and rounds fit between the kills.
-    service.more = f"[clock]\norigin = {time.time()}\nspeed = 10\n"
     service.start()
     run = Simulation(service, streams=60, duration=1000, speed=10, scenario="mixed", seed=23, attempts=60)
     run.start()
@@ -111,7 +110,9 @@ def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Ser
         service.launch()
         wait_for(service.is_ready, seconds=30, what="readiness after a kill")
     truth = run.finish(seconds=300)
-    assert uncomparable(truth) == []
+    # A callback that a kill held up for just the ten seconds after which it counts as missed may be
+    # either; the simulator says so, and of nothing else.
+    assert [line for line in uncomparable(truth) if not line.endswith(": missed is undecided")] == []
     wait_for(
         lambda: not differences(truth, service.page()),
         seconds=SETTLING_SECONDS,

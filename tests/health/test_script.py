@@ -287,7 +287,7 @@ def test_scenes_are_in_the_order_in_which_they_were_played() -> None:
     story.link("C", at=0.0)
     for at, scene, number in ((10, "One", 1), (20, "One", 2), (30, "Two", 1), (40, "Two", 2), (50, "One", 1)):
         story.paragraph(number, at=at, scene=scene)
-    assert story.known.script.plan == ["1/One", "2/One", "1/Two", "2/Two"]
+    assert story.known.script.plan == ("1/One", "2/One", "1/Two", "2/Two")
     assert facts(story)[:3] == (1, 1.0, 0.25)
 
 

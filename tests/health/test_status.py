@@ -136,5 +136,5 @@ def test_live_warnings_are_kept_and_no_part_of_the_status() -> None:
     story = Story()
     story.register(warnings=("RANDOM_PLAY_CLOSED",))
     story.link("C", at=1.0)
-    assert story.known.warnings == {"RANDOM_PLAY_CLOSED"}
+    assert story.known.warnings == ("RANDOM_PLAY_CLOSED",)
     assert story.status(2.0).status is Status.HEALTHY

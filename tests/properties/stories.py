@@ -189,7 +189,7 @@ def any_stories(draw: st.DrawFn) -> list[tuple[Logged, float | None]]:
         st.tuples(st.sampled_from("rs"), st.integers(1, 2), st.integers(1, 30)),
         st.sampled_from([None, None, None, 0.0, 11.0, 46.0, 100000.0]),
     )
-    for number, move in enumerate(draw(st.lists(moves, min_size=1, max_size=25))):
+    for number, move in enumerate(draw(st.lists(moves, min_size=1, max_size=16))):
         payload, gap, skew, channel, relay, (receiver, boot, sequence), settled = move
         at += gap
         signed = None if skew is None else int(at) + skew

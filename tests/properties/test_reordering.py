@@ -6,9 +6,10 @@ would have made it say. What can't be decided is left out of the stories by a na
 `test_undecidable.py`.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from monitor.event import (
@@ -82,13 +83,13 @@ def link_lives(draw: st.DrawFn) -> list[Happening]:
     return life
 
 
-def delivered(draw: st.DrawFn, life: list[Happening]) -> list[Step]:
+def delivered(data: st.DataObject, life: list[Happening]) -> list[Step]:
     """Deliver what happened, each event on its own between at once and half a minute late."""
     delays = st.sampled_from([0.2, 0.2, 0.3, 1.4, 4.0, 11.0, 29.0, RETRY_SPAN])
     steps: list[Step] = []
     earliest = 0.0
     for happening in life:
-        at = happening.at + draw(delays)
+        at = happening.at + data.draw(delays)
         if not happening.overtaken:
             at = happening.at + 0.1
         steps.append(Step(max(at, earliest), happening.payload, happening.at))
@@ -107,10 +108,10 @@ def assert_same_sum(before: list[Step], life: list[Happening], late: list[Step])
     assert expected == got, f"\n{written(late)}"
 
 
-@settings(max_examples=3000)
+@settings(max_examples=2000)
 @given(link_lives(), st.data())
 def test_a_link_told_out_of_order_adds_up_to_the_same(life: list[Happening], data: st.DataObject) -> None:
-    assert_same_sum([], life, delivered(data.draw, life))
+    assert_same_sum([], life, delivered(data, life))
 
 
 SCRIPTS = [
@@ -131,6 +132,9 @@ SCRIPTS = [
 def script_lives(draw: st.DrawFn, shortest: int) -> tuple[list[Paragraph], RandomPlayMode, list[Happening]]:
     """Draw a script that plays in rounds, in order or, from the second round on, in any order.
 
+    Undecidable, so not drawn: a round in any order that leaves paragraphs out. Two repeats end it, and
+    a late paragraph between the two would have said that they don't follow each other.
+
     Args:
         draw: hypothesis's.
         shortest: seconds that a paragraph takes at least.
@@ -142,29 +146,31 @@ def script_lives(draw: st.DrawFn, shortest: int) -> tuple[list[Paragraph], Rando
     for number in range(draw(st.integers(1, 4))):
         order = script if number == 0 or mode is RandomPlayMode.NONE else draw(st.permutations(script))
         for paragraph in order:
-            if draw(st.integers(0, 7)) == 0:
+            if mode is RandomPlayMode.NONE and draw(st.integers(0, 7)) == 0:
                 continue  # skipped
             life.append(Happening(now, ParagraphStarted(paragraph, "room")))
             now += draw(lasting)
     return script, mode, life
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
 ) -> None:
     script, mode, life = played
-    assert_same_sum([registration(mode, script)], life, delivered(data.draw, life))
+    assert_same_sum([registration(mode, script)], life, delivered(data, life))
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
 ) -> None:
     _, mode, life = played
-    assert_same_sum([registration(mode, [])], life, delivered(data.draw, life))
+    # A paragraph that is told three times running is a script of one, until a late one says otherwise.
+    assume(all(one.payload != following.payload for one, following in pairwise(life)))
+    assert_same_sum([registration(mode, [])], life, delivered(data, life))
 
 
 @settings(max_examples=500)
@@ -176,7 +182,7 @@ def test_replies_told_out_of_order_are_as_many(told_of: list[tuple[int, str]], d
         now += gap
         life.append(Happening(now, ReplyFinished(name, "room")))
     start = registration(None)
-    late = delivered(data.draw, life)
+    late = delivered(data, life)
     state = told(log_of([start, *late]))
     assert state.replies.finished == len({name for _, name in told_of})
     assert_same_sum([start], life, late)

@@ -11,6 +11,9 @@ from monitor.health.stream import Phase, StreamState
 from tests.properties.health_facts import health, health_in_time
 from tests.properties.stories import GAPS, START, Logged, Step, log_of, signed_stories, told, written
 
+SETTLED_SECONDS = 120.0
+"""How long the facts of a link are kept one by one."""
+
 
 def is_same_dimension(one: Step, other: Step) -> bool:
     """Whether two callbacks tell of the same link output, or both of the script."""
@@ -19,13 +22,13 @@ def is_same_dimension(one: Step, other: Step) -> bool:
     return isinstance(one.payload, ParagraphStarted) and isinstance(other.payload, ParagraphStarted)
 
 
-def insert(draw: st.DrawFn, steps: list[Step], original: int) -> tuple[int, float]:
+def insert(data: st.DataObject, steps: list[Step], original: int) -> tuple[int, float]:
     """Draw where after the original a copy comes: its place, and when it is received."""
-    place = draw(st.integers(original + 1, len(steps)), label="place")
+    place = data.draw(st.integers(original + 1, len(steps)), label="place")
     earliest = steps[place - 1].at
     if place == len(steps):
-        return place, earliest + draw(st.sampled_from(GAPS), label="later")
-    return place, earliest + (steps[place].at - earliest) * draw(st.sampled_from([0.0, 0.5, 1.0]))
+        return place, earliest + data.draw(st.sampled_from(GAPS), label="later")
+    return place, earliest + (steps[place].at - earliest) * data.draw(st.sampled_from([0.0, 0.5, 1.0]))
 
 
 def is_decidable(steps: list[Step], original: int, place: int, received: float) -> bool:
@@ -38,6 +41,11 @@ def is_decidable(steps: list[Step], original: int, place: int, received: float) 
     so_far = told(log_of(steps[:original])) if original else None
     if so_far is not None and so_far.end is not None:
         return False
+    if isinstance(first.payload, LinkChanged) and received - first.at > SETTLED_SECONDS:
+        # Two facts of one second, once both are settled, are one sum: which was first isn't known.
+        return not any(
+            step.signed == first.signed and is_same_dimension(first, step) and step != first for step in steps
+        )
     if isinstance(first.payload, ReplyFinished) or received - first.at > 2.0:
         return True
     if isinstance(first.payload, ParagraphStarted):
@@ -55,14 +63,14 @@ def assert_nothing_changed(steps: list[Step], place: int, copy: Step) -> None:
     assert expected == got, f"\n{written(repeated)}\nthe copy is line {place + 1}"
 
 
-@settings(max_examples=3000)
+@settings(max_examples=2000)
 @given(signed_stories(), st.data())
 def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     callbacks = [number for number, step in enumerate(steps) if step.signed is not None]
     if not callbacks:
         return
     original = data.draw(st.sampled_from(callbacks), label="original")
-    place, received = insert(data.draw, steps, original)
+    place, received = insert(data, steps, original)
     if not is_decidable(steps, original, place, received):
         return
     copy = steps[original]._replace(at=received)
@@ -76,7 +84,7 @@ def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], 
     if not messages:
         return
     original = data.draw(st.sampled_from(messages), label="original")
-    place, received = insert(data.draw, steps, original)
+    place, received = insert(data, steps, original)
     copy = steps[original]._replace(at=received)
     assert_nothing_changed(steps, place, copy)
 
@@ -88,7 +96,9 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
         output = state.link.current.outputs.get(payload.output)
         if output is None or output.state is not payload.state:
             return False
-        # An output that was replaced without an END may start anew.
+        # An output that was replaced without an END may start anew, and be replaced anew.
+        if output.state is LinkState.CONNECTED and len(state.link.current.outputs) > 1:
+            return False
         return output.phase is not Phase.ENDED or output.state is LinkState.END
     if isinstance(payload, ReplyFinished):
         # All were counted: none came after the end.
@@ -97,14 +107,17 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
     if not isinstance(payload, ParagraphStarted):
         return False
     script = state.script
-    if script.round is None or script.round.last != payload.paragraph.key or script.tentative is not None:
+    key = payload.paragraph.key
+    if script.round is None or script.round.last != key or script.tentative is not None:
         return False
-    # A script of one paragraph follows itself, and so can the last one in random order.
-    in_order = script.rounds == 0 or state.job.random_play_mode is RandomPlayMode.NONE
-    return len(script.plan) > 1 and (in_order or not plan.complete(script))
+    if key in script.witnesses:
+        return False  # it would be taken for the callback of what RTC has just proved
+    # A script of one paragraph follows itself, and so can the last one where any order goes.
+    in_order = state.job.random_play_mode is RandomPlayMode.NONE
+    return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(signed_stories(), st.data())
 def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     steps: list[Step], data: st.DataObject
@@ -117,7 +130,7 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     if not candidates:
         return
     first = data.draw(st.sampled_from(candidates), label="first")
-    _, received = insert(data.draw, before, place - 1)
+    _, received = insert(data, before, place - 1)
     following = steps[place:]
     if following:
         received = min(received, following[0].at)

@@ -5,7 +5,9 @@ from math import inf
 from typing import NamedTuple
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from monitor.event import Channel, JobRegistered, Payload
 from monitor.health.fold import begin, fold, retire, settle
 from monitor.health.reading import (
     coverage,
@@ -21,7 +23,17 @@ from monitor.health.reading import (
 )
 from monitor.health.status import Status, status
 from monitor.health.stream import StreamState, from_json, to_json
-from tests.properties.stories import SETTINGS, Logged, any_stories
+from tests.properties.stories import (
+    SETTINGS,
+    Logged,
+    Step,
+    any_stories,
+    log_of,
+    progress,
+    registrations,
+    switches,
+    told,
+)
 
 
 class Counters(NamedTuple):
@@ -73,7 +85,7 @@ def look_at(state: StreamState, now: float) -> None:
     assert from_json(to_json(state)) == state
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(any_stories())
 def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
     story: list[tuple[Logged, float | None]],
@@ -93,7 +105,22 @@ def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
             look_at(state, now)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
+@given(st.lists(st.one_of(switches, switches, progress, registrations), min_size=1, max_size=20))
+def test_a_plan_may_be_registered_at_any_moment_of_a_script(payloads: list[Payload]) -> None:
+    steps = [
+        Step(
+            10.0 * number, payload, channel=Channel.API if isinstance(payload, JobRegistered) else Channel.RTC
+        )
+        for number, payload in enumerate(payloads)
+    ]
+    state = told(log_of(steps))
+    look_at(state, state.last_received)
+    current = state.script.round
+    assert current is None or set(current.played) <= set(state.script.plan)
+
+
+@settings(max_examples=1000)
 @given(any_stories())
 def test_no_counter_ever_goes_down_and_no_second_counts_twice(
     story: list[tuple[Logged, float | None]],

@@ -129,6 +129,47 @@ def test_the_last_paragraph_of_a_complete_random_round_told_again_is_the_next_ro
     assert coverage(story.known.script) == 1.0
 
 
+def test_a_script_that_was_learned_to_be_of_one_paragraph_keeps_its_rounds_when_a_late_one_shows_more() -> (
+    None
+):
+    # The third 2 in a row looked like a script of just this one.
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    for at, number in ((10, 2), (30, 2), (50, 2)):
+        story.paragraph(number, at=at, signed=at)
+    assert story.known.script.rounds == 2
+    story.paragraph(1, at=60, signed=40)
+    assert story.known.script.rounds == 2
+    assert len(story.known.script.plan) == 2
+
+
+def test_a_round_in_any_order_that_two_repeats_ended_stays_counted_when_a_late_one_parts_them() -> None:
+    # Without 4, 3 and 1 come back one after the other and end the round. With 4 between them neither
+    # decides anything: 3 may have been a retry.
+    story = Story()
+    story.register(plan=5, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12345 312", signed=True)
+    start = int(story.now)
+    story.paragraph(3, at=start + 20, signed=start + 20)
+    story.paragraph(1, at=start + 60, signed=start + 60)
+    assert story.known.script.rounds == 2
+    story.paragraph(4, at=start + 61, signed=start + 40)
+    assert story.known.script.rounds == 2
+    story.paragraphs("5 2", step=20, signed=True)
+    assert story.known.script.rounds == 2
+
+
+def test_a_retry_signed_anew_of_what_rtc_has_just_proved_is_taken_for_its_callback() -> None:
+    story = Story()
+    story.register(plan=2)
+    for at, number in ((10, 1), (40, 2), (70, 1)):
+        story.paragraph(number, at=at, signed=at)
+    story.progress(2, offset=1, at=100.0)
+    story.paragraph(2, at=101.0, signed=101)
+    story.settle(200.0)
+    assert story.known.missed == 0
+
+
 def test_a_round_whose_beginning_was_lost_stays_open_until_the_paragraph_after_it() -> None:
     # 2 after 3 may be a retry of 2 or round two without its 1; the next paragraph tells.
     story = Story()

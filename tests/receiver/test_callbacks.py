@@ -1,6 +1,7 @@
 """What `POST /callbacks/{source}` answers, stores and counts: the contract's table, row by row."""
 
 import asyncio
+import contextlib
 import ipaddress
 import sqlite3
 from pathlib import Path
@@ -58,7 +59,7 @@ async def test_an_authentic_callback_is_answered_200_once_it_is_in_the_log(tmp_p
 async def test_what_was_acknowledged_is_on_the_disk_by_then(tmp_path: Path) -> None:
     async with running(tmp_path, OPEN) as receiver:
         await receiver.client.post("/callbacks/open", content=link_callback())
-        with sqlite3.connect(tmp_path / "monitor.db") as other:
+        with contextlib.closing(sqlite3.connect(tmp_path / "monitor.db")) as other:
             bodies = [row[0] for row in other.execute("SELECT body FROM events")]
 
     assert bodies == [link_callback()]

@@ -26,6 +26,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.folding import BATCH
 from monitor.worker.loop import Worker
 from monitor.worker.shard import Shard
+from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
 T = TypeVar("T")
@@ -96,11 +97,12 @@ async def measure(path: Path) -> dict[str, float]:
         worker = Worker(
             parts.settings, parts.log, parts.checkpointer, parts.shard, Fleet(parts.clock), parts.metrics
         )
-        began = stopwatch()
-        running = asyncio.create_task(worker.run())
-        while parts.shard.position < head and not running.done():
-            await asyncio.sleep(0.005)
-        seconds = stopwatch() - began
+        async with probing() as probe:
+            began = stopwatch()
+            running = asyncio.create_task(worker.run())
+            while parts.shard.position < head and not running.done():
+                await asyncio.wait({running}, timeout=0.005)
+            seconds = stopwatch() - began
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -117,6 +119,7 @@ async def measure(path: Path) -> dict[str, float]:
             "streams": len(parts.shard.streams),
             "seconds": seconds,
             "seconds_until_saved": saved,
+            "hold": probe.longest,
             "checkpoint_seconds": parts.timer.seconds["checkpoint"],
         }
 

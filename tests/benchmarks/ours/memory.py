@@ -32,7 +32,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
-async def main(numbers: list[int]) -> list[dict[str, float]]:
+async def main(numbers: list[int]) -> list[dict[str, int]]:
     settings, clock = HealthSettings(), SystemClock()
     shard = Shard(settings, {SOURCE.name: SOURCE.max_streams})
     fleet = Fleet(clock, [shard])

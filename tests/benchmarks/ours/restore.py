@@ -26,7 +26,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.partitions import PartitionWorker
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
-from tests.benchmarks.ours.scrape import LoopProbe
+from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 from tests.benchmarks.workload import job_id
 
@@ -80,24 +80,19 @@ async def run(brokers: str, prefix: str) -> dict[str, float]:
     fleet = Fleet(SystemClock())
     worker = PartitionWorker(settings, log, fleet, metrics())
     before = _peak_bytes()
-    probe = LoopProbe()
-    probing = asyncio.create_task(probe.run())
-    await asyncio.sleep(0.05)
-    probe.longest = 0.0
-    began = stopwatch()
-    working = asyncio.create_task(worker.run())
-    # The fleet tells nobody when it has recovered.
-    while fleet.recovering and not working.done():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    seconds = stopwatch() - began
-    longest = probe.longest
+    async with probing() as probe:
+        began = stopwatch()
+        working = asyncio.create_task(worker.run())
+        # The fleet tells nobody when it has recovered.
+        while fleet.recovering and not working.done():
+            await asyncio.wait({working}, timeout=0.01)
+        seconds = stopwatch() - began
     found = {
         "streams": len(fleet.streams),
         "seconds": seconds,
-        "hold": longest,
+        "hold": probe.longest,
         "peak": _peak_bytes() - before,
     }
-    probing.cancel()
     working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await working

@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 def main() -> None:
     topic, partitions = sys.argv[1], int(sys.argv[2])
     broker = {"bootstrap.servers": os.environ["KAFKA"]}
-    for made in AdminClient(broker).create_topics([NewTopic(topic, partitions, 1)]).values():
+    admin = AdminClient(broker)
+    for made in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
         made.result()
     # The queue holds more than a second's worth, so that polling now and then is enough.
     producer = Producer(broker | {"linger.ms": 20, "queue.buffering.max.messages": 1_000_000})

@@ -48,7 +48,9 @@ async def fold(callbacks: Any) -> None:
         streams[job_id] = stream
         events += 1
         if events == EVENTS:
-            print(json.dumps({"events": EVENTS, "seconds": time.perf_counter() - began}), flush=True)
+            seconds = time.perf_counter() - began
+            # Past sys.stdout, which Faust has turned into a logger.
+            os.write(1, json.dumps({"events": EVENTS, "seconds": seconds}).encode() + b"\n")
             os._exit(0)
 
 

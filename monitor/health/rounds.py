@@ -1,0 +1,258 @@
+"""What a sequence of plays adds up to: which paragraphs were played, where a round ends, what it left out.
+
+A round in sequential order ends when the position in the plan goes back; in random order when a
+paragraph comes that it already played and the plan is complete. A paragraph that comes back too early
+may be a delivery made twice, so it stays tentative until the next one decides. RTC tells every few
+seconds where the script is; it begins a repeat only where its offset falls.
+"""
+
+from monitor.event import Paragraph, RandomPlayMode
+from monitor.health import plan
+from monitor.health.effect import Effect
+from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
+
+LOOP_SECONDS = 1.0
+"""Where a paragraph can follow itself, it is the next round this much later, and a copy before."""
+
+STALE_SECONDS = 45.0
+"""How long after a round RTC may still tell of it."""
+
+
+def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
+    """Add the next play in order to the sum, and say what it did.
+
+    Args:
+        mode: in which order rounds after the first play, None where nobody said.
+        from_start: whether the stream was seen from its start, so that a first round can teach the plan.
+    """
+    if play.signed is not None and (rounds.signed is None or play.signed > rounds.signed):
+        rounds.signed = play.signed
+    current = rounds.round
+    if current is None:
+        opens = Paragraph.from_key(play.paragraph).sequence_no <= 1
+        _begin(rounds, play, from_start=from_start or opens)
+        return Effect.APPLIED
+    if play.by_rtc:
+        return _take_progress(rounds, current, play, mode)
+    if _confirm(rounds, play):
+        return Effect.APPLIED
+    if play.signed is not None:
+        # Whatever is signed after this one is no callback of what RTC proved before it.
+        current.awaited.clear()
+        if rounds.finished is not None:
+            rounds.finished.round.awaited.clear()
+    return _advance(rounds, play, mode)
+
+
+def copied(rounds: Rounds) -> Rounds:
+    """Return a sum that can be added to without changing this one."""
+    finished = rounds.finished
+    return Rounds(
+        plan=rounds.plan,
+        origin=rounds.origin,
+        round=None if rounds.round is None else _copied_round(rounds.round),
+        finished=None
+        if finished is None
+        else FinishedRound(_copied_round(finished.round), finished.planned, finished.closed_at),
+        tentative=rounds.tentative,
+        count=rounds.count,
+        skipped=rounds.skipped,
+        signed=rounds.signed,
+    )
+
+
+def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
+    """Take the plan that somebody gave, over one that was learned; what was played extends it."""
+    order = dict.fromkeys(paragraph.key for paragraph in given)
+    played = rounds.round.played if rounds.round is not None else {}
+    rounds.plan = (*order, *(key for key in played if key not in order))
+    rounds.origin = origin
+    rounds.tentative = None
+
+
+def share(rounds: Rounds, other: Rounds) -> None:
+    """Let a sum hold what it has in common with another only once: most of it, most of the time.
+
+    What is shared is replaced rather than changed by both from then on.
+    """
+    if rounds.plan == other.plan:
+        rounds.plan = other.plan
+    mine, theirs = rounds.finished, other.finished
+    if mine is not None and theirs is not None and mine.closed_at == theirs.closed_at:
+        if mine.round.played == theirs.round.played:
+            mine.round.played = theirs.round.played
+        if mine.planned == theirs.planned:
+            mine.planned = theirs.planned
+
+
+def _copied_round(one: Round) -> Round:
+    return Round(
+        dict(one.played), dict(one.awaited), one.last, one.last_since, one.last_signed, one.from_start
+    )
+
+
+def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
+    key, tentative = play.paragraph, rounds.tentative
+    if tentative is not None and tentative.paragraph == key and not _goes_on(current, play):
+        # It plays, so what looked like a delivery made twice was none.
+        current = _decide(rounds, tentative)
+    if key in current.played:
+        told = current.played[key]
+        if told is None or play.offset is None or play.offset >= told:
+            current.played[key] = told if play.offset is None else play.offset
+            if key != current.last:
+                return Effect.LATE
+            rounds.tentative = None
+            return Effect.APPLIED
+    elif _is_of_finished(rounds, play):
+        return Effect.LATE
+    return _advance(rounds, play, mode)
+
+
+def _confirm(rounds: Rounds, play: Play) -> bool:
+    """Take a callback as the second witness of what RTC proved, if RTC did a moment ago."""
+    for current in (rounds.round, rounds.finished.round if rounds.finished is not None else None):
+        if current is not None and play.received <= current.awaited.get(play.paragraph, 0.0):
+            del current.awaited[play.paragraph]
+            return True
+    return False
+
+
+def _goes_on(current: Round, play: Play) -> bool:
+    """Whether RTC goes on telling of a playing in this round that it told of before."""
+    told = current.played.get(play.paragraph)
+    return told is not None and (play.offset is None or play.offset >= told)
+
+
+def _is_of_finished(rounds: Rounds, play: Play) -> bool:
+    """Whether RTC still tells of a paragraph of the round before: its offset went on there."""
+    finished = rounds.finished
+    if finished is None or play.offset is None or play.received > finished.closed_at + STALE_SECONDS:
+        return False
+    told = finished.round.played.get(play.paragraph)
+    return told is not None and play.offset >= told
+
+
+def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
+    """Start a round with the paragraph."""
+    key = play.paragraph
+    plan.include(rounds, key)
+    rounds.round = Round(
+        played={key: play.offset},
+        awaited={} if play.due is None else {key: play.due},
+        last=key,
+        last_since=play.received,
+        last_signed=play.signed,
+        from_start=from_start,
+    )
+    return rounds.round
+
+
+def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
+    """Move the script to a paragraph: on in this round, or into the next."""
+    current, tentative = rounds.round, rounds.tentative
+    assert current is not None
+    key, last = play.paragraph, current.last
+    plan.include(rounds, key)
+    # Every first round is in order; later ones only if the job said NONE (the default is SCRIPT_ITEM).
+    sequential = rounds.count == 0 or mode is RandomPlayMode.NONE
+    if tentative is not None:
+        if _decides_for_new_round(rounds, current, tentative.paragraph, key, mode):
+            _decide(rounds, tentative)
+            return _advance(rounds, play, mode)
+        if key != tentative.paragraph:
+            # If this round hadn't played it, it was no repeat, only out of order.
+            current.played.setdefault(tentative.paragraph, tentative.offset)
+            rounds.tentative = None
+    if key == last:
+        return _repeat_last(rounds, current, play, mode)
+    if sequential:
+        returned = not plan.after(rounds, key, last)
+        ends = plan.is_first(rounds, key)
+        if rounds.origin is not None:
+            ends = ends or plan.complete(rounds) or plan.is_last(rounds, last)
+    else:
+        returned = key in current.played
+        ends = plan.complete(rounds)
+    if not returned:
+        current.played[key] = play.offset
+        current.last = key
+        current.last_since = play.received
+        current.last_signed = play.signed
+        if play.due is not None:
+            current.awaited[key] = play.due
+    elif ends or (play.by_rtc and key in current.played):
+        # An offset that fell is no delivery made twice: RTC proves that the paragraph began again.
+        _finish(rounds, play.received)
+        _begin(rounds, play)
+    elif rounds.tentative is not None:
+        return Effect.DUPLICATE
+    else:
+        rounds.tentative = play
+    return Effect.APPLIED
+
+
+def _decides_for_new_round(
+    rounds: Rounds, current: Round, tentative: str, key: str, mode: RandomPlayMode | None
+) -> bool:
+    """Whether the paragraph after a tentative one shows that a new round began with that one.
+
+    The new round is never a first one, so its order is the job's own.
+    """
+    if key == tentative:
+        # The only paragraph so far, a third time: the plan has just this one.
+        return key == current.last
+    if mode is RandomPlayMode.NONE:
+        return plan.after(rounds, key, tentative) and not plan.after(rounds, key, current.last)
+    return key in current.played
+
+
+def _decide(rounds: Rounds, began: Play) -> Round:
+    """Begin the next round with what was tentative until now."""
+    rounds.tentative = None
+    _finish(rounds, began.received)
+    return _begin(rounds, began)
+
+
+def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
+    """Take the paragraph that is playing told again: a copy, or the next round.
+
+    With a plan of one it is always its own successor; in random order a complete round's last can be.
+    """
+    later = _seconds_since(current, play) > LOOP_SECONDS
+    alone = later and len(rounds.plan) == 1
+    ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
+    if ends and (rounds.origin is not None or play.by_rtc):
+        _finish(rounds, play.received)
+        _begin(rounds, play)
+        return Effect.APPLIED
+    if play.by_rtc:
+        current.played[play.paragraph] = play.offset
+        return Effect.APPLIED
+    if alone:
+        rounds.tentative = play
+        return Effect.APPLIED
+    return Effect.DUPLICATE
+
+
+def _seconds_since(current: Round, play: Play) -> float:
+    """Return how long after the paragraph that plays began this was told, by signed times if there are."""
+    if play.signed is not None and current.last_signed is not None:
+        return play.signed - current.last_signed
+    return play.received - current.last_since
+
+
+def _finish(rounds: Rounds, at: float) -> None:
+    """Close the current round."""
+    current, before = rounds.round, rounds.finished
+    assert current is not None
+    if before is not None:
+        for key, due in before.round.awaited.items():
+            current.awaited.setdefault(key, due)
+    if rounds.origin is None and current.from_start:
+        rounds.origin = PlanOrigin.LEARNED
+    planned = rounds.plan if rounds.origin is not None else ()
+    rounds.count += 1
+    rounds.skipped += sum(key not in current.played for key in planned)
+    rounds.finished = FinishedRound(current, planned, at)
+    rounds.round = None
