@@ -64,8 +64,9 @@ class Drain:
         acknowledged = []
         while self._sent and all(part.future.done() for part in self._sent[0][1]):
             chunk, parts = self._sent.popleft()
-            for part in parts:
-                part.future.result()
+            refusals = [part.future.exception() for part in parts]
+            if refusal := next(filter(None, refusals), None):
+                raise refusal
             acknowledged.append(chunk)
         if acknowledged:
             await self._spool.remove(acknowledged)

@@ -114,6 +114,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._ready: list[Lane] = []
         self._wake = asyncio.Event()
+        self._refused = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -202,10 +203,16 @@ class Sender:
         return producer
 
     async def _pump(self, producer: AIOKafkaProducer) -> None:
+        """Send until a batch is refused.
+
+        Its number in its partition's sequence is lost with it, so that brokers would refuse all that this
+        producer still sends there; a new one begins a sequence of its own.
+        """
+        self._refused = False
         for lane in self._lanes():
             if lane.waiting and not lane.in_flight and not lane.queued:
                 self._queue(lane)
-        while True:
+        while not self._refused:
             lanes, self._ready = self._ready, []
             for number, lane in enumerate(lanes):
                 try:
@@ -213,7 +220,7 @@ class Sender:
                 except BaseException:
                     self._ready += lanes[number + 1 :]
                     raise
-            if not self._ready:
+            if not self._ready and not self._refused:
                 self._wake.clear()
                 await self._wake.wait()
 
@@ -274,6 +281,8 @@ class Sender:
         for part in spooled:
             if part.spooled and not part.future.done():
                 part.future.set_exception(LogUnavailableError("Kafka refused a batch"))
+        self._refused = True
+        self._wake.set()
 
     def _look(self, lane: Lane) -> None:
         """See whether the oldest part has waited too long, and look again when it will have."""

@@ -1,6 +1,5 @@
 """The service on Kafka as several processes, and somebody who watches what each of them claims."""
 
-import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -8,12 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from monitor.config import KafkaSettings
 from tests.end_to_end.running import Service, wait_for
-from tests.kafka_broker import Broker
 
 SESSION_SECONDS = 6
 """The shortest session time-out that brokers take by default."""
@@ -88,31 +84,6 @@ class Deployment:
             if service.process is not None and service.process.poll() is None:
                 service.resume()
             service.close()
-
-
-def bring_back(broker: Broker) -> None:
-    """Start a broker that was killed, and wait until it holds all that the others hold."""
-    broker.start()
-    # Right after a kill the others still count it in: what it says itself is what tells.
-    wait_for(
-        lambda: asyncio.run(_is_in_sync(broker.address)), seconds=120, what=f"{broker.address} to be in sync"
-    )
-
-
-async def _is_in_sync(address: str) -> bool:
-    """Whether a broker answers, and knows no partition that lacks a replica."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000)
-    try:
-        await admin.start()
-        topics = await admin.describe_topics()
-        partitions = [partition for topic in topics for partition in topic["partitions"]]
-        return bool(partitions) and all(
-            len(partition["isr"]) == len(partition["replicas"]) for partition in partitions
-        )
-    except (KafkaError, TimeoutError):
-        return False
-    finally:
-        await admin.close()
 
 
 def streams_of(page: str) -> set[str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher, bring_back
+from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
 from tests.end_to_end.running import Service, Simulation, wait_for
 from tests.end_to_end.truth import differences, uncomparable
-from tests.kafka_broker import Brokers
+from tests.kafka_broker import Brokers, bring_back
 
 SETTLING_SECONDS = 90
 """What a round skipped is counted 45 s after it ended; and partitions may still be moving."""
