@@ -154,7 +154,7 @@ class Courier:
 
     async def _send(self, fact: Fact) -> bool:
         is_copy = fact in self.told
-        fate, sent, answered = await self._attempt(self._posts[fact], fact.channel)
+        fate, sent, answered, broke = await self._attempt(self._posts[fact], fact.channel)
         self.events[fate] += 1
         self._counts[fate] += 1
         if fate is Fate.UNKNOWN:
@@ -165,33 +165,37 @@ class Courier:
             if is_copy:
                 self.events["duplicates"] += 1
             else:
-                self.told[fact] = Told(fact, sent, answered)
+                self.told[fact] = Told(fact, sent, answered, broke and not is_signed(self._identity.source))
         return True
 
-    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float]:
-        """Try as often as allowed; return the fate, and when the first try was sent and the last answered."""
+    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, bool]:
+        """Try as often as allowed.
+
+        Returns:
+            The fate, when the first try was sent and the last answered, and whether one broke.
+        """
         usual = _ATTEMPTS[self._identity.source.vendor] if channel is Channel.CALLBACK else _OWN_ATTEMPTS
         left = self._attempts or usual
-        pause, fate, sent = _FIRST_PAUSE, Fate.REFUSED, self._pace.now()
+        pause, fate, sent, broke = _FIRST_PAUSE, Fate.REFUSED, self._pace.now(), False
         while True:
             left -= 1
             self._counts["requests"] += 1
             try:
                 answer = await self._client.post(post.url, headers=post.headers, content=post.content)
                 if answer.status_code in _SUCCESS:
-                    return Fate.ACKNOWLEDGED, sent, self._pace.now()
+                    return Fate.ACKNOWLEDGED, sent, self._pace.now(), broke
                 self._counts[f"status {answer.status_code}"] += 1
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
                 self._counts["unreachable"] += 1
             except httpx.TransportError:
                 self._counts["broken"] += 1
-                fate = Fate.UNKNOWN
+                fate, broke = Fate.UNKNOWN, True
             if left <= 0:
-                return fate, sent, self._pace.now()
+                return fate, sent, self._pace.now(), broke
             try:
                 await self._pace.sleep(pause)
             except StoppedError:
-                return fate, sent, self._pace.now()
+                return fate, sent, self._pace.now(), broke
             pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
 
 

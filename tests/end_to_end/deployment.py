@@ -36,6 +36,7 @@ class Deployment:
     def __init__(self, folder: Path, kafka: KafkaSettings) -> None:
         self.receiver: Service
         self.workers: dict[str, Service] = {}
+        self.kafka = kafka
         self._folder = folder
         self._services: list[Service] = []
         self._more = (

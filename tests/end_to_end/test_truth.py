@@ -11,7 +11,7 @@ import pytest
 
 from tests.components import prometheus, promtool
 from tests.end_to_end.running import Service, Simulation, free_port, wait_for
-from tests.end_to_end.truth import differences, uncomparable
+from tests.end_to_end.truth import differences, uncomparable, unexpected
 
 SETTLING_SECONDS = 75
 """What a round skipped is counted 45 s after it ended, so that late paragraphs have their time."""
@@ -110,9 +110,7 @@ def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Ser
         service.launch()
         wait_for(service.is_ready, seconds=30, what="readiness after a kill")
     truth = run.finish(seconds=300)
-    # A callback that a kill held up for just the ten seconds after which it counts as missed may be
-    # either; the simulator says so, and of nothing else.
-    assert [line for line in uncomparable(truth) if not line.endswith(": missed is undecided")] == []
+    assert unexpected(truth) == []
     wait_for(
         lambda: not differences(truth, service.page()),
         seconds=SETTLING_SECONDS,

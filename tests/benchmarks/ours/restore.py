@@ -5,29 +5,21 @@ python -m tests.benchmarks.ours.restore run BROKERS PREFIX      how long the wor
 """
 
 import asyncio
-import contextlib
 import json
-import resource
 import sys
-import uuid
-from pathlib import Path
-from tempfile import mkdtemp
 
 import uvloop
 
-from monitor.clock import SystemClock, stopwatch
-from monitor.config import HealthSettings, KafkaSettings, LogSettings, Settings
+from monitor.clock import SystemClock
+from monitor.config import HealthSettings
 from monitor.health.stream import to_json
 from monitor.log import kafka_topics
-from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import NOTHING_FOLDED, KafkaCheckpoints
 from monitor.log.kafka_records import place
-from monitor.worker.fleet import Fleet
-from monitor.worker.partitions import PartitionWorker
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
-from tests.benchmarks.ours.probe import probing
-from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
+from tests.benchmarks.ours.on_kafka import new_prefix, settings_for, timed
+from tests.benchmarks.ours.service import SOURCE, log_to_stderr
 from tests.benchmarks.workload import job_id
 
 PARTITIONS = 12
@@ -36,22 +28,10 @@ LIVES = 400
 """Streams that are really folded; the others are copies of them under other ids."""
 
 
-def settings_for(brokers: str, prefix: str) -> Settings:
-    kafka = KafkaSettings(
-        bootstrap_servers=brokers,
-        topic_prefix=prefix,
-        group_id=prefix,
-        partitions=PARTITIONS,
-        replication_factor=1,
-    )
-    path = Path(mkdtemp()) / "spool.db"
-    return Settings(kafka=kafka, log=LogSettings(backend="kafka", path=path), sources=(SOURCE,))
-
-
 async def fill(brokers: str, streams: int) -> dict[str, object]:
     """Write the states of so many streams."""
-    prefix = f"restore-{uuid.uuid4().hex[:8]}."
-    settings = settings_for(brokers, prefix)
+    prefix = new_prefix()
+    settings = settings_for(brokers, prefix, PARTITIONS)
     await kafka_topics.ensure(settings)
     shard = Shard(HealthSettings(), {SOURCE.name: LIVES})
     for _ in fold_lives(shard, range(LIVES), SystemClock().now()):
@@ -75,33 +55,7 @@ async def fill(brokers: str, streams: int) -> dict[str, object]:
 
 async def run(brokers: str, prefix: str) -> dict[str, float]:
     """Run a worker until all of it is restored."""
-    settings = settings_for(brokers, prefix)
-    log = await KafkaLog.open(settings)
-    fleet = Fleet(SystemClock())
-    worker = PartitionWorker(settings, log, fleet, metrics())
-    before = _peak_bytes()
-    async with probing() as probe:
-        began = stopwatch()
-        working = asyncio.create_task(worker.run())
-        # The fleet tells nobody when it has recovered.
-        while fleet.recovering and not working.done():
-            await asyncio.wait({working}, timeout=0.01)
-        seconds = stopwatch() - began
-    found = {
-        "streams": len(fleet.streams),
-        "seconds": seconds,
-        "hold": probe.longest,
-        "peak": _peak_bytes() - before,
-    }
-    working.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
-    await log.close()
-    return found
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return await timed(settings_for(brokers, prefix, PARTITIONS), lambda fleet, _: not fleet.recovering)
 
 
 if __name__ == "__main__":
