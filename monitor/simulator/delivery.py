@@ -13,7 +13,7 @@ from monitor.simulator import bodies
 from monitor.simulator.bodies import Identity
 from monitor.simulator.life import Action, Delivery, Fact
 from monitor.simulator.pace import Pace, StoppedError
-from monitor.simulator.truth import Told
+from monitor.simulator.truth import LOOP_SECONDS, Told
 from monitor.vendors.metastudio import signature as metastudio_signature
 from monitor.vendors.softsugar import signature as softsugar_signature
 
@@ -94,6 +94,7 @@ class Courier:
         self._signed_payloads: dict[object, int] = {}
         self._posts: dict[Fact, Post] = {}
         self._sequence = 0
+        self._is_unsigned = not is_signed(identity.source)
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []
         self.events: Counter[str] = Counter()
@@ -153,7 +154,6 @@ class Courier:
         return callback(identity, fact, self._addresses.receiver, int(now))
 
     async def _send(self, fact: Fact) -> bool:
-        is_copy = fact in self.told
         fate, sent, answered, broke = await self._attempt(self._posts[fact], fact.channel)
         self.events[fate] += 1
         self._counts[fate] += 1
@@ -162,10 +162,12 @@ class Courier:
             return False
         if fate is Fate.ACKNOWLEDGED:
             self.events[fact.channel] += 1
-            if is_copy:
-                self.events["duplicates"] += 1
-            else:
-                self.told[fact] = Told(fact, sent, answered, broke and not is_signed(self._identity.source))
+            first = self.told.get(fact)
+            self.events["duplicates"] += first is not None
+            if first is None:
+                self.told[fact] = Told(fact, sent, answered, broke and self._is_unsigned)
+            elif self._is_unsigned and answered - first.sent > LOOP_SECONDS:
+                self.told[fact] = first._replace(doubtful=True)
         return True
 
     async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, bool]:

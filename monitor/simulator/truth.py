@@ -27,6 +27,9 @@ from monitor.event import (
 from monitor.simulator.life import Fact
 from monitor.simulator.stream_life import WITNESS_SECONDS
 
+LOOP_SECONDS = 1.0
+"""From when on a paragraph that is told again, without a signed time, may have begun again."""
+
 _SCRIPT_NUMBERS = ("rounds", "coverage", "round_coverage", "skipped")
 
 
@@ -34,8 +37,8 @@ class Told(NamedTuple):
     """A fact that the service acknowledged.
 
     sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
-    service's clock; it was received in between. doubtful: an attempt without a signed time broke before
-    its answer, so that the service may have it twice and can't tell.
+    service's clock; it was received in between. doubtful: without a signed time it came again late, or an
+    attempt broke before its answer, so that the service can't tell a second copy from a second time.
     """
 
     fact: Fact

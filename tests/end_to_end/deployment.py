@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from monitor.config import KafkaSettings
-from tests.end_to_end.running import Service, wait_for
+from tests.end_to_end.running import Service, Simulation, wait_for
 
 SESSION_SECONDS = 6
 """The shortest session time-out that brokers take by default."""
@@ -39,6 +40,7 @@ class Deployment:
         self.kafka = kafka
         self._folder = folder
         self._services: list[Service] = []
+        self._runs: list[Simulation] = []
         self._more = (
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\n'
             f'group_id = "{kafka.group_id}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
@@ -71,6 +73,13 @@ class Deployment:
         for worker in list(self.workers.values()):
             wait_for(worker.is_ready, seconds=seconds, what=f"readiness; see {worker.folder}/serve.log")
 
+    def play(self, **options: Any) -> Simulation:
+        """Start a simulation against the receiver; `options` are those of `Simulation`."""
+        run = Simulation(self.receiver, **options)
+        self._runs.append(run)
+        run.start()
+        return run
+
     def page(self) -> str:
         """Return the metrics of all workers, one behind the other."""
         return "\n".join(worker.page() for worker in self.workers.values())
@@ -81,6 +90,8 @@ class Deployment:
 
     def close(self) -> None:
         """See that nothing is left running."""
+        for run in self._runs:
+            run.close()
         for service in self._services:
             if service.process is not None and service.process.poll() is None:
                 service.resume()

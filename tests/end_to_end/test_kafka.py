@@ -28,8 +28,8 @@ TROUBLES = 20
 KILLS = 10
 """Of a receiver that drains its spool."""
 
-SPOOLED = 60
-"""So many events make a drain of several steps."""
+SPOOLED = 400
+"""So many events make a drain that takes its time."""
 
 AWAY_SECONDS = 60
 """How long all brokers are gone."""
@@ -141,7 +141,7 @@ def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, th
 def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
     on_its_own: Deployment, own_kafka: Brokers
 ) -> None:
-    run = started(on_its_own, workers=1, streams=300, duration=600, seed=53, attempts=60)
+    run = started(on_its_own, workers=1, streams=300, duration=1500, speed=12, seed=53, attempts=60)
     receiver, moments, kills = on_its_own.receiver, Random(29), 0
     [broker] = own_kafka.each
     while kills < KILLS:
@@ -151,7 +151,7 @@ def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
         full = spooled(receiver)
         broker.resume()
         # A moment at random: before, in or after any step of the drain.
-        time.sleep(moments.uniform(0.0, 0.2))
+        time.sleep(moments.uniform(0.0, 0.12))
         receiver.kill()
         left = spooled(receiver)
         written = {event.id for event in asyncio.run(events(on_its_own.kafka))}
@@ -171,6 +171,7 @@ def started(
     streams: int,
     duration: float,
     seed: int,
+    speed: float = 5,
     attempts: int | None = None,
 ) -> Simulation:
     """Start a receiver, workers, and a simulation once they are ready."""
@@ -178,11 +179,9 @@ def started(
     for _ in range(workers):
         deployment.add_worker()
     deployment.wait_until_ready()
-    run = Simulation(
-        *(deployment.receiver, streams, duration), speed=5, scenario="mixed", seed=seed, attempts=attempts
+    return deployment.play(
+        streams=streams, duration=duration, speed=speed, scenario="mixed", seed=seed, attempts=attempts
     )
-    run.start()
-    return run
 
 
 def outcomes(receiver: Service) -> set[str]:
