@@ -7,6 +7,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+# Most of the tests' time is waiting: for brokers to die and come back, for rounds to end.
+TEST_PROCESSES ?= 4
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
 
 .PHONY: help
@@ -33,7 +35,7 @@ kafka: ## run a Kafka broker at 127.0.0.1:9092 until Ctrl-C; its data is in var/
 test: .venv/.developed ## fetch what the tests need, and run them all
 	@scripts/components
 	@deploy/kafka/kafka fetch
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types and the direction of imports
