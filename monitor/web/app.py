@@ -17,6 +17,7 @@ from monitor.health.stream import StreamKey
 from monitor.log.protocol import EventLog
 from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
+from monitor.web import page
 from monitor.web.views import (
     WORST_FIRST,
     EventList,
@@ -59,6 +60,7 @@ def build(settings: Settings, log: EventLog, fleet: Fleet, exposition: Expositio
     _add_probes(app, fleet, exposition)
     _add_streams(app, settings, log, fleet)
     _add_registration(app, log, fleet, sources)
+    page.add(app, settings, fleet, log)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(LogUnavailableError, _unavailable)
     return app
