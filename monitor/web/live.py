@@ -16,10 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from monitor.http_server import STOPPING
 
-MESSAGE_SECONDS = 1.0
-"""A page hears something this often, also when nothing has changed: then it knows that it is true."""
-
-MOST_PAGES = 100
+MOST_PAGES = 50
 """Open pages that are kept true at once; further ones try again later."""
 
 RETRY_MILLISECONDS = 2000
@@ -60,22 +57,26 @@ class Pages:
     def __init__(self) -> None:
         self._open = 0
 
-    def follow(self, request: Request, read: Callable[[], Awaitable[Message | None]]) -> Response:
+    def follow(
+        self, request: Request, read: Callable[[], Awaitable[Message | None]], *, every: float
+    ) -> Response:
         """Answer with an endless stream of messages.
 
         Args:
             request: of the page; the stream ends with its connection, or when the server stops.
             read: returns what the page should show now; None if there is nothing to show any more.
+            every: seconds between messages. One is sent also when nothing has changed: then the page
+                knows that it is true.
         """
         if self._open >= MOST_PAGES:
             return Response(status_code=503, headers={"retry-after": "10"})
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(
-            self._messages(request, read), media_type="text/event-stream", headers=headers
+            self._messages(request, read, every), media_type="text/event-stream", headers=headers
         )
 
     async def _messages(
-        self, request: Request, read: Callable[[], Awaitable[Message | None]]
+        self, request: Request, read: Callable[[], Awaitable[Message | None]], every: float
     ) -> AsyncIterator[str]:
         stopping: asyncio.Event = request.scope[STOPPING]
         self._open += 1
@@ -85,7 +86,7 @@ class Pages:
             while not stopping.is_set() and (message := await read()) is not None:
                 yield f"data: {sent.difference(message)}\n\n"
                 try:
-                    async with asyncio.timeout(MESSAGE_SECONDS):
+                    async with asyncio.timeout(every):
                         await stopping.wait()
                 except TimeoutError:
                     continue

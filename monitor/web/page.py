@@ -22,7 +22,7 @@ from monitor.event import Stored, Vendor, canonical_job_id
 from monitor.health.status import Status, Verdict
 from monitor.health.stream import StreamKey, StreamState
 from monitor.web.addresses import links
-from monitor.web.board import Board, Row, Shown, Streams, Wanted
+from monitor.web.board import LOOK_SECONDS, Board, Row, Shown, Streams, Wanted
 from monitor.web.live import Message, Pages
 from monitor.web.strip import in_words, last_hour
 from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_view
@@ -35,6 +35,9 @@ MORE_ROWS = 100
 
 EVENTS = 50
 """Events on a stream's page; older ones are a link away."""
+
+STREAM_SECONDS = 1.0
+"""How often an open page of one stream hears something."""
 
 HEADERS = {
     "cache-control": "no-store",
@@ -138,9 +141,8 @@ class Writer:
             now=shown.now,
         )
 
-    def sections(self, state: StreamState, now: float) -> dict[str, str]:
+    def sections(self, state: StreamState, one: StreamDetail, now: float) -> dict[str, str]:
         """Return the parts of a stream's page that tell its health, by name."""
-        one = detail(state, now, self._settings.health)
         verdict = Verdict(one.status, one.since.timestamp(), tuple(one.reasons))
         told = {
             "one": one,
@@ -231,7 +233,7 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
             parts = {row.key: html for row, html in zip(shown.rows, written, strict=True)}
             return Message(about, {"streams": parts})
 
-        return pages.follow(request, read)
+        return pages.follow(request, read, every=LOOK_SECONDS)
 
 
 def _add_stream(
@@ -250,7 +252,7 @@ def _add_stream(
             text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
-        text = writer.stream(one, writer.sections(state, now), writer.events(found, now), before, now)
+        text = writer.stream(one, writer.sections(state, one, now), writer.events(found, now), before, now)
         return HTMLResponse(text, headers=HEADERS)
 
     @app.get("/streams/{source}/{job_id}/live", include_in_schema=False)
@@ -269,11 +271,11 @@ def _add_stream(
                 found = await history.history(*key, None, EVENTS)
                 events = writer.events(found, streams.now())
             now = streams.now()
-            sections = writer.sections(state, now)
-            status = detail(state, now, settings.health).status
-            return Message({"now": now, "status": status}, {"sections": sections, "events": events})
+            one = detail(state, now, settings.health)
+            sections = writer.sections(state, one, now)
+            return Message({"now": now, "status": one.status}, {"sections": sections, "events": events})
 
-        return pages.follow(request, read)
+        return pages.follow(request, read, every=STREAM_SECONDS)
 
 
 async def _rows(writer: Writer, shown: Shown) -> list[str]:

@@ -87,6 +87,7 @@ def in_words(parts: list[Part]) -> str:
     told = [
         f"{_WORDS.get(shade, shade.value)} {_minutes(seconds)}"
         for shade, seconds in sorted(spent.items(), key=lambda one: -one[1])
+        if seconds >= 1
     ]
     return "Last hour: " + (", ".join(told) if told else "nothing") + "."
 

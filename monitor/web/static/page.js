@@ -1,7 +1,7 @@
 // Keeps a page true: takes what the server says has changed, and asks anew when a filter changes.
 "use strict";
 
-const LOST_AFTER_MS = 8000; // the server says something each second
+const LOST_AFTER_MS = 8000; // the server says something at least once a second
 const TYPING_MS = 200;
 const AGAIN_MS = 5000;
 const ANNOUNCE_MS = 10000; // a screen reader isn't interrupted more often
