@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from monitor import __version__
 from monitor.config import Role, Settings, build_clock
@@ -108,6 +108,8 @@ async def _open_log(settings: Settings) -> AsyncIterator[tuple[SqliteLog, Sqlite
 
 def _metrics(settings: Settings) -> ServiceMetrics:
     metrics = ServiceMetrics(CollectorRegistry())
+    # Processor time, memory and open files, under the names that every dashboard knows.
+    ProcessCollector(registry=metrics.registry)
     for source in settings.sources:
         metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
     return metrics
