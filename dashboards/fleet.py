@@ -1,20 +1,8 @@
 """All streams: how many are in which status, the worst of them, and the objective."""
 
-from dashboards.panels import (
-    Colour,
-    Column,
-    Place,
-    Query,
-    Row,
-    Step,
-    bars,
-    dashboard,
-    graph,
-    matrix,
-    stat,
-    table,
-)
-from dashboards.selectors import BY_STREAM, FLEET, of_streams, or_zero, or_zero_by_source
+from dashboards.assembly import Row, dashboard
+from dashboards.panels import Colour, Column, Place, Query, Step, bars, graph, matrix, stat, table
+from dashboards.selectors import BY_STREAM, FLEET, of_streams, or_zero, or_zero_by_source, rate
 from dashboards.thresholds import BURNS, COVERAGE_RATIO, FLAPPING_RECONNECTS, OBJECTIVE
 from dashboards.variables import SOURCE
 from dashboards.words import STATUSES
@@ -102,10 +90,14 @@ def _now() -> list[Place]:
     return places
 
 
+def _held(status: str) -> str:
+    return of_streams("livestream_status", f'status="{status}"', also_by="status")
+
+
 def _worst() -> list[Place]:
     # Down before silent before degraded; of these, what has lasted longest. A year has 3e7 seconds.
     ranked = " or ".join(
-        f"(({of_streams('livestream_status', f'status={chr(34)}{status}{chr(34)}', also_by='status')} == 1) * {rank}e9)"
+        f"(({_held(status)} == 1) * {rank}e9)"
         for status, rank in (("down", 3), ("silent", 2), ("degraded", 1))
     )
     since = of_streams("livestream_status_since_timestamp_seconds")
@@ -143,7 +135,8 @@ def _worst() -> list[Place]:
                 "The streams whose push reconnected most often within the time shown.",
                 [
                     Query(
-                        f"topk({WORST}, sum by ({BY_STREAM}) (increase(livestream_reconnects_total{{{FLEET}}}[$__range])) > 0)",
+                        f"topk({WORST}, sum by ({BY_STREAM}) "
+                        f"(increase(livestream_reconnects_total{{{FLEET}}}[$__range])) > 0)",
                         now=True,
                     )
                 ],
@@ -166,9 +159,8 @@ def _worst() -> list[Place]:
 
 
 def _push() -> list[Place]:
-    def rate(name: str) -> str:
-        counted = f"sum by (vendor, source) (rate({name}{{{FLEET}}}[$__rate_interval])) * 3600"
-        return or_zero_by_source(counted)
+    def hourly(name: str) -> str:
+        return or_zero_by_source(f"{rate(name, FLEET, 'vendor, source')} * 3600")
 
     ended = of_streams("livestream_end_timestamp_seconds", also_by="outcome")
     return [
@@ -176,7 +168,7 @@ def _push() -> list[Place]:
             graph(
                 "Reconnects an hour",
                 "Reconnects of the RTMP push, at most one for each outage.",
-                [Query(rate("livestream_reconnects_total"), "{{source}}")],
+                [Query(hourly("livestream_reconnects_total"), "{{source}}")],
                 unit="short",
                 runbooks=["LivestreamFlapping"],
             ),
@@ -187,7 +179,7 @@ def _push() -> list[Place]:
             graph(
                 "Outages an hour",
                 "Times that a stream left the connected state, other than by its end.",
-                [Query(rate("livestream_outages_total"), "{{source}}")],
+                [Query(hourly("livestream_outages_total"), "{{source}}")],
                 unit="short",
                 runbooks=["LivestreamDown", "LivestreamVendorIncident"],
             ),
@@ -200,7 +192,8 @@ def _push() -> list[Place]:
                 "Streams that ended and are still shown. Any outcome but completed is a page.",
                 [
                     Query(
-                        f'count by (outcome) ({ended}) or label_replace(vector(0), "outcome", "completed", "", "")',
+                        f"count by (outcome) ({ended})"
+                        ' or label_replace(vector(0), "outcome", "completed", "", "")',
                         "{{outcome}}",
                     )
                 ],
@@ -225,7 +218,8 @@ def _script() -> list[Place]:
         (f"({coverage} >= 1)", "all of it", Colour.GOOD),
     )
     warnings = of_streams("livestream_live_warning", also_by="warning_type")
-    skipped = f"sum by (vendor, source) (rate(livestream_script_paragraphs_skipped_total{{{FLEET}}}[$__rate_interval])) * 3600"
+    skipped = rate("livestream_script_paragraphs_skipped_total", FLEET, "vendor, source")
+    missed = rate("livestream_callbacks_missed_total", FLEET, "vendor, source")
     return [
         Place(
             graph(
@@ -263,7 +257,7 @@ def _script() -> list[Place]:
             graph(
                 "Paragraphs left out an hour",
                 "Planned paragraphs that finished rounds did not play.",
-                [Query(or_zero_by_source(skipped), "{{source}}")],
+                [Query(or_zero_by_source(f"{skipped} * 3600"), "{{source}}")],
                 unit="short",
                 runbooks=["LivestreamScriptCoverageLow"],
             ),
@@ -276,7 +270,8 @@ def _script() -> list[Place]:
                 "How many streams the vendor warned of, by its warning. Advice, not a fault.",
                 [
                     Query(
-                        f'sum by (warning_type) ({warnings}) or label_replace(vector(0), "warning_type", "none", "", "")',
+                        f"sum by (warning_type) ({warnings})"
+                        ' or label_replace(vector(0), "warning_type", "none", "", "")',
                         "{{warning_type}}",
                         now=True,
                     )
@@ -293,9 +288,7 @@ def _script() -> list[Place]:
                 "Facts that another channel proved and whose callback never came.",
                 [
                     Query(
-                        or_zero_by_source(
-                            f"sum by (vendor, source) (rate(livestream_callbacks_missed_total{{{FLEET}}}[$__rate_interval])) * 3600"
-                        ),
+                        or_zero_by_source(f"{missed} * 3600"),
                         "{{source}}",
                     )
                 ],
@@ -319,11 +312,12 @@ def _unavailable(window: str) -> str:
 
 def _objective() -> list[Place]:
     allowed = f"{1 - OBJECTIVE:.4g}"
+    alerts = ", ".join(f"{burn.factor:g} over {burn.window}" for burn in BURNS)
     return [
         Place(
             stat(
                 "Availability",
-                "Share of the streams' running time, within the time shown, in which they were neither down nor silent.",
+                "Share of the streams' running time in which they were neither down nor silent.",
                 [Query(f"1 - {_unavailable('$__range')}", now=True)],
                 unit="percentunit",
                 decimals=3,
@@ -336,7 +330,7 @@ def _objective() -> list[Place]:
         Place(
             stat(
                 "Error budget left",
-                f"What is left, over the time shown, of the {(1 - OBJECTIVE) * 100:g} % that may be missed; below 0 it is overdrawn.",
+                f"Of the {(1 - OBJECTIVE) * 100:g} % that may be missed; below 0 it is overdrawn.",
                 [Query(f"1 - {_unavailable('$__range')} / {allowed}", now=True)],
                 unit="percentunit",
                 decimals=1,
@@ -349,10 +343,8 @@ def _objective() -> list[Place]:
         Place(
             graph(
                 "Burn rate of the error budget",
-                "How many times as fast as allowed the budget is used up, over each window that an alert looks at. "
-                + "Alerts begin at "
-                + ", ".join(f"{burn.factor:g} over {burn.window}" for burn in BURNS)
-                + ".",
+                "How many times as fast as allowed the budget is used up, over the windows of the alerts. "
+                f"They begin at {alerts}.",
                 [Query(f"{_unavailable(burn.window)} / {allowed}", burn.window) for burn in BURNS],
                 unit="short",
                 steps=[

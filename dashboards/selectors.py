@@ -39,3 +39,16 @@ def or_zero(query: str) -> str:
 def or_zero_by_source(query: str) -> str:
     """Return a query by vendor and source that is 0 for a source where nothing has happened yet."""
     return f"({query}) or sum by (vendor, source) (monitor_streams{{{FLEET}}}) * 0"
+
+
+def rate(name: str, matchers: str, by: str) -> str:
+    """Return how much a counter rises each second, by some labels."""
+    return f"sum by ({by}) (rate({name}{{{matchers}}}[$__rate_interval]))"
+
+
+def quantile(share: float, name: str, matchers: str) -> str:
+    """Return a quantile; 0 where nothing was observed, of which the quantile isn't a number."""
+    asked = (
+        f"histogram_quantile({share:g}, sum by (le) (rate({name}_bucket{{{matchers}}}[$__rate_interval])))"
+    )
+    return f"({asked} >= 0) or vector(0)"

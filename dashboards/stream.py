@@ -1,7 +1,8 @@
 """One stream: what state it was in when, and what it told."""
 
+from dashboards.assembly import Row, dashboard
 from dashboards.fleet import STREAM_LINK
-from dashboards.panels import Colour, Column, Place, Query, Row, Step, dashboard, graph, stat, table, timeline
+from dashboards.panels import Colour, Column, Place, Query, Step, graph, stat, table, timeline
 from dashboards.selectors import FLEET, STREAM, of_stream, or_zero
 from dashboards.thresholds import COVERAGE_RATIO, FLAPPING_RECONNECTS, REMAINING_SECONDS, UNPUSHED_SECONDS
 from dashboards.variables import STREAM as STREAM_VARIABLES
@@ -168,7 +169,7 @@ def _push() -> list[Place]:
         Place(
             graph(
                 "Share of time connected",
-                "Where the stream's seconds went. Both are 0 before it first connects and after its end.",
+                "Where the stream's seconds went. Both are 0 before it connects and after its end.",
                 [
                     Query(or_zero(f"sum({seconds.format('connected', STREAM)})"), "connected"),
                     Query(or_zero(f"sum({seconds.format('outage', STREAM)})"), "in an outage"),
@@ -201,7 +202,7 @@ def _script() -> list[Place]:
         Place(
             graph(
                 "Coverage",
-                "Distinct paragraphs played as a share of those planned: of the present round, and of the last one finished.",
+                "Share of the planned paragraphs played, in the present round and in the last finished one.",
                 [
                     Query(of_stream("livestream_script_coverage_ratio"), "present round"),
                     Query(of_stream("livestream_script_round_coverage_ratio"), "last round"),
@@ -260,7 +261,7 @@ def _script() -> list[Place]:
         Place(
             stat(
                 "Script remaining",
-                "Estimate of how long the script still lasts; only where it repeats a finite number of times.",
+                "Estimate of how long the script still lasts, where it repeats a finite number of times.",
                 [Query(of_stream("livestream_script_remaining_seconds"))],
                 unit="s",
                 steps=[Step(None, Colour.WARNING), Step(REMAINING_SECONDS, Colour.GOOD)],

@@ -1,6 +1,6 @@
 """The variables of the dashboards, each depending on those before it."""
 
-from dashboards.panels import Variable
+from dashboards.assembly import Variable
 from dashboards.selectors import FLEET, PROCESSES
 
 PROCESS = (

@@ -36,14 +36,8 @@ def as_number(query: str, label: str, names: dict[str, Colour], first: int = 1) 
         names: worst first.
         first: the number of the last.
     """
-    words = numbered(names, first)
-    parts = [
-        f"({query % f'{label}={chr(34)}{name}{chr(34)}'}) * {number:g}" for number, (name, _) in words.items()
-    ]
-    return (
-        "max("
-        + " or ".join(
-            f'label_replace({part}, "{label}", "{number}", "", "")' for number, part in enumerate(parts)
-        )
-        + ")"
+    parts = (
+        "(" + query.replace("%s", f'{label}="{name}"') + f") * {number:g}"
+        for number, (name, _) in numbered(names, first).items()
     )
+    return f"max({' or '.join(parts)})"

@@ -44,6 +44,7 @@ Answers = dict[int | str, dict[str, Any]]
 """Answers of a route beside the usual one, as FastAPI documents them."""
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
+_INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
 _RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still being folded"}}
 
 
@@ -93,7 +94,10 @@ def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) 
     health = settings.health
 
     @app.get(
-        "/api/streams", response_model=StreamList, summary="All streams, worst first", responses=_RECOVERING
+        "/api/streams",
+        response_model=StreamList,
+        summary="All streams, worst first",
+        responses={**_RECOVERING, **_INVALID},
     )
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
@@ -120,7 +124,7 @@ def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) 
         "/api/streams/{source}/{job_id}",
         response_model=StreamDetail,
         summary="One stream",
-        responses={**_NO_STREAM, **_RECOVERING},
+        responses={**_NO_STREAM, **_RECOVERING, **_INVALID},
     )
     async def stream(source: str, job_id: str) -> Response:
         if fleet.recovering:
@@ -133,7 +137,7 @@ def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) 
     @app.get(
         "/api/streams/{source}/{job_id}/events",
         summary="The stream's events in the log, newest first",
-        responses={503: {"model": Problem, "description": "the log can't be read"}},
+        responses={503: {"model": Problem, "description": "the log can't be read"}, **_INVALID},
     )
     async def events(
         source: str,
@@ -158,6 +162,7 @@ def _add_registration(app: FastAPI, log: EventLog, fleet: Fleet, sources: dict[s
             400: {"model": Problem, "description": "the body isn't a start with a job id"},
             404: {"model": Problem, "description": "no such source"},
             413: {"model": Problem, "description": "the body is too large"},
+            **_INVALID,
             503: {"model": Problem, "description": "the log can't keep it now"},
         },
         openapi_extra={

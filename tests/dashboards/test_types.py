@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.build import FOLDER
 from tests.components import grafana_types
-from tests.dashboards.reading import FOLDER, NAMES
+from tests.dashboards.reading import NAMES
 
 TYPES = Path(__file__).resolve().parent / "types"
 
