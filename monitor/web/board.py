@@ -28,10 +28,13 @@ SLICE = 100
 """Streams looked at before the event loop has its turn: about 2 ms of work, more if all have changed."""
 
 LOOK_SECONDS = 0.5
-"""How old what is shown may be."""
+"""How old what is shown may be, with some thousands of streams."""
+
+LONGEST_SECONDS = 1.0
+"""How long to wait from one look to the next, however many streams there are."""
 
 LARGEST_SHARE = 0.1
-"""Of the event loop's time that looking may take; with very many streams it is done less often."""
+"""Of the event loop's time that looking may take, unless that would be a longer wait."""
 
 REFRESH_SECONDS = 30.0
 """After this long a row is described again though nothing happened: its strip moves, its sentences tell
@@ -139,7 +142,8 @@ class Board:
         self._counts = Counter(row.line.status for row in rows.values())
         self._now = self._streams.now()
         ended = stopwatch()
-        self._next_look = ended + max(LOOK_SECONDS - (ended - began), (ended - began) / LARGEST_SHARE)
+        took = ended - began
+        self._next_look = ended + min(max(LOOK_SECONDS - took, took / LARGEST_SHARE), LONGEST_SECONDS)
 
     def _row(self, state: StreamState, now: float) -> Row:
         verdict = status(state, now, self._settings)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Annotated, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -198,28 +198,13 @@ def _add_static(app: FastAPI, static: dict[str, File]) -> None:
 
 def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
     @app.get("/", include_in_schema=False)
-    async def all_streams(
-        status: str = "",
-        vendor: str = "",
-        source: str = "",
-        q: str = "",
-        rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MORE_ROWS,
-    ) -> HTMLResponse:
-        look = _look(status, vendor, source, q, rows)
+    async def all_streams(look: Annotated[Look, Depends(_look)]) -> HTMLResponse:
         shown = await board.look(look.wanted)
         text = writer.list(shown, look, await _rows(writer, shown), recovering=board.recovering)
         return HTMLResponse(text, headers=HEADERS)
 
     @app.get("/live", include_in_schema=False)
-    async def live(
-        request: Request,
-        status: str = "",
-        vendor: str = "",
-        source: str = "",
-        q: str = "",
-        rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MORE_ROWS,
-    ) -> Response:
-        look = _look(status, vendor, source, q, rows)
+    async def live(request: Request, look: Annotated[Look, Depends(_look)]) -> Response:
 
         async def read() -> Message:
             shown = await board.look(look.wanted)
@@ -288,16 +273,22 @@ async def _rows(writer: Writer, shown: Shown) -> list[str]:
     return written
 
 
-def _look(status: str, vendor: str, source: str, search: str, rows: int) -> Look:
+async def _look(
+    status: str = "",
+    vendor: str = "",
+    source: str = "",
+    q: str = "",
+    rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MORE_ROWS,
+) -> Look:
     """Read what an address asks for; a filter that doesn't exist is none."""
     wanted = Wanted(
         status=Status(status) if status in set(Status) else None,
         vendor=Vendor(vendor) if vendor in set(Vendor) else None,
         source=source or None,
-        words=tuple(search.lower().split()),
+        words=tuple(q.lower().split()),
         rows=rows,
     )
-    return Look(wanted, search)
+    return Look(wanted, q)
 
 
 def _static() -> dict[str, File]:

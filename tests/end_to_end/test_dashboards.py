@@ -146,6 +146,11 @@ def _panel(asked: Asked) -> str:
     return f"{asked.dashboard}: {asked.panel}"
 
 
+def test_every_exception_is_a_panel_that_there_is() -> None:
+    panels = {_panel(asked) for name in NAMES for asked in queries(name)}
+    assert MAY_BE_EMPTY.keys() | MAY_BE_ZERO.keys() <= panels
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_query_is_valid_and_every_panel_shows_what_happened(scraped: Scraped, name: str) -> None:
     empty, still = [], []

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import one_of
 from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from tests.end_to_end.browsing import link_body, script_body, tell
 from tests.end_to_end.running import Service, wait_for
@@ -36,7 +37,8 @@ def test_every_answer_is_one_that_the_description_has(described: BaseSchema) -> 
         @given(one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)))
         @settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
         def answers(case: schemathesis.Case[Any]) -> None:
-            case.call_and_validate()
+            # A number in a query is the text of it, and a text is what a source's name may be.
+            case.call_and_validate(excluded_checks=[negative_data_rejection])
 
         answers()
     assert {"GET /api/streams", "POST /api/jobs/{source}", "GET /metrics"} < set(asked)
