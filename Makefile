@@ -43,11 +43,16 @@ lint: .venv/.developed ## format, lint, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m dashboards.build --check
 
 .PHONY: format
 format: .venv/.developed ## write the format, and the fixes that are safe
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: dashboards
+dashboards: .venv/.developed ## write dashboards/json/ from dashboards/
+	$(BIN)/python -m dashboards.build
 
 .PHONY: bench
 bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with the peers
@@ -59,7 +64,7 @@ bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with 
 clean: ## remove all that make has made here; the service's own data in var/ stays
 	rm -rf .venv .venv-bench .components var/demo build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find monitor tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	find monitor dashboards tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # The project is installed editable with the build backend of requirements/build.txt: pip's own
 # isolated build would fetch an unpinned one.

@@ -35,7 +35,7 @@ class ServiceMetrics:
     """One attribute for each of the service's own families.
 
     Args:
-        registry: where they are exported; nothing else should be registered there.
+        registry: where they are exported.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -19,6 +19,7 @@ from monitor.health.stream import StreamKey
 from monitor.log.protocol import EventLog, History
 from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
+from monitor.web import page
 from monitor.web.views import (
     WORST_FIRST,
     EventList,
@@ -45,6 +46,7 @@ Answers = dict[int | str, dict[str, Any]]
 """Answers of a route beside the usual one, as FastAPI documents them."""
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
+_INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
 _RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still being folded"}}
 
 
@@ -78,6 +80,7 @@ def build(
     _add_probes(app, tuple(fleets), exposition)
     if pages is not None:
         _add_streams(app, settings, pages)
+        page.add(app, settings, pages.fleet, pages.history)
     _add_registration(app, log, build_clock(settings), sources)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(LogUnavailableError, _unavailable)
@@ -112,7 +115,10 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
     _add_history(app, pages.history)
 
     @app.get(
-        "/api/streams", response_model=StreamList, summary="All streams, worst first", responses=_RECOVERING
+        "/api/streams",
+        response_model=StreamList,
+        summary="All streams, worst first",
+        responses={**_RECOVERING, **_INVALID},
     )
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
@@ -139,7 +145,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         "/api/streams/{source}/{job_id}",
         response_model=StreamDetail,
         summary="One stream",
-        responses={**_NO_STREAM, **_RECOVERING},
+        responses={**_NO_STREAM, **_RECOVERING, **_INVALID},
     )
     async def stream(source: str, job_id: str) -> Response:
         if fleet.recovering:
@@ -154,7 +160,7 @@ def _add_history(app: FastAPI, history: History) -> None:
     @app.get(
         "/api/streams/{source}/{job_id}/events",
         summary="The stream's events in the log, newest first",
-        responses={503: {"model": Problem, "description": "the log can't be read"}},
+        responses={503: {"model": Problem, "description": "the log can't be read"}, **_INVALID},
     )
     async def events(
         source: str,
@@ -179,6 +185,7 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
             400: {"model": Problem, "description": "the body isn't a start with a job id"},
             404: {"model": Problem, "description": "no such source"},
             413: {"model": Problem, "description": "the body is too large"},
+            **_INVALID,
             503: {"model": Problem, "description": "the log can't keep it now"},
         },
         openapi_extra={
