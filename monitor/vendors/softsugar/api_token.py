@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 
 from monitor.clock import Clock
 from monitor.config import ApiSettings
-from monitor.vendors.api_errors import ApiError, UnreachableError
+from monitor.vendors.api_errors import ApiError, UnreachableError, VendorTroubleError
 from monitor.vendors.api_transport import Call
 from monitor.vendors.softsugar.api_body import CamelBody
 
@@ -102,7 +102,8 @@ class TokenKeeper:
             assert token is not None
             try:
                 return await self._refresh(token)
-            except UnreachableError:
+            except (UnreachableError, VendorTroubleError):
+                # A log-in would fare no better.
                 raise
             except ApiError:
                 # Too often (60112161), or the refresh token is of no use any more.
