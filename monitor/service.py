@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.app import Receiver
 from monitor.receiver.limits import Limits
+from monitor.reconcile import FleetStreams, run_reconcile
 from monitor.vendors import registry
 from monitor.web.app import build
 from monitor.worker.checkpoint import Checkpointer
@@ -62,6 +64,7 @@ async def _serve(settings: Settings) -> None:
         async with (
             serve(pages, settings.admin.listen) as operators,
             serve(receiver, settings.receiver.listen) as vendors,
+            run_reconcile(settings, FleetStreams(fleet), log, metrics, clock, random.Random()),
         ):
             _log.info(
                 "serving", version=__version__, callbacks=f"http://{vendors}", operators=f"http://{operators}"

@@ -27,6 +27,9 @@ def take_observation(state: StreamState, told: Told) -> Effect:
     if said.state is JobState.MISSING:
         if state.end is not None:
             return Effect.AFTER_END if over else Effect.LATE
+    elif said.state is None and state.end is not None:
+        # It speaks of the room, or in a word that nobody published: no sign of life of this job.
+        return Effect.AFTER_END if over else Effect.LATE
     elif over and (state.retired or observation.OUTCOMES.get(said.state or JobState.RUNNING) is None):
         return Effect.AFTER_END
     state.observed = known = observation.take(state.observed, said, at)

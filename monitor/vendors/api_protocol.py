@@ -41,6 +41,11 @@ class StartedJob(NamedTuple):
 class VendorApi(Protocol):
     """One account at a vendor. Every method raises ApiError; `start` InvalidRequestError as well."""
 
+    @property
+    def shows_jobs(self) -> bool:
+        """Whether single jobs can be asked for; else `show` reads the whole list."""
+        ...
+
     async def start(self, room_id: str | None, body: dict[str, Any]) -> StartedJob:
         """Start a job.
 

@@ -138,6 +138,9 @@ def test_a_job_that_the_api_does_not_know_any_more_has_vanished_until_it_gives_a
     answer(story, JobState.MISSING, at=120.0)
     assert end_of(story) == (Outcome.VANISHED, True)
 
+    answer(story, None, at=125.0, warnings=("RANDOM_PLAY_CLOSED",))
+    assert end_of(story) == (Outcome.VANISHED, True)
+
     story.paragraph(1, at=130.0)
     assert story.status(131.0).status is Status.HEALTHY
 

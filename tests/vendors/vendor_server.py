@@ -83,7 +83,10 @@ NOT_FOUND = error(404, "MSS.00000002", "Not found")
 
 @dataclass
 class TestedVendor:
-    """The server's state: what it was asked, what it answers, and what goes wrong next."""
+    """The server's state: what it was asked, what it answers, and what goes wrong next.
+
+    ran, pushed: seconds by which a running job is older each time that it is asked for.
+    """
 
     __test__ = False
 
@@ -96,6 +99,8 @@ class TestedVendor:
     room: dict[str, Any] = field(default_factory=dict)
     sessions: dict[str, int] = field(default_factory=dict)
     page_size: int = 100
+    ran: float = 0.0
+    pushed: float = 0.0
     tokens: int = 0
     refresh_refused: bool = False
     token_seconds: int = 28800
@@ -172,7 +177,7 @@ class TestedVendor:
             case ["GET", "smart-live-jobs"]:
                 return self._jobs(asked, None)
             case ["GET", "smart-live-rooms", _, "smart-live-jobs", job]:
-                return _json(200, self.jobs[job]) if job in self.jobs else NOT_FOUND
+                return _json(200, self._grown(job)) if job in self.jobs else NOT_FOUND
             case ["POST", "smart-live-rooms", _, "smart-live-jobs", job, "stop"]:
                 return _json(200, {}) if job in self.jobs else NOT_FOUND
             case ["POST", "smart-live-rooms", _, "smart-live-jobs", _, "command" | "live-event-report"]:
@@ -188,11 +193,19 @@ class TestedVendor:
         states = query["state"].split(",") if "state" in query else None
         jobs = [
             job
-            for job in self.jobs.values()
+            for job in map(self._grown, list(self.jobs))
             if (room is None or job["room_id"] == room) and (states is None or job["state"] in states)
         ]
         offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", 10)), self.page_size)
         return _json(200, {"count": len(jobs), "smart_live_jobs": jobs[offset : offset + limit]})
+
+    def _grown(self, job: str) -> dict[str, Any]:
+        """Return a job, a while later than it was last asked for."""
+        told = self.jobs[job]
+        if told.get("state") == "PROCESSING" and "duration" in told:
+            told["duration"] += self.ran
+            told["stream_duration"] += self.pushed
+        return told
 
     def _softsugar(self, asked: Asked) -> Fault:
         if asked.path.endswith("/access/api/token"):

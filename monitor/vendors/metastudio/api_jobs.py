@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from monitor.clock import Clock
 from monitor.config import AuthType, Source
@@ -27,6 +28,8 @@ _STATES = {
     "BLOCKED": JobState.BLOCKED,
 }
 
+_BARE_UUID = re.compile(r"[0-9a-f]{32}")
+
 # What becomes a label must be a word of the vendor's kind.
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
@@ -42,6 +45,11 @@ class MetaStudioJobs:
     def __init__(self, source: Source, api: MetaStudioApi) -> None:
         self._source = source
         self._api = api
+
+    @property
+    def shows_jobs(self) -> bool:
+        """Whether single jobs can be asked for."""
+        return True
 
     async def start(self, room_id: str | None, body: dict[str, Any]) -> StartedJob:
         """Start a job, and gather what a registration needs: the request, the answer, and the script."""
@@ -62,11 +70,13 @@ class MetaStudioJobs:
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
         """Return what the API says of a job."""
-        try:
-            job = await self._api.show_job(_needed(room_id), job_id)
-        except NoSuchJobError:
-            return ObservedJob(canonical_job_id(job_id), job_id, JobObserved(JobState.MISSING))
-        return self._observed(job)
+        spellings = zip(_spellings(_needed(room_id)), _spellings(job_id), strict=True)
+        for room, job in dict.fromkeys(spellings):
+            try:
+                return self._observed(await self._api.show_job(room, job))
+            except NoSuchJobError:
+                continue
+        return ObservedJob(canonical_job_id(job_id), job_id, JobObserved(JobState.MISSING))
 
     async def running(self) -> AsyncIterator[ObservedJob]:
         """Yield all jobs that wait or run."""
@@ -80,7 +90,7 @@ class MetaStudioJobs:
 
     async def warnings(self, room_id: str) -> tuple[str, ...] | None:
         """Return the types of a room's live warnings."""
-        return _types(await self._warning_items(room_id))
+        return _types(await self._warning_items(_spellings(room_id)[0]))
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -182,6 +192,14 @@ async def _if_told(ask: Callable[[str], Any], room_id: str) -> Any:
         return await ask(room_id)
     except ApiError:
         return None
+
+
+def _spellings(text: str) -> tuple[str, str]:
+    """Return how the vendor may spell an id: with hyphens as in its page's requests, or as it is.
+
+    Its events spell a UUID without hyphens, and so do we; which of them a path takes nobody says.
+    """
+    return (str(UUID(text)) if _BARE_UUID.fullmatch(text) else text), text
 
 
 def _needed(room_id: str | None) -> str:

@@ -31,6 +31,11 @@ class SoftSugarJobs:
     def __init__(self, api: SoftSugarApi) -> None:
         self._api = api
 
+    @property
+    def shows_jobs(self) -> bool:
+        """Whether single jobs can be asked for."""
+        return False
+
     async def start(self, room_id: str | None, body: dict[str, Any]) -> StartedJob:
         """Create a session. room_id: only a name for the registration; the vendor has no rooms."""
         created = await self._api.create(body)

@@ -1,0 +1,48 @@
+"""What reconcile sees of the streams: their states as they are folded, to be read and left alone."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from monitor.health.stream import StreamKey, StreamState
+from monitor.worker.fleet import Fleet
+
+
+class LiveStreams(Protocol):
+    """The streams that this process answers for."""
+
+    @property
+    def recovering(self) -> bool:
+        """Whether they aren't true yet."""
+        ...
+
+    def shown(self) -> Iterable[StreamState]:
+        """Return the streams that live or ended not long ago."""
+        ...
+
+    def get(self, key: StreamKey) -> StreamState | None:
+        """Return a stream, or the marker of one that ended; None if it isn't known here."""
+        ...
+
+
+class FleetStreams:
+    """A fleet, read.
+
+    Args:
+        fleet: of the worker in this process.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    @property
+    def recovering(self) -> bool:
+        """Whether the fleet isn't true yet."""
+        return self._fleet.recovering
+
+    def shown(self) -> Iterable[StreamState]:
+        """Return the streams that live or ended not long ago."""
+        return self._fleet.shown()
+
+    def get(self, key: StreamKey) -> StreamState | None:
+        """Return a stream, or the marker of one that ended; None if it isn't known here."""
+        return self._fleet.streams.get(key)
