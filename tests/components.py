@@ -18,6 +18,11 @@ def promtool() -> Path:
     return _program("prometheus", "promtool")
 
 
+def chromium() -> Path:
+    """Return Debian's browser."""
+    return _program("chromium", "chromium")
+
+
 def _program(package: str, name: str) -> Path:
     fetched = _ROOT / ".components" / package / "usr" / "bin" / name
     if fetched.is_file():
