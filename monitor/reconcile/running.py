@@ -53,8 +53,9 @@ async def run_reconcile(
         rng: jitters.
         owns_list: whether this process is the one that lists a source's jobs, by the source's name.
     """
+    urls = frozenset(source.public_url for source in settings.sources)
     tasks = [
-        asyncio.create_task(_keep_asking(source, streams, log, metrics, clock, rng, owns_list))
+        asyncio.create_task(_keep_asking(source, urls, streams, log, metrics, clock, rng, owns_list))
         for source in settings.sources
         if source.api is not None
     ]
@@ -68,6 +69,7 @@ async def run_reconcile(
 
 async def _keep_asking(
     source: Source,
+    urls: frozenset[str],
     streams: LiveStreams,
     log: EventLog,
     metrics: ServiceMetrics,
@@ -87,7 +89,7 @@ async def _keep_asking(
         min(Pace().look_again, every / 2),
         max(1, int(source.api.calls_per_minute * every / 60)),
     )
-    open_account = partial(open_api, source, clock, rng, rate)
+    open_account = partial(open_api, source, clock, rng, rate, other_urls=urls - {source.public_url})
     while True:
         api = open_account()
         try:

@@ -13,7 +13,7 @@ from monitor.vendors.api_transport import Patience, RateLimit, Transport
 from monitor.vendors.metastudio import api_jobs as metastudio
 from monitor.vendors.softsugar import api_jobs as softsugar
 
-_OPEN: dict[Vendor, Callable[[Source, Transport, Clock], VendorApi]] = {
+_OPEN: dict[Vendor, Callable[[Source, Transport, Clock, frozenset[str]], VendorApi]] = {
     Vendor.METASTUDIO: metastudio.open_api,
     Vendor.SOFTSUGAR: softsugar.open_api,
 }
@@ -26,7 +26,12 @@ USUAL_PATIENCE = Patience()
 
 
 def open_api(
-    source: Source, clock: Clock, rng: random.Random, rate: RateLimit, patience: Patience = USUAL_PATIENCE
+    source: Source,
+    clock: Clock,
+    rng: random.Random,
+    rate: RateLimit,
+    patience: Patience = USUAL_PATIENCE,
+    other_urls: frozenset[str] = frozenset(),
 ) -> VendorApi:
     """Return the API of a source's account. Nothing is sent before the first call.
 
@@ -36,6 +41,7 @@ def open_api(
         rng: jitters waits.
         rate: how fast to ask.
         patience: how long to wait.
+        other_urls: where callbacks of other sources go, which may share the account.
 
     Raises:
         ConfigurationError: the source has no `[sources.api]`.
@@ -44,7 +50,8 @@ def open_api(
         raise ConfigurationError(
             [f"source {source.name}: has no [sources.api], so its vendor can't be asked"]
         )
-    return _OPEN[source.vendor](source, Transport(source.api.endpoint, patience, rate, rng, clock), clock)
+    transport = Transport(source.api.endpoint, patience, rate, rng, clock)
+    return _OPEN[source.vendor](source, transport, clock, other_urls)
 
 
 def callbacks_to(source: Source) -> dict[str, Any]:

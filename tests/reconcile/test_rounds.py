@@ -11,8 +11,17 @@ from monitor.event import Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.vendors.api_errors import UnauthenticatedError
-from tests.reconcile.asking import Asking, asking, eventually, job
-from tests.vendors.vendor_server import INTERNAL, JOB, NOT_FOUND, ROOM, UNAUTHORIZED, Fault, error
+from tests.reconcile.asking import PACE, Asking, asking, eventually, job
+from tests.vendors.vendor_server import (
+    ANOTHER_URL,
+    INTERNAL,
+    JOB,
+    NOT_FOUND,
+    ROOM,
+    UNAUTHORIZED,
+    Fault,
+    error,
+)
 
 OTHER = "99999999-4f75-4b3a-a853-b649a21aaf66"
 CALLBACKS = {
@@ -127,6 +136,14 @@ async def test_a_running_job_that_never_called_back_is_found_and_says_why(one: A
     assert (one.state().observed.aim, one.state(OTHER).observed.aim) == ("elsewhere", "here")  # type: ignore[union-attr]
     kept = [stored.event.body for stored in await one.log.read(0, 100)]
     assert not any(b"secret" in body for body in kept)
+
+
+async def test_a_job_of_another_source_of_the_account_is_left_to_it(one: Asking) -> None:
+    another = {**CALLBACKS, "live_event_type_callback_url": ANOTHER_URL}
+    one.vendor.jobs[JOB] = job("PROCESSING", live_event_callback_config=another)
+
+    assert await one.round() == 0
+    assert await one.api_events() == 0
 
 
 async def test_a_job_that_the_api_forgot_has_vanished_only_after_a_second_look(one: Asking) -> None:
@@ -266,8 +283,6 @@ async def test_who_does_not_own_the_list_asks_for_its_own_streams_alone(tmp_path
 
 
 async def test_a_round_asks_no_more_than_its_budget(tmp_path: Path) -> None:
-    from tests.reconcile.asking import PACE
-
     async with asking(tmp_path, pace=PACE._replace(calls=3)) as one:
         for number in range(8):
             await one.call_back("CONNECTED", f"job-{number}")

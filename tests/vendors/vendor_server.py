@@ -34,6 +34,7 @@ SECRET_KEY = "secret-key-of-tests"
 TOKEN = "token-of-tests"
 APP_ID = "app-of-tests"
 APP_KEY = "app-key-of-tests"
+ANOTHER_URL = "https://hooks.example.com/callbacks/another"
 REQUEST_ID = "0a1b2c3d4e5f"
 
 SHORT_PATIENCE = Patience(connect=2.0, answer=2.0, attempts=3, first_delay=0.01, longest_delay=0.02)
@@ -322,4 +323,7 @@ def source_of(vendor: TestedVendor, name: str = "prod", kind: Vendor = Vendor.ME
 
 def opened(source: Source) -> Any:
     """Return the API of a source, in the words that every vendor's is asked in."""
-    return open_vendor_api(source, SystemClock(), random.Random(1), RateLimit(10_000.0), SHORT_PATIENCE)
+    others = frozenset({ANOTHER_URL})
+    return open_vendor_api(
+        source, SystemClock(), random.Random(1), RateLimit(10_000.0), SHORT_PATIENCE, others
+    )

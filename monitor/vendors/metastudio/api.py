@@ -33,8 +33,8 @@ from monitor.vendors.metastudio.api_signing import (
 PAGE_SIZE = 100
 """Jobs asked for at once."""
 
-MOST_PAGES = 200
-"""A list that never ends is given up."""
+MOST_PAGES = 300
+"""A list that never ends is given up: a part of it would say that the rest is gone."""
 
 LIVE_STATES = ("WAITING", "PROCESSING")
 BAD_STATES = ("FAILED", "BLOCKED")
@@ -111,6 +111,7 @@ class MetaStudioApi:
             offset += len(jobs)
             if not jobs or offset >= page.count:
                 return
+        raise UnreadableError("GET (list)", f"the list doesn't end within {MOST_PAGES} pages")
 
     async def stop_job(self, room_id: str, job_id: str) -> None:
         """Stop a job."""

@@ -40,11 +40,13 @@ class MetaStudioJobs:
     Args:
         source: whose account; its public_url tells callbacks to this service from others.
         api: the vendor's calls.
+        other_urls: of other sources, whose jobs are left to them where they share the account.
     """
 
-    def __init__(self, source: Source, api: MetaStudioApi) -> None:
+    def __init__(self, source: Source, api: MetaStudioApi, other_urls: frozenset[str]) -> None:
         self._source = source
         self._api = api
+        self._other_urls = other_urls
 
     @property
     def shows_jobs(self) -> bool:
@@ -81,12 +83,14 @@ class MetaStudioJobs:
     async def running(self) -> AsyncIterator[ObservedJob]:
         """Yield all jobs that wait or run."""
         async for job in self._api.all_jobs(states=LIVE_STATES):
-            yield self._observed(job)
+            if not self._is_of_another_source(job):
+                yield self._observed(job)
 
     async def failed(self, since: float) -> AsyncIterator[ObservedJob]:
         """Yield the jobs created since then that failed or were blocked."""
         async for job in self._api.all_jobs(states=BAD_STATES, created_since=since):
-            yield self._observed(job)
+            if not self._is_of_another_source(job):
+                yield self._observed(job)
 
     async def warnings(self, room_id: str) -> tuple[str, ...] | None:
         """Return the types of a room's live warnings."""
@@ -114,6 +118,11 @@ class MetaStudioJobs:
         )
         return ObservedJob(canonical_job_id(job.job_id), job.job_id, observed, _unix(job.end_time))
 
+    def _is_of_another_source(self, job: Job) -> bool:
+        config = job.live_event_callback_config
+        url = config.live_event_type_callback_url if config is not None else None
+        return url is not None and url.get_secret_value() in self._other_urls
+
     def _aim(self, config: CallbackConfig | None) -> CallbackAim | None:
         """Say where callbacks go; None where the answer doesn't speak of them."""
         if config is None:
@@ -137,10 +146,12 @@ def callbacks_to(source: Source) -> dict[str, Any]:
     return {"live_event_callback_config": config}
 
 
-def open_api(source: Source, transport: Transport, clock: Clock) -> MetaStudioJobs:
+def open_api(
+    source: Source, transport: Transport, clock: Clock, other_urls: frozenset[str]
+) -> MetaStudioJobs:
     """Return the source's account at MetaStudio; its `[sources.api]` is set."""
     assert source.api is not None
-    return MetaStudioJobs(source, MetaStudioApi(source.api, transport, clock))
+    return MetaStudioJobs(source, MetaStudioApi(source.api, transport, clock), other_urls)
 
 
 def _started(

@@ -30,8 +30,8 @@ CREATE_PATH = "/api/2dvh/v2/material/live/channel/create"
 CLOSE_PATH = "/api/2dvh/v1/material/live/channel/close"
 RUNNING_PATH = "/api/2dvh/v1/material/live/channel/running/list"
 
-MOST_PAGES = 200
-"""A list that never ends is given up."""
+MOST_PAGES = 300
+"""A list that never ends is given up: a part of it would say that the rest is gone."""
 
 _SUCCESS = "0"
 _TOO_FREQUENT = "89999999"
@@ -127,6 +127,7 @@ class SoftSugarApi:
                     yield session
             if not sessions or number >= page.number_pages:
                 return
+        raise UnreadableError("GET (running)", f"the list doesn't end within {MOST_PAGES} pages")
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -87,8 +87,9 @@ class SoftSugarJobs:
         await self._api.close()
 
 
-def open_api(source: Source, transport: Transport, clock: Clock) -> SoftSugarJobs:
-    """Return the source's app at SoftSugar; its `[sources.api]` is set."""
+def open_api(source: Source, transport: Transport, clock: Clock, other_urls: frozenset[str]) -> SoftSugarJobs:
+    """Return the source's app at SoftSugar; its `[sources.api]` is set. Sessions name no callback URL."""
+    del other_urls
     assert source.api is not None
     return SoftSugarJobs(SoftSugarApi(source.api, transport, clock))
 
