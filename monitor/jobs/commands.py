@@ -4,14 +4,18 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
 from monitor.terminal import cell, complain, print_rows
+from monitor.vendors.api_protocol import VendorApi
+
+T = TypeVar("T")
 
 jobs = typer.Typer(help="Livestream jobs at the vendors: start, stop, show, list, and tokens for relays.")
 
@@ -67,12 +71,8 @@ def start(
     if callbacks:
         request = calling.with_callbacks(source, request)
 
-    async def run() -> tuple[Any, Any]:
-        async with calling.vendor_of(source, build_clock(settings)) as api:
-            started = await api.start(room, request)
-        return started, await calling.register(settings, source, started, service)
-
-    started, registration = asyncio.run(run())
+    started = _ask(settings, source, lambda api: api.start(room, request))
+    registration = asyncio.run(calling.register(settings, source, started, service))
     answer = {
         **started.described,
         "registered": registration.registered,
@@ -100,13 +100,7 @@ def stop(
     """Stop a job."""
     settings, source = _read(config, source_name)
     _check_room(source, room)
-    from monitor.jobs import calling
-
-    async def run() -> None:
-        async with calling.vendor_of(source, build_clock(settings)) as api:
-            await api.stop(room, job)
-
-    asyncio.run(run())
+    _ask(settings, source, lambda api: api.stop(room, job))
     typer.echo(json.dumps({"job_id": job, "stopped": True}) if as_json else f"{job} is stopped")
 
 
@@ -121,13 +115,9 @@ def show(
     """Show what the vendor says of a job."""
     settings, source = _read(config, source_name)
     _check_room(source, room)
-    from monitor.jobs import calling
+    from monitor.jobs.calling import described
 
-    async def run() -> dict[str, Any]:
-        async with calling.vendor_of(source, build_clock(settings)) as api:
-            return calling.described(await api.show(room, job))
-
-    found = asyncio.run(run())
+    found = described(_ask(settings, source, lambda api: api.show(room, job)))
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -139,13 +129,12 @@ def show(
 def list_jobs(source_name: SourceName, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """List the jobs that wait or run, as the vendor says."""
     settings, source = _read(config, source_name)
-    from monitor.jobs import calling
+    from monitor.jobs.calling import described
 
-    async def run() -> list[dict[str, Any]]:
-        async with calling.vendor_of(source, build_clock(settings)) as api:
-            return [calling.described(job) async for job in api.running()]
+    async def running(api: VendorApi) -> list[dict[str, Any]]:
+        return [described(job) async for job in api.running()]
 
-    found = asyncio.run(run())
+    found = _ask(settings, source, running)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -181,6 +170,16 @@ def _read(config: Path, source_name: str) -> tuple[Settings, Source]:
     from monitor.jobs.calling import source_named
 
     return settings, source_named(settings, source_name)
+
+
+def _ask(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitable[T]]) -> T:
+    from monitor.jobs.calling import vendor_of
+
+    async def run() -> T:
+        async with vendor_of(source, build_clock(settings)) as api:
+            return await ask(api)
+
+    return asyncio.run(run())
 
 
 def _check_room(source: Source, room: str | None) -> None:

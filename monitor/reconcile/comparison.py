@@ -51,12 +51,14 @@ def compare(state: StreamState | None, job: ObservedJob, now: float) -> Differen
     if state.retired:
         return None
     end = state.end
-    if end is not None and end.outcome is not Outcome.LOST:
-        if end.outcome is Outcome.VANISHED:
-            return None if said.state is JobState.MISSING else Difference.STATE
+    if end is not None and end.outcome in (Outcome.LOST, Outcome.VANISHED):
+        if said.state in (None, JobState.MISSING):
+            return None
+        return Difference.END if said.state in FINAL else Difference.STATE
+    if end is not None:
         return _compare_ended(state, said, end.outcome)
     if said.state in FINAL or said.state is JobState.MISSING:
-        return None if end is not None and said.state is JobState.MISSING else Difference.END
+        return Difference.END
     return _compare_live(state, said, now)
 
 

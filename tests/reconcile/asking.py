@@ -25,20 +25,12 @@ from monitor.vendors import registry
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.loop import Worker
+from tests.receiver.running import eventually
 from tests.vendors.vendor_server import JOB, ROOM, TestedVendor, opened, running_vendor, source_of
 
 PACE = Pace(ask_every=0.2, slowest=1.0, look_again=0.4, calls=50)
 PAST = 100.0
 """How long ago the callbacks of a test were received, in seconds."""
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds, 20 seconds at most."""
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("what was waited for did not come about")
 
 
 @dataclass

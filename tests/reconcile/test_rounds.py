@@ -11,7 +11,8 @@ from monitor.event import Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.vendors.api_errors import UnauthenticatedError
-from tests.reconcile.asking import PACE, Asking, asking, eventually, job
+from tests.receiver.running import eventually
+from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
     ANOTHER_URL,
     INTERNAL,
