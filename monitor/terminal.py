@@ -15,7 +15,10 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in rows:
             typer.echo("\t".join(row))
         return
-    table = Table(*columns)
+    table = Table(show_header=any(columns))
+    for column in columns:
+        # Folded, never cut: an id that was cut can't be copied.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
