@@ -83,20 +83,33 @@ class RateLimit:
         per_second: calls.
         burst: how many may go at once.
         on_turn: told of each call.
+        steady: seconds of a counter that never steps back.
+        rest: waits for so many seconds.
     """
 
-    def __init__(self, per_second: float, burst: int = 5, on_turn: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        per_second: float,
+        burst: int = 5,
+        on_turn: Callable[[], None] | None = None,
+        *,
+        steady: Callable[[], float] = stopwatch,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._on_turn = on_turn
+        self._steady = steady
+        self._rest = rest
         self._interval = 1.0 / per_second
         self._credit = burst * self._interval
         self._next = 0.0
 
     async def turn(self) -> None:
         """Wait for this call's turn."""
-        now = stopwatch()
+        now = self._steady()
+        # The time at which the call may go; what wasn't used counts for `burst` calls at most.
         self._next = max(self._next, now - self._credit) + self._interval
         if self._next > now:
-            await asyncio.sleep(self._next - now)
+            await self._rest(self._next - now)
         if self._on_turn is not None:
             self._on_turn()
 

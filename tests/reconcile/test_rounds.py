@@ -197,6 +197,23 @@ async def test_a_failure_is_a_metric_and_the_rounds_go_on(one: Asking) -> None:
     assert one.sample("monitor_reconcile_round_timestamp_seconds") is not None
 
 
+async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_something_is_amiss(
+    one: Asking,
+) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING")
+    await one.rounds._try_round()
+    await one.fold()
+    for _ in range(8):
+        await one.rounds._try_round()
+    assert one.rounds._interval == PACE.slowest
+
+    one.vendor.jobs[JOB] = job("SUCCEED")
+    await one.rounds._try_round()
+
+    assert one.rounds._interval == PACE.ask_every
+
+
 async def test_credentials_that_are_refused_end_the_round(one: Asking) -> None:
     one.vendor.faults.append(UNAUTHORIZED)
 

@@ -102,6 +102,20 @@ async def test_each_call_takes_a_turn_of_the_rate_limit(vendor: TestedVendor) ->
     assert len(turns) == len(vendor.asked) == 2
 
 
+@pytest.mark.parametrize(("calls", "seconds"), [(1, 0.0), (5, 0.0), (6, 1.0), (65, 60.0)])
+async def test_calls_beyond_a_few_are_spaced_out_to_the_rate(calls: int, seconds: float) -> None:
+    told = [1000.0]
+
+    async def rest(wait: float) -> None:
+        told[0] += wait
+
+    rate = RateLimit(60 / 60, burst=5, steady=lambda: told[0], rest=rest)
+    for _ in range(calls):
+        await rate.turn()
+
+    assert told[0] - 1000.0 == pytest.approx(seconds)
+
+
 def test_an_error_tells_what_the_vendor_said_and_cuts_it_short() -> None:
     said: Any = VendorSaid(400, "MSS.1", "m" * 1000, "r-1")
 
