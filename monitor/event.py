@@ -219,7 +219,8 @@ class SessionChanged(NamedTuple):
 class JobRegistered(NamedTuple):
     """A start that somebody told us of: what the stream is, and what it should play.
 
-    A field is None where the registration doesn't say. plan: paragraphs in playing order.
+    A field is None where the registration doesn't say. plan: paragraphs in playing order. plan_by_api:
+    they come from the room, by the vendor's API.
     subscribed: what the job asked to be called back for. max_duration: seconds.
     """
 
@@ -234,6 +235,7 @@ class JobRegistered(NamedTuple):
     subscribed: tuple[CallbackKind, ...] = ()
     plan: tuple[Paragraph, ...] = ()
     warnings: tuple[str, ...] | None = None
+    plan_by_api: bool = False
 
 
 class JobObserved(NamedTuple):

@@ -236,7 +236,8 @@ def _registered(state: StreamState, told: Told) -> Effect:
     for kind in payload.subscribed:
         subscribe(state, kind)
     if payload.plan:
-        script.register_plan(state.script, payload.plan, PlanOrigin.REGISTERED)
+        origin = PlanOrigin.API if payload.plan_by_api else PlanOrigin.REGISTERED
+        script.register_plan(state.script, payload.plan, origin)
     if payload.warnings is not None:
         state.warnings = payload.warnings
     note(state, stored, at, "registered")

@@ -187,6 +187,7 @@ async def test_a_started_job_is_registered_with_plan_warnings_and_policy(
             ],
         }
     ]
+    assert found["plan_origin"] == "api"
     assert found["plan"] == [{"scene": "Product 1", "sequence_no": number} for number in (1, 2)]
     assert (found["random_play_mode"], found["rtc_room_id"]) == ("NONE", "rtc-room")
     assert found["warnings"] == ["TOO_LESSS_SCRIPT_ITEMS"]

@@ -16,6 +16,7 @@ from monitor.vendors.metastudio.api import BAD_STATES, LIVE_STATES, MetaStudioAp
 from monitor.vendors.metastudio.api_answers import WARNING_SENTENCES, CallbackConfig, Job, Room, StartAnswer
 from monitor.vendors.metastudio.api_answers import LiveWarning as AnsweredWarning
 from monitor.vendors.metastudio.api_requests import CALLBACK_EVENT_TYPES, start_request
+from monitor.vendors.metastudio.registration import SCRIPT_BY_API
 from monitor.vendors.observation import REASON_LENGTH
 
 _STATES = {
@@ -179,7 +180,7 @@ def _started(
     }
     registration: dict[str, Any] = {"request": {**request, "room_id": room_id}, "response": response}
     if room is not None:
-        registration["script"] = _script(room)
+        registration |= {"script": _script(room), "script_origin": SCRIPT_BY_API}
     sentences = [LiveWarning(kind, WARNING_SENTENCES.get(kind, kind)) for kind in _types(warnings or [])]
     return StartedJob(answer.job_id, registration, described, tuple(sentences))
 
