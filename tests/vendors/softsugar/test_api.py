@@ -140,6 +140,19 @@ async def test_a_token_that_the_vendor_forgot_is_replaced_once(
     assert len(vendor.calls(LOGIN)) == 2
 
 
+async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    old = await api._tokens.get()
+    api._tokens.reject(old)
+    new = await api._tokens.get()
+
+    api._tokens.reject(old)
+
+    assert await api._tokens.get() == new != old
+    assert len(vendor.calls(LOGIN)) == 2
+
+
 async def test_all_pages_are_read(vendor: TestedVendor, api: SoftSugarApi) -> None:
     vendor.sessions = {f"s-{number}": 35 for number in range(5)}
     vendor.page_size = 2
