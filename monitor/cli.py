@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -16,14 +15,16 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 from monitor import __version__
 from monitor.config import Role, load_settings
 from monitor.errors import ConfigurationError, MonitorError
+from monitor.jobs.commands import jobs
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
+from monitor.terminal import cell as _cell
+from monitor.terminal import complain as _complain
+from monitor.terminal import print_rows as _print_rows
 
 app = typer.Typer(
     name="monitor",
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 letters = typer.Typer(help="What could not be decoded: in the embedded log, also while the service runs.")
 app.add_typer(letters, name="dead-letters", no_args_is_help=True)
+app.add_typer(jobs, name="jobs", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
@@ -263,24 +265,3 @@ def retry_letters(
         for outcome in left:
             _complain(f"{outcome.number}: {outcome.problem}")
     raise typer.Exit(1 if left else 0)
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _complain(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, else one line a row with tabs between."""
-    console = Console()
-    if not console.is_terminal:
-        for row in rows:
-            typer.echo("\t".join(row))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)

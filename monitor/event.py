@@ -117,6 +117,25 @@ class SessionState(StrEnum):
     ABNORMAL = "abnormal"
 
 
+class JobState(StrEnum):
+    """What a vendor's API says of a job; `missing`: it doesn't know the job (any more)."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    MISSING = "missing"
+
+
+class CallbackAim(StrEnum):
+    """Where a job's callbacks go, as the vendor has it: to this service, elsewhere, or nowhere."""
+
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    NOWHERE = "nowhere"
+
+
 class CallbackKind(StrEnum):
     """What a vendor's callback tells of, whatever the vendor calls it."""
 
@@ -200,7 +219,8 @@ class SessionChanged(NamedTuple):
 class JobRegistered(NamedTuple):
     """A start that somebody told us of: what the stream is, and what it should play.
 
-    A field is None where the registration doesn't say. plan: paragraphs in playing order.
+    A field is None where the registration doesn't say. plan: paragraphs in playing order. plan_by_api:
+    they come from the room, by the vendor's API.
     subscribed: what the job asked to be called back for. max_duration: seconds.
     """
 
@@ -215,6 +235,24 @@ class JobRegistered(NamedTuple):
     subscribed: tuple[CallbackKind, ...] = ()
     plan: tuple[Paragraph, ...] = ()
     warnings: tuple[str, ...] | None = None
+    plan_by_api: bool = False
+
+
+class JobObserved(NamedTuple):
+    """What the vendor's API said of a job at one moment; a field is None where it didn't say.
+
+    duration, push_duration: seconds that the job has run, and has pushed. error, reason: why it failed or
+    was blocked, the vendor's code and words. warnings: its live warnings.
+    """
+
+    state: JobState | None
+    room_id: str | None = None
+    duration: float | None = None
+    push_duration: float | None = None
+    error: str | None = None
+    reason: str | None = None
+    warnings: tuple[str, ...] | None = None
+    aim: CallbackAim | None = None
 
 
 class Unrecognised(NamedTuple):
@@ -230,6 +268,7 @@ Payload = (
     | ReplyFinished
     | SessionChanged
     | JobRegistered
+    | JobObserved
     | Unrecognised
 )
 

@@ -268,6 +268,8 @@ class ApiSettings(FrozenModel):
     """`[sources.api]`: the vendor's API.
 
     MetaStudio: project_id, and a token or access_key with secret_key. SoftSugar: app_id, app_key.
+    calls_per_minute: the most that reconcile asks. ask_every_seconds: how often it asks when something
+    is amiss; less often when all agree.
     """
 
     endpoint: Url
@@ -277,6 +279,8 @@ class ApiSettings(FrozenModel):
     token: Secret | None = None
     app_id: str | None = None
     app_key: Secret | None = None
+    calls_per_minute: Count = 60
+    ask_every_seconds: Positive = 60
 
 
 class Source(FrozenModel):

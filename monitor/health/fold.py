@@ -6,7 +6,7 @@ settles in between, and folding a log in two parts gives what one pass gives.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 from monitor.config import HealthSettings
@@ -15,6 +15,7 @@ from monitor.event import (
     Channel,
     Decoded,
     Event,
+    JobObserved,
     JobRegistered,
     LinkChanged,
     ParagraphStarted,
@@ -25,20 +26,21 @@ from monitor.event import (
     Stored,
     Unrecognised,
 )
-from monitor.health import connection, replies, script, session
+from monitor.health import connection, observation, replies, script, session
+from monitor.health.api_told import take_observation
 from monitor.health.effect import Effect
+from monitor.health.link_told import take_link
 from monitor.health.reading import stall_after
 from monitor.health.stream import (
     End,
-    LinkFact,
     Outcome,
     Phase,
     PlanOrigin,
     Play,
     RelayMark,
     StreamState,
-    Transition,
 )
+from monitor.health.told import Told, note, plan_settling, subscribe, was_a_guess
 
 V = TypeVar("V")
 
@@ -48,21 +50,8 @@ WITNESS_SECONDS = 10.0
 DELAYED_SECONDS = 30.0
 """RTC progress that a relay held back for longer says nothing of where the script is now."""
 
-TRANSITIONS = 20
-"""Lines of the timeline kept in the state; older ones are read from the log."""
-
 REMEMBERED_RECEIVERS = 32
 REMEMBERED_RELAYS = 8
-REMEMBERED_RECONNECTS = 32
-
-
-class Told(NamedTuple):
-    """An event as the handlers see it. at: its received time, never before the stream's last one."""
-
-    stored: Stored
-    decoded: Decoded
-    at: float
-    settings: HealthSettings
 
 
 def begin(event: Event) -> StreamState:
@@ -91,13 +80,14 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
         _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
     else:
         state.receivers[receiver] = (boot, sequence)
+    end = state.end
     effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
     if at > before + settings.silent_after_seconds:
         state.awake_since = at
-    if state.end is not None and effect is not Effect.LATE and _was_a_guess(state.end):
+    if end is not None and end is state.end and effect is not Effect.LATE and was_a_guess(end):
         # We gave the stream up because nothing was heard of it; now something is.
         state.end = None
-        _note(state, stored, at, "reopened")
+        note(state, stored, at, "reopened")
     state.last_received = at
     state.heard[event.channel] = at
     phase = _phase(state)
@@ -120,11 +110,13 @@ def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
         state.missed += script.settle(state.script, now, mode, from_start=from_start)
         state.missed += replies.settle(state.replies, now)
         connection.settle(state.link, now)
+        if state.observed is not None:
+            state.missed += observation.settle(state.observed, now)
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
         _enter_phase(state, Phase.ENDED, lost_at)
-    _plan_settling(state)
+    plan_settling(state)
 
 
 def retire(state: StreamState) -> StreamState:
@@ -146,43 +138,11 @@ def retire(state: StreamState) -> StreamState:
     return marker
 
 
-def _link(state: StreamState, told: Told) -> Effect:
-    stored, decoded, at, _ = told
-    payload: LinkChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    event = stored.event
-    _subscribe(state, CallbackKind.LINK)
-    if state.job.room_id is None:
-        state.job.room_id = payload.room_id
-    before, reconnects = state.link.current.phase, state.link.reconnects
-    fact = LinkFact(event.signed, at, payload.output, payload.state, crc32(event.body))
-    effect = connection.apply(state.link, fact)
-    _plan_settling(state)
-    if state.link.reconnects > reconnects:
-        state.reconnected_at += [at] * (state.link.reconnects - reconnects)
-        del state.reconnected_at[:-REMEMBERED_RECONNECTS]
-    if effect is Effect.DUPLICATE or effect is Effect.AFTER_END:
-        return effect
-    summary = state.link.current
-    late = " (late)" if effect is Effect.LATE else ""
-    _note(state, stored, at, payload.state.value + late)
-    if summary.phase is Phase.ENDED:
-        if before is not Phase.ENDED and summary.outcome is not None and summary.ended is not None:
-            state.end = End(summary.outcome, at, summary.ended.signed)
-            _note(state, stored, at, f"ended: {summary.outcome.value}")
-        elif state.end is not None and summary.outcome is not None:
-            state.end.outcome = summary.outcome
-    elif state.end is not None:
-        state.end = None
-        state.retired = False
-        _note(state, stored, at, "reopened")
-    return effect
-
-
 def _paragraph(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: ParagraphStarted = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
-    _subscribe(state, CallbackKind.PARAGRAPH)
+    subscribe(state, CallbackKind.PARAGRAPH)
     if state.job.room_id is None:
         state.job.room_id = payload.room_id
     after_end = _is_after_end(state, event)
@@ -192,7 +152,7 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
     effect = script.apply(state.script, play, mode, from_start=_from_start(state))
-    _plan_settling(state)
+    plan_settling(state)
     return _late_if_ended(state, effect)
 
 
@@ -212,7 +172,7 @@ def _progress(state: StreamState, told: Told) -> Effect:
     play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due, stall)
     mode = state.job.random_play_mode
     effect = script.apply(state.script, play, mode, from_start=_from_start(state))
-    _plan_settling(state)
+    plan_settling(state)
     return effect
 
 
@@ -221,7 +181,7 @@ def _reply(state: StreamState, told: Told) -> Effect:
     payload: ReplyFinished = decoded.payload  # type: ignore[assignment]  # dispatched by type
     by_callback = stored.event.channel is Channel.CALLBACK
     if by_callback:
-        _subscribe(state, CallbackKind.REPLY)
+        subscribe(state, CallbackKind.REPLY)
         if state.job.room_id is None:
             state.job.room_id = payload.room_id
     elif _relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
@@ -231,7 +191,7 @@ def _reply(state: StreamState, told: Told) -> Effect:
         return after_end
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
-    _plan_settling(state)
+    plan_settling(state)
     return _late_if_ended(state, effect)
 
 
@@ -244,20 +204,20 @@ def _session(state: StreamState, told: Told) -> Effect:
         state.session, payload, signed=event.signed, received=at, fingerprint=crc32(event.body)
     )
     if state.session.state is not before and state.session.state is not None:
-        _note(state, stored, at, f"session {state.session.state.value}")
+        note(state, stored, at, f"session {state.session.state.value}")
         outcome = session.OUTCOMES.get(state.session.state)
         if outcome is not None:
             state.end = End(outcome, at, event.signed)
-            _note(state, stored, at, f"ended: {outcome.value}")
+            note(state, stored, at, f"ended: {outcome.value}")
     elif effect is Effect.APPLIED and payload.code is not None:
-        _note(state, stored, at, f"code {payload.code}")
+        note(state, stored, at, f"code {payload.code}")
     return effect
 
 
 def _registered(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: JobRegistered = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    if state.end is not None and not _was_a_guess(state.end):
+    if state.end is not None and not was_a_guess(state.end):
         return Effect.AFTER_END
     job = state.job
     job.registered = True
@@ -274,44 +234,36 @@ def _registered(state: StreamState, told: Told) -> Effect:
     if payload.max_duration is not None:
         job.expected_end = job.registered_at + payload.max_duration
     for kind in payload.subscribed:
-        _subscribe(state, kind)
+        subscribe(state, kind)
     if payload.plan:
-        script.register_plan(state.script, payload.plan, PlanOrigin.REGISTERED)
+        origin = PlanOrigin.API if payload.plan_by_api else PlanOrigin.REGISTERED
+        script.register_plan(state.script, payload.plan, origin)
     if payload.warnings is not None:
         state.warnings = payload.warnings
-    _note(state, stored, at, "registered")
+    note(state, stored, at, "registered")
     return Effect.APPLIED
 
 
 def _unrecognised(state: StreamState, _told: Told) -> Effect:
-    ended = state.end is not None and not _was_a_guess(state.end)
+    ended = state.end is not None and not was_a_guess(state.end)
     return Effect.AFTER_END if ended else Effect.APPLIED
 
 
 _HANDLERS: dict[type[Any], Callable[[StreamState, Told], Effect]] = {
-    LinkChanged: _link,
+    LinkChanged: take_link,
     ParagraphStarted: _paragraph,
     ScriptProgress: _progress,
     ReplyFinished: _reply,
     SessionChanged: _session,
     JobRegistered: _registered,
+    JobObserved: take_observation,
     Unrecognised: _unrecognised,
 }
-
-
-def _subscribe(state: StreamState, kind: CallbackKind) -> None:
-    """Note that the vendor calls back for this kind."""
-    if kind not in state.job.subscribed:
-        state.job.subscribed += (kind,)
 
 
 def _from_start(state: StreamState) -> bool:
     """Whether the stream's beginning was seen, so that its first round was seen from its start."""
     return state.link.from_start or state.job.registered
-
-
-def _was_a_guess(end: End) -> bool:
-    return end.outcome in (Outcome.LOST, Outcome.VANISHED)
 
 
 def _is_after_end(state: StreamState, event: Event) -> Effect | None:
@@ -320,7 +272,7 @@ def _is_after_end(state: StreamState, event: Event) -> Effect | None:
     A fact signed no later than the end happened before it and is credited.
     """
     end = state.end
-    if end is None or _was_a_guess(end):
+    if end is None or was_a_guess(end):
         return None
     if state.retired or event.signed is None or end.signed is None or event.signed > end.signed:
         return Effect.AFTER_END
@@ -329,7 +281,7 @@ def _is_after_end(state: StreamState, event: Event) -> Effect | None:
 
 def _late_if_ended(state: StreamState, effect: Effect) -> Effect:
     """Say that what an ended stream was told and took in came late."""
-    ended = state.end is not None and not _was_a_guess(state.end)
+    ended = state.end is not None and not was_a_guess(state.end)
     return Effect.LATE if ended and effect is Effect.APPLIED else effect
 
 
@@ -373,17 +325,14 @@ def _remember(known: dict[str, V], key: str, value: V, limit: int) -> None:
         del known[next(iter(known))]
 
 
-def _note(state: StreamState, stored: Stored, at: float, what: str) -> None:
-    state.transitions.append(Transition(at, what, stored.event.channel, stored.partition, stored.offset))
-    del state.transitions[:-TRANSITIONS]
-
-
 def _phase(state: StreamState) -> Phase:
     if state.end is not None:
         return Phase.ENDED
     if state.link.current.outputs:
         return state.link.current.phase
     if state.session.state is SessionState.RUNNING or state.script.progress_at is not None:
+        return Phase.CONNECTED
+    if state.observed is not None and state.observed.push_seen:
         return Phase.CONNECTED
     return Phase.STARTING
 
@@ -400,9 +349,3 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
     state.phase, state.phase_since = phase, max(state.phase_since, at)
     if phase is Phase.OUTAGE:
         state.outage_since = state.phase_since
-
-
-def _plan_settling(state: StreamState) -> None:
-    """Note when `settle` has something to do next; to be called when what it looks at has changed."""
-    dues = (connection.next_due(state.link), script.next_due(state.script), replies.next_due(state.replies))
-    state.next_due = min((due for due in dues if due is not None), default=None)

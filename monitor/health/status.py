@@ -4,8 +4,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from monitor.config import HealthSettings
+from monitor.event import CallbackAim, Channel
+from monitor.health.observation import is_pushless, uncalled_since
 from monitor.health.reading import is_periodic, last_heard, rtmp_state, script_is_over, stall_after
-from monitor.health.stream import Outcome, Phase, StreamState
+from monitor.health.stream import End, Outcome, Phase, StreamState
 
 
 class Status(StrEnum):
@@ -37,11 +39,19 @@ _END_SENTENCES = {
     Outcome.LOST: "Nothing was heard of the stream for so long that it was given up.",
 }
 
+_NEVER_CALLED = "The vendor's API says that the job runs, but it never called back"
+_UNCALLED_SENTENCES = {
+    CallbackAim.NOWHERE: f"{_NEVER_CALLED}: it was started without callbacks.",
+    CallbackAim.ELSEWHERE: f"{_NEVER_CALLED}: its callbacks go to another address than this source's.",
+    CallbackAim.HERE: f"{_NEVER_CALLED}, though its callbacks are aimed here: is the address reachable?",
+    None: f"{_NEVER_CALLED}: its callback configuration is probably wrong.",
+}
+
 
 def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
     """Return the stream's status at `now`."""
     if state.end is not None:
-        return Verdict(Status.ENDED, state.end.at, (_END_SENTENCES[state.end.outcome],))
+        return Verdict(Status.ENDED, state.end.at, (_end_sentence(state, state.end),))
     outage = state.phase is Phase.OUTAGE
     since = state.phase_since
     if outage and now - since >= settings.down_after_seconds:
@@ -60,6 +70,8 @@ def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
     if stalled is not None:
         moved = state.script.progress_at or stalled
         reasons.append((stalled, f"The script hasn't moved for {_span(now - moved)}."))
+    if state.observed is not None:
+        reasons += _reasons_of_api(state, now)
     if reasons:
         began = min(start for start, _ in reasons)
         return Verdict(
@@ -77,7 +89,13 @@ def _healthy_since(state: StreamState, now: float, settings: HealthSettings) -> 
     since = state.phase_since
     if state.phase is Phase.STARTING and state.script.first_progress_at is not None:
         since = max(since, state.script.first_progress_at)
-    for later in (state.script.resumed_at, state.awake_since, _flapping_until(state, settings)):
+    pushing_again_at = state.observed.pushing_again_at if state.observed is not None else None
+    for later in (
+        state.script.resumed_at,
+        state.awake_since,
+        pushing_again_at,
+        _flapping_until(state, settings),
+    ):
         if later is not None and later <= now:
             since = max(since, later)
     return since
@@ -127,6 +145,32 @@ def _stalled_since(state: StreamState, now: float, settings: HealthSettings) -> 
     # After an outage the script gets its whole time again.
     start = max(moved, state.phase_since) if state.outage_since is not None else moved
     return start + after if now - start > after else None
+
+
+def _reasons_of_api(state: StreamState, now: float) -> list[tuple[float, str]]:
+    """Return what the vendor's API says against the stream that no callback told."""
+    told = state.observed
+    reasons: list[tuple[float, str]] = []
+    if told is None:
+        return reasons
+    if told.pushless_since is not None and is_pushless(told) and state.phase is not Phase.OUTAGE:
+        reasons.append((told.pushless_since, "The vendor's API says that the job runs and doesn't push."))
+    uncalled = None if Channel.CALLBACK in state.heard else uncalled_since(state, now)
+    if uncalled is not None:
+        reasons.append((uncalled, _UNCALLED_SENTENCES[told.aim]))
+    return reasons
+
+
+def _end_sentence(state: StreamState, end: End) -> str:
+    """Say how the stream ended, and who says so if its own callbacks don't."""
+    sentence = _END_SENTENCES[end.outcome]
+    told = state.observed
+    if told is not None and told.error is not None and end.by_api:
+        sentence = f"{sentence.removesuffix('.')}: {told.error.rstrip('.')}."
+    unsaid = end.outcome in (Outcome.COMPLETED, Outcome.CUT_OFF, Outcome.ABNORMAL)
+    if end.by_api and unsaid and state.link.current.phase is not Phase.ENDED:
+        sentence += " The vendor's API says so; no callback did."
+    return sentence
 
 
 def _outage_sentence(state: StreamState, now: float) -> str:

@@ -19,6 +19,7 @@ from monitor.event import (
     SessionState,
     Vendor,
 )
+from monitor.health.observed_job import Observation
 
 
 class StreamKey(NamedTuple):
@@ -303,11 +304,12 @@ class Session:
 
 @dataclass(slots=True)
 class End:
-    """How and when a stream ended. at: our time. signed: the vendor's, if it said."""
+    """How and when a stream ended. at: our time. signed: the vendor's. by_api: its API alone said so."""
 
     outcome: Outcome
     at: float
     signed: int | None
+    by_api: bool = False
 
 
 class RelayMark(NamedTuple):
@@ -324,7 +326,8 @@ class StreamState:
     receivers: the last (boot, sequence) folded of each receiver. heard: when each channel last told
     anything. narrator: of several relays in one room, the one whose script progress is followed.
     awake_since: when the first sign came after a silence. reconnected_at: recent reconnects.
-    missed: facts whose callback never came. retired: only the marker of an ended stream is left.
+    missed: facts whose callback never came. observed: what the vendor's API said; None if it was never
+    asked. retired: only the marker of an ended stream is left.
     """
 
     vendor: Vendor
@@ -353,6 +356,7 @@ class StreamState:
     reconnected_at: list[float] = field(default_factory=list)
     missed: int = 0
     end: End | None = None
+    observed: Observation | None = None
     transitions: list[Transition] = field(default_factory=list)
     next_due: float | None = None
     retired: bool = False

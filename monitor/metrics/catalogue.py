@@ -162,13 +162,25 @@ STREAM_FAMILIES: tuple[Family, ...] = (
         "livestream_live_warning",
         _GAUGE,
         ("warning_type",),
-        "Whether the vendor gave this warning of the stream when it started: 1 or 0",
+        "Whether the vendor warns of this about the stream: 1 or 0",
     ),
     Family(
         "livestream_last_event_timestamp_seconds",
         _GAUGE,
         ("channel",),
         "When the channel last told anything of the stream, in Unix seconds",
+    ),
+    Family(
+        "livestream_vendor_duration_seconds",
+        _GAUGE,
+        (),
+        "How long the stream has run, as the API of its vendor last said",
+    ),
+    Family(
+        "livestream_vendor_push_seconds",
+        _GAUGE,
+        (),
+        "How long the stream has pushed, as the API of its vendor last said",
     ),
     Family(
         "livestream_callbacks_missed_total",
@@ -232,6 +244,30 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         _COUNTER,
         ("vendor", "source", "code", "category"),
         "Errors that vendors reported, by their code",
+    ),
+    Family(
+        "monitor_reconcile_calls_total",
+        _COUNTER,
+        ("source",),
+        "Calls to the API of a vendor that asked for the truth about its streams",
+    ),
+    Family(
+        "monitor_reconcile_failures_total",
+        _COUNTER,
+        ("source", "reason"),
+        "Questions to the API of a vendor that got no useful answer, by why",
+    ),
+    Family(
+        "monitor_reconcile_differences_total",
+        _COUNTER,
+        ("source", "kind"),
+        "Facts that the API of a vendor told and no callback had, by what they are about",
+    ),
+    Family(
+        "monitor_reconcile_round_timestamp_seconds",
+        _GAUGE,
+        ("source",),
+        "When a round of questions to the API of a vendor last ended without a failure, in Unix seconds",
     ),
     Family(
         "monitor_log_lag_events",

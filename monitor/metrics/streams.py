@@ -212,7 +212,8 @@ def _replies(one: Reading) -> int:
 
 
 def _live_warning(one: Reading) -> Block:
-    if not one.state.job.registered:
+    told = one.state.observed
+    if not one.state.job.registered and (told is None or told.warnings_at is None):
         return ()
     return _warnings_block(one.state.warnings) if one.state.warnings else _NO_WARNING
 
@@ -222,6 +223,14 @@ def _last_event_of(channel: Channel) -> Callable[[Reading], float | None]:
         return one.state.heard.get(channel)
 
     return last_event
+
+
+def _vendor_duration(one: Reading) -> float | None:
+    return one.state.observed.duration if one.state.observed is not None else None
+
+
+def _vendor_push(one: Reading) -> float | None:
+    return one.state.observed.push if one.state.observed is not None else None
 
 
 def _missed(one: Reading) -> int:
@@ -257,6 +266,8 @@ RENDERERS: tuple[Numbers | Blocks, ...] = (
         family("livestream_last_event_timestamp_seconds"),
         *((label("channel", channel), _last_event_of(channel)) for channel in Channel),
     ),
+    Numbers(family("livestream_vendor_duration_seconds"), ("", _vendor_duration)),
+    Numbers(family("livestream_vendor_push_seconds"), ("", _vendor_push)),
     Numbers(family("livestream_callbacks_missed_total"), ("", _missed)),
 )
 """In the order of the page; each family of the streams has one."""

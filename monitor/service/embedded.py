@@ -1,6 +1,7 @@
 """The service on the embedded log: everything in one process."""
 
 import contextlib
+import random
 from collections.abc import AsyncIterator
 
 from monitor.config import Settings, build_clock
@@ -8,6 +9,7 @@ from monitor.log.lock import hold
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.exposition import Exposition
+from monitor.reconcile import run_reconcile
 from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.checkpoint import Checkpointer
@@ -27,7 +29,10 @@ async def serve_all(settings: Settings) -> None:
         receiver = build_receiver(settings, log, metrics, clock)
         with contextlib.closing(Exposition(metrics, fleet, settings.health)) as exposition:
             operators = build(settings, log, exposition, [fleet], Pages(fleet, log))
-            async with serving(settings, operators, receiver):
+            async with (
+                serving(settings, operators, receiver),
+                run_reconcile(settings, fleet, log, metrics, clock, random.Random()),
+            ):
                 await until_signalled(worker.run())
 
 

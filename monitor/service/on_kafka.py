@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,8 +14,10 @@ from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_history import KafkaHistory
+from monitor.log.kafka_records import place
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
+from monitor.reconcile import run_reconcile
 from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.fleet import Fleet
@@ -47,10 +51,20 @@ async def serve_role(settings: Settings, role: Role) -> None:
             work.append(_on_topics(settings, Follower(settings, followed, shown).run()))
         if role in (Role.ALL, Role.RECEIVER):
             receiver = build_receiver(settings, log, metrics, clock)
-        with contextlib.closing(Exposition(metrics, folded, settings.health)) as exposition:
+        async with contextlib.AsyncExitStack() as stack:
+            exposition = stack.enter_context(contextlib.closing(Exposition(metrics, folded, settings.health)))
             operators = build(settings, log, exposition, needed, pages)
-            async with serving(settings, operators, receiver):
-                await until_signalled(*work)
+            await stack.enter_async_context(serving(settings, operators, receiver))
+            if role in (Role.ALL, Role.WORKER):
+                owns = partial(_owns_list, settings, folded)
+                asking = run_reconcile(settings, folded, log, metrics, clock, random.Random(), owns)
+                await stack.enter_async_context(asking)
+            await until_signalled(*work)
+
+
+def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:
+    """Whether this process has the partition that stands for a source: its owner lists the jobs."""
+    return folded.has(place(source, "", settings.kafka.partitions).partition)
 
 
 async def _on_topics(settings: Settings, work: Coroutine[Any, Any, None]) -> None:

@@ -49,6 +49,7 @@ class ReducedRegistration(Body):
     max_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     subscribed: tuple[CallbackKind, ...] = ()
     plan: tuple[ScriptItem, ...] = ()
+    plan_by_api: bool = False
     warnings: tuple[str, ...] | None = None
 
     def registration(self) -> Registration:
@@ -97,5 +98,6 @@ def decode_reduced(body: bytes) -> Decoded:
         subscribed=said.subscribed,
         plan=tuple(Paragraph(item.scene, item.sequence_no) for item in said.plan),
         warnings=said.warnings,
+        plan_by_api=said.plan_by_api,
     )
     return Decoded(said.job_id, JOB_REGISTERED, registered)

@@ -4,6 +4,7 @@ from monitor.config import Source
 from monitor.errors import UndecodableError
 from monitor.event import Channel, Decoded, Event, Vendor
 from monitor.vendors import metastudio, softsugar
+from monitor.vendors.observation import JOB_OBSERVED, decode_observation
 from monitor.vendors.protocol import Registration, Request, VendorProtocol, Verified, Verifier
 from monitor.vendors.registration import JOB_REGISTERED, decode_reduced
 from monitor.vendors.rtc_batch import split_rtc
@@ -107,6 +108,8 @@ def decode(event: Event, source: Source) -> Decoded:
         return VENDORS[event.vendor].decode_rtc(event.body)
     if event.type == JOB_REGISTERED:
         return decode_reduced(event.body)
+    if event.type == JOB_OBSERVED:
+        return decode_observation(event.body)
     raise UndecodableError("wrong_type", f"no event of the channel {event.channel} has this type")
 
 

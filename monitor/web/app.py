@@ -240,6 +240,7 @@ _REGISTRATION: dict[str, Any] = {
                 },
             },
         },
+        "script_origin": {"type": "string", "description": "api if the script was read from the room"},
     },
 }
 

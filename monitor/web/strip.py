@@ -7,9 +7,9 @@ after a restart and in each process. What is older than the oldest kept transiti
 from enum import StrEnum
 from typing import NamedTuple
 
-from monitor.health.fold import TRANSITIONS
 from monitor.health.status import Verdict
 from monitor.health.stream import Phase, StreamState
+from monitor.health.told import TRANSITIONS
 
 STRIP_SECONDS = 3600.0
 """How far a strip goes back."""

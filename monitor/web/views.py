@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, Field
 
 from monitor.config import HealthSettings
-from monitor.event import Channel, LinkState, Paragraph, Stored, Vendor
+from monitor.event import Channel, JobState, LinkState, Paragraph, Stored, Vendor
 from monitor.health.reading import (
     coverage,
     finished_coverage,
@@ -78,6 +78,9 @@ class StreamDetail(StreamSummary):
     remaining_seconds: float | None
     callbacks_missed: int
     error_code: int | None
+    vendor_state: JobState | None = Field(description="what the vendor's API last said of the job")
+    vendor_asked: datetime | None = Field(description="when it last said anything")
+    vendor_error: str | None = Field(description="why it says that the job failed or was blocked")
     timeline: list[TransitionView] = Field(description="the last transitions, oldest first")
 
 
@@ -165,7 +168,7 @@ def summary(state: StreamState, now: float, settings: HealthSettings) -> StreamS
 
 def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDetail:
     """Return all that is known of a stream."""
-    job, script = state.job, state.script
+    job, script, told = state.job, state.script, state.observed
     playing = script.round.last if script.round is not None else None
     return StreamDetail(
         **summary(state, now, settings).model_dump(),
@@ -184,6 +187,9 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
         remaining_seconds=remaining_seconds(state, now),
         callbacks_missed=state.missed,
         error_code=state.session.code,
+        vendor_state=told.state if told is not None else None,
+        vendor_asked=_time(told.at) if told is not None else None,
+        vendor_error=told.error if told is not None else None,
         timeline=[
             TransitionView(at=_time(line.at), what=line.what, channel=line.channel, offset=line.offset)
             for line in list(state.transitions)

@@ -9,7 +9,9 @@ from prometheus_client import Metric
 
 from monitor.event import (
     Channel,
+    JobObserved,
     JobRegistered,
+    JobState,
     LinkChanged,
     LinkState,
     Paragraph,
@@ -159,6 +161,8 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
     story.paragraphs("123 12")
     story.progress(2, 7, at=story.now)
     story.reply("a", at=story.now)
+    said = JobObserved(JobState.RUNNING, duration=90.0, push_duration=80.0)
+    story.tell(said, at=story.now, channel=Channel.API)
     last = ended("cut_off", at=50)
     last.job_id = "another"
     desk.show(story.settle(story.now + 60), last)
@@ -169,6 +173,10 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
     service.callback_duration.labels("prod").observe(0.003)
     service.clock_skew.labels("prod").set(-0.4)
     service.signature_forms.labels("prod", "sorted_query").inc()
+    service.reconcile_calls.labels("prod").inc()
+    service.reconcile_failures.labels("prod", "unreachable").inc()
+    service.reconcile_differences.labels("prod", "end").inc()
+    service.reconcile_round_timestamp.labels("prod").set(START)
     service.log_lag.labels("0").set(1)
     service.log_oldest_unfolded.set(START)
     service.checkpoint_timestamp.set(START)
@@ -183,11 +191,11 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
     checking = await asyncio.create_subprocess_exec(
         promtool(), "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
-    said = await asyncio.wait_for(checking.communicate(page.body), timeout=60)
+    printed = await asyncio.wait_for(checking.communicate(page.body), timeout=60)
 
     histograms = {line.name for line in CATALOGUE.values() if line.type is FamilyType.HISTOGRAM}
     assert set(CATALOGUE) - histograms <= filled
-    assert (checking.returncode, *said) == (0, b"", b"")
+    assert (checking.returncode, *printed) == (0, b"", b"")
 
 
 @pytest.mark.parametrize(

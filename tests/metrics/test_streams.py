@@ -1,6 +1,15 @@
 import pytest
 
-from monitor.event import Channel, JobRegistered, RandomPlayMode, SessionState, Unrecognised, Vendor
+from monitor.event import (
+    Channel,
+    JobObserved,
+    JobRegistered,
+    JobState,
+    RandomPlayMode,
+    SessionState,
+    Unrecognised,
+    Vendor,
+)
 from monitor.metrics.streams import KNOWN_WARNINGS
 from tests.health.story import START, Story
 from tests.metrics.building import Desk, key
@@ -243,3 +252,18 @@ async def test_each_channel_that_was_heard_has_its_time(desk: Desk) -> None:
         key(name, **STREAM, channel="callback"): START + 4,
         key(name, **STREAM, channel="rtc"): START + 6,
     }
+
+
+async def test_what_the_vendors_api_says_of_a_job_is_exported_once_it_said_so(desk: Desk) -> None:
+    story = Story()
+    story.link("C", at=0)
+    desk.show(story.known)
+    assert key("livestream_vendor_duration_seconds", **STREAM) not in await desk.scrape(at=1)
+
+    said = JobObserved(JobState.RUNNING, duration=90.0, push_duration=80.0, warnings=("RANDOM_PLAY_CLOSED",))
+    story.tell(said, at=2, channel=Channel.API)
+    page = await desk.scrape(at=3)
+
+    assert page[key("livestream_vendor_duration_seconds", **STREAM)] == 90.0
+    assert page[key("livestream_vendor_push_seconds", **STREAM)] == 80.0
+    assert page[key("livestream_live_warning", **STREAM, warning_type="RANDOM_PLAY_CLOSED")] == 1

@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 
 from monitor.config import HealthSettings
 from monitor.event import (
+    CallbackAim,
     CallbackKind,
     Channel,
     Decoded,
     Event,
     EventId,
+    JobObserved,
     JobRegistered,
+    JobState,
     LinkChanged,
     LinkState,
     Paragraph,
@@ -128,8 +131,25 @@ registrations = st.builds(
     ),
     warnings=st.sampled_from([None, (), ("RANDOM_PLAY_CLOSED",)]),
 )
+observations = st.builds(
+    JobObserved,
+    st.one_of(st.none(), st.sampled_from(list(JobState))),
+    room_id=st.sampled_from([None, "room"]),
+    duration=st.sampled_from([None, 0.0, 10.0, 60.0, 300.0]),
+    push_duration=st.sampled_from([None, 0.0, 10.0, 60.0, 300.0]),
+    error=st.sampled_from([None, "MSS.00000004"]),
+    warnings=st.sampled_from([None, (), ("RANDOM_PLAY_CLOSED",)]),
+    aim=st.one_of(st.none(), st.sampled_from(list(CallbackAim))),
+)
 payloads = st.one_of(
-    links, switches, progress, replies, sessions, registrations, st.builds(Unrecognised, st.just("new"))
+    links,
+    switches,
+    progress,
+    replies,
+    sessions,
+    registrations,
+    observations,
+    st.builds(Unrecognised, st.just("new")),
 )
 
 GAPS = [0.0, 0.3, 0.3, 0.9, 1.0, 1.5, 2.5, 5.0, 10.0, 10.0, 20.0, 40.0, 130.0]

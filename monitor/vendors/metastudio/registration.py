@@ -18,6 +18,9 @@ from monitor.vendors.registration import (
 
 _SECONDS_AN_HOUR = 3600
 
+SCRIPT_BY_API = "api"
+"""What a registration says of a script that was read from the room, and not written down by somebody."""
+
 _KINDS = {
     "SHOOT_SCRIPT_SWITCH": CallbackKind.PARAGRAPH,
     "RTMP_STREAM_STATE_CHANGE": CallbackKind.LINK,
@@ -77,6 +80,7 @@ class _Start(Body):
     response: _Response | None = None
     room_id: OptionalIdentifier = None
     script: PostedScript | None = None
+    script_origin: str | None = None
 
 
 def reduce_registration(body: bytes) -> Registration:
@@ -102,6 +106,7 @@ def reduce_registration(body: bytes) -> Registration:
         rtc_room_id=(response.rtc_room_info and response.rtc_room_info.room_id) or None,
         subscribed=_subscribed(start.request, response),
         plan=plan_of(start.script or ()),
+        plan_by_api=start.script_origin == SCRIPT_BY_API,
         warnings=_warnings(response),
     )
     if start.request is not None:

@@ -1,0 +1,100 @@
+"""What an answer of the vendor's API means for its stream, where no callback told it."""
+
+from monitor.event import (
+    CallbackKind,
+    JobObserved,
+    JobState,
+    LinkState,
+    SessionChanged,
+    SessionState,
+    Stored,
+    Vendor,
+)
+from monitor.health import observation, session
+from monitor.health.effect import Effect
+from monitor.health.link_told import take_link_fact
+from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
+from monitor.health.told import Told, note, plan_settling, was_a_guess
+
+_BY_API = " (the vendor's API says so)"
+
+
+def take_observation(state: StreamState, told: Told) -> Effect:
+    """Take an answer of the API; where it proves what no callback told, set it right."""
+    stored, decoded, at, _ = told
+    said: JobObserved = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    over = state.end is not None and not was_a_guess(state.end)
+    if said.state is JobState.MISSING:
+        if state.end is not None:
+            return Effect.AFTER_END if over else Effect.LATE
+    elif said.state is None and state.end is not None:
+        # It speaks of the room, or in a word that nobody published: no sign of life of this job.
+        return Effect.AFTER_END if over else Effect.LATE
+    elif over and (state.retired or observation.OUTCOMES.get(said.state or JobState.RUNNING) is None):
+        return Effect.AFTER_END
+    state.observed = known = observation.take(state.observed, said, at)
+    state.job.room_id = state.job.room_id or said.room_id
+    if said.warnings is not None and not over:
+        _take_warnings(state, stored, at, said.warnings)
+    outcome = observation.outcome_of(state, said.state) if said.state is not None else None
+    if outcome is not None:
+        _end_by_api(state, stored, at, outcome)
+    elif state.vendor is Vendor.SOFTSUGAR and said.state is not None:
+        _take_session_state(state, stored, at, said.state)
+    elif observation.proves_push(state, known):
+        _take_proved_push(state, stored, at)
+    plan_settling(state)
+    return Effect.APPLIED
+
+
+def _take_warnings(state: StreamState, stored: Stored, at: float, warnings: tuple[str, ...]) -> None:
+    for word in warnings:
+        if word not in state.warnings:
+            note(state, stored, at, f"warning came: {word}")
+    for word in state.warnings:
+        if word not in warnings:
+            note(state, stored, at, f"warning went: {word}")
+    state.warnings = warnings
+
+
+def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome) -> None:
+    """End the stream on the API's word; of one that has ended, only learn why."""
+    end = state.end
+    if end is not None and not was_a_guess(end):
+        if observation.outranks(outcome, end.outcome):
+            end.outcome, end.by_api = outcome, True
+            note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
+        return
+    if state.vendor is Vendor.SOFTSUGAR and outcome is not Outcome.VANISHED:
+        state.session.state = (
+            SessionState.COMPLETED if outcome is Outcome.COMPLETED else SessionState.ABNORMAL
+        )
+    state.end = End(outcome, at, None, by_api=True)
+    note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
+    heard_end = state.link.current.phase is Phase.ENDED
+    if CallbackKind.LINK in state.job.subscribed and not heard_end and outcome is not Outcome.VANISHED:
+        assert state.observed is not None
+        state.observed.end_due = at + observation.WITNESS_SECONDS
+
+
+def _take_session_state(state: StreamState, stored: Stored, at: float, said: JobState) -> None:
+    payload = SessionChanged(observation.SESSION_STATES.get(said))
+    before = state.session.state
+    session.apply(state.session, payload, signed=None, received=at, fingerprint=0)
+    if state.session.state is not before and state.session.state is not None:
+        note(state, stored, at, f"session {state.session.state.value}{_BY_API}")
+
+
+def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
+    """Set right what a lost CONNECTED left wrong."""
+    outputs = state.link.current.outputs
+    if not outputs:
+        if state.phase is Phase.STARTING:
+            note(state, stored, at, f"{LinkState.CONNECTED.value}{_BY_API}")
+            state.missed += CallbackKind.LINK in state.job.subscribed
+        return
+    if state.link.current.phase not in (Phase.STARTING, Phase.OUTAGE):
+        return
+    newest = max(outputs, key=lambda name: outputs[name].last)
+    state.missed += CallbackKind.LINK in state.job.subscribed
+    take_link_fact(state, stored, LinkFact(None, at, newest, LinkState.CONNECTED, 0), _BY_API)

@@ -1,0 +1,65 @@
+"""What an RTMP fact means for its stream, whoever told it: its reconnects, its end, its beginning anew."""
+
+from zlib import crc32
+
+from monitor.event import CallbackKind, LinkChanged, Stored
+from monitor.health import connection
+from monitor.health.effect import Effect
+from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
+from monitor.health.told import Told, note, plan_settling, subscribe, was_a_guess
+
+REMEMBERED_RECONNECTS = 32
+
+
+def take_link(state: StreamState, told: Told) -> Effect:
+    """Take a callback about the RTMP push."""
+    stored, decoded, at, _ = told
+    payload: LinkChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
+    event = stored.event
+    subscribe(state, CallbackKind.LINK)
+    if state.job.room_id is None:
+        state.job.room_id = payload.room_id
+    fact = LinkFact(event.signed, at, payload.output, payload.state, crc32(event.body))
+    return take_link_fact(state, stored, fact, "")
+
+
+def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: str) -> Effect:
+    """Take an RTMP fact in, with what it means for the stream. source: words for the timeline."""
+    at = fact.received
+    before, reconnects = state.link.current.phase, state.link.reconnects
+    effect = connection.apply(state.link, fact)
+    plan_settling(state)
+    if state.link.reconnects > reconnects:
+        state.reconnected_at += [at] * (state.link.reconnects - reconnects)
+        del state.reconnected_at[:-REMEMBERED_RECONNECTS]
+    if effect is Effect.DUPLICATE or effect is Effect.AFTER_END:
+        return effect
+    summary, end = state.link.current, state.end
+    late = " (late)" if effect is Effect.LATE else ""
+    note(state, stored, at, fact.state.value + late + source)
+    final = end is not None and end.by_api and not was_a_guess(end)
+    if summary.phase is Phase.ENDED:
+        if final:
+            _confirm_end(state, summary.outcome)
+        elif before is not Phase.ENDED and summary.outcome is not None and summary.ended is not None:
+            state.end = End(summary.outcome, at, summary.ended.signed)
+            note(state, stored, at, f"ended: {summary.outcome.value}")
+        elif end is not None and summary.outcome is not None:
+            end.outcome = summary.outcome
+    elif final:
+        # The vendor's last word on a job is its last: what comes now happened before.
+        return Effect.LATE
+    elif end is not None:
+        state.end = None
+        state.retired = False
+        note(state, stored, at, "reopened")
+    return effect
+
+
+def _confirm_end(state: StreamState, outcome: Outcome | None) -> None:
+    """Take the callback of an end that the vendor's API told first."""
+    if state.observed is not None:
+        state.observed.end_due = None
+    if state.end is not None and outcome is not None and state.end.outcome is Outcome.COMPLETED:
+        state.end.outcome = outcome
+    plan_settling(state)

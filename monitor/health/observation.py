@@ -1,0 +1,148 @@
+"""What the vendor's API says of a job, as the second witness: what it proves that no callback told.
+
+An answer counts only for what it says itself. That nobody could be asked, or that an answer was of no
+use, never gets here. Two answers in a row tell whether the job pushes: the time that it pushed has to
+grow with the time that it ran.
+"""
+
+from monitor.event import JobObserved, JobState, SessionState, Vendor
+from monitor.health.observed_job import Observation
+from monitor.health.stream import Outcome, Phase, StreamState
+
+MEASURED_SECONDS = 5.0
+"""Answers closer together, by the job's own duration, say nothing of its push."""
+
+PUSHING_SHARE = 0.5
+"""A job pushes if this share of the time between two answers was pushed."""
+
+PUSHLESS_SECONDS = 30.0
+"""A push that rests for less, by two answers, is a hiccup or the vendor's rounding."""
+
+UNCALLED_SECONDS = 120.0
+"""A job that runs for so long calls back at least once: its push connects, or its script begins."""
+
+LEEWAY_SECONDS = 2.0
+"""A callback may be on its way while the API already answers."""
+
+WITNESS_SECONDS = 10.0
+"""How long the callback of an end that the API proved may take before it counts as missed."""
+
+OUTCOMES = {
+    JobState.SUCCEEDED: Outcome.COMPLETED,
+    JobState.FAILED: Outcome.FAILED,
+    JobState.BLOCKED: Outcome.BLOCKED,
+    JobState.MISSING: Outcome.VANISHED,
+}
+
+SESSION_STATES = {
+    JobState.WAITING: SessionState.STARTING,
+    JobState.RUNNING: SessionState.RUNNING,
+    JobState.SUCCEEDED: SessionState.COMPLETED,
+    JobState.FAILED: SessionState.ABNORMAL,
+}
+"""The same said of a SoftSugar session."""
+
+
+def outcome_of(state: StreamState, said: JobState) -> Outcome | None:
+    """Return how the stream ended if the API says this; None if it hasn't ended."""
+    outcome = OUTCOMES.get(said)
+    if outcome is Outcome.COMPLETED and state.phase is Phase.OUTAGE:
+        # As with END: that is how the vendor gives a stream up.
+        return Outcome.CUT_OFF
+    if outcome is Outcome.FAILED and state.vendor is Vendor.SOFTSUGAR:
+        return Outcome.ABNORMAL
+    return outcome
+
+
+def outranks(said: Outcome, known: Outcome) -> bool:
+    """Whether the API's word on an end says more than what is known: why it failed, or was blocked."""
+    if said is Outcome.BLOCKED:
+        return known is not Outcome.BLOCKED
+    return said is Outcome.FAILED and known is Outcome.COMPLETED
+
+
+def take(known: Observation | None, said: JobObserved, at: float) -> Observation:
+    """Return what is known of the job after this answer, received at `at`."""
+    if known is None:
+        began = said.state is JobState.WAITING or (
+            said.duration is not None and said.duration < UNCALLED_SECONDS
+        )
+        known = Observation(began_in_sight=began)
+    if said.state is not None:
+        known.state = said.state
+    if known.state is JobState.RUNNING and known.running_since is None:
+        known.running_since = at
+    _measure(known, said, at)
+    known.at = at
+    if said.error is not None or said.reason is not None:
+        known.error = " ".join(part for part in (said.error, said.reason) if part)
+    if said.aim is not None:
+        known.aim = said.aim
+    if said.warnings is not None:
+        known.warnings_at = at
+    return known
+
+
+def _measure(known: Observation, said: JobObserved, at: float) -> None:
+    """Learn whether the job pushes, from how much more it ran and pushed than at the last measure."""
+    if said.duration is None or said.push_duration is None:
+        return
+    if known.duration is not None and known.push is not None and known.measured_at is not None:
+        ran, pushed = said.duration - known.duration, said.push_duration - known.push
+        if 0 <= ran < MEASURED_SECONDS and pushed >= 0:
+            return
+        known.proved = None
+        if ran >= MEASURED_SECONDS and pushed >= 0:
+            known.pushing = pushed >= PUSHING_SHARE * ran
+            known.proved = known.measured_at if known.pushing else None
+            _follow_push(known, at)
+    known.duration, known.push, known.measured_at = said.duration, said.push_duration, at
+
+
+def _follow_push(known: Observation, at: float) -> None:
+    if known.pushing:
+        if is_pushless(known):
+            known.pushing_again_at = at
+        known.push_seen, known.pushless_since, known.pushless_until = True, None, None
+    elif known.push_seen:
+        # Only of a job whose pushed time was seen to grow: the vendor may fill it in at the end.
+        if known.pushless_since is None:
+            known.pushless_since = known.measured_at
+        known.pushless_until = at
+
+
+def is_pushless(known: Observation) -> bool:
+    """Whether the job runs and no longer pushes, as far as the last answers tell."""
+    since, until = known.pushless_since, known.pushless_until
+    return since is not None and until is not None and until - since >= PUSHLESS_SECONDS
+
+
+def proves_push(state: StreamState, known: Observation) -> bool:
+    """Whether the job has pushed ever since the last callback about its push."""
+    if known.proved is None or known.state is not JobState.RUNNING:
+        return False
+    told = max((output.received for output in state.link.current.outputs.values()), default=None)
+    return told is None or told + LEEWAY_SECONDS <= known.proved
+
+
+def uncalled_since(state: StreamState, now: float) -> float | None:
+    """Return since when a running job should have called back; None if it has, or if nobody can tell.
+
+    A job that began before anybody looked may have told all that it had to tell.
+    """
+    known = state.observed
+    if known is None or known.state is not JobState.RUNNING or known.running_since is None:
+        return None
+    misled = known.aim is not None and known.aim != "here"
+    due = known.running_since + UNCALLED_SECONDS
+    if now < due or not (known.began_in_sight or misled):
+        return None
+    return due
+
+
+def settle(known: Observation, now: float) -> int:
+    """Return how many callbacks are missed by now that weren't before."""
+    if known.end_due is None or known.end_due > now:
+        return 0
+    known.end_due = None
+    return 1

@@ -1,0 +1,36 @@
+"""The part of a stream's state that its vendor's API told."""
+
+from dataclasses import dataclass
+
+from monitor.event import CallbackAim, JobState
+
+
+@dataclass(slots=True)
+class Observation:
+    """What the vendor's API said of the job (see `health.observation`).
+
+    at: of the last answer. running_since: when it first said that the job runs. began_in_sight: the job
+    was young by then. duration, push, measured_at: what it ran and pushed, in seconds, and when it said so.
+    pushing: whether it pushed between the last two measures; proved: since when, for certain. push_seen:
+    whether it ever did. pushless_since, pushless_until, pushing_again_at: when it stopped, and began again.
+    error: the vendor's code and words. warnings_at: when it last told its live warnings. end_due: by when
+    the callback of the end should come.
+    """
+
+    state: JobState | None = None
+    at: float = 0.0
+    running_since: float | None = None
+    began_in_sight: bool = False
+    duration: float | None = None
+    push: float | None = None
+    measured_at: float | None = None
+    pushing: bool | None = None
+    proved: float | None = None
+    push_seen: bool = False
+    pushless_since: float | None = None
+    pushless_until: float | None = None
+    pushing_again_at: float | None = None
+    error: str | None = None
+    aim: CallbackAim | None = None
+    warnings_at: float | None = None
+    end_due: float | None = None

@@ -1,0 +1,1 @@
+"""`monitor jobs`: starts, stops and shows livestreams at their vendors, from the command line."""

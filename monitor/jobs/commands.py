@@ -1,0 +1,217 @@
+"""The commands of `monitor jobs`: options in, one call, a table or JSON out."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from monitor.config import Settings, Source, build_clock, load_settings
+from monitor.errors import ConfigurationError
+from monitor.terminal import cell, complain, print_rows
+from monitor.vendors.api_protocol import VendorApi
+
+T = TypeVar("T")
+
+jobs = typer.Typer(help="Livestream jobs at the vendors: start, stop, show, list, and tokens for relays.")
+
+Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
+Room = Annotated[str | None, typer.Option("--room", metavar="R", help="The room (MetaStudio).")]
+Job = Annotated[str, typer.Option("--job", metavar="J", help="The job's or the session's id.")]
+DEFAULT_CONFIG = Path("monitor.toml")
+
+
+@jobs.command()
+def start(
+    source_name: SourceName,
+    room: Room = None,
+    body: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="The vendor's request as JSON; - reads it from stdin."),
+    ] = None,
+    callbacks: Annotated[
+        bool, typer.Option("--callbacks", help="Have the vendor call back to this source, for all events.")
+    ] = False,
+    repeat_count: Annotated[
+        int | None, typer.Option(metavar="N", help="-1: until it is stopped; n: n + 1 times (MetaStudio).")
+    ] = None,
+    play_mode: Annotated[
+        str | None, typer.Option(metavar="M", help="TEXT, AUDIO or NO_PRESET (MetaStudio).")
+    ] = None,
+    random_play_mode: Annotated[
+        str | None, typer.Option(metavar="M", help="NONE, SCENE, SCRIPT_ITEM, … (MetaStudio).")
+    ] = None,
+    max_hours: Annotated[
+        int | None, typer.Option(metavar="H", help="When the vendor ends it by itself (MetaStudio).")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where operators reach the running service.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Start a job, say what the vendor warns of, and register it with the running service."""
+    settings, source = _read(config, source_name)
+    from monitor.jobs import calling
+
+    _check_room(source, room)
+    policy = {"repeat_count": repeat_count, "play_mode": play_mode, "random_play_mode": random_play_mode}
+    given: dict[str, Any] = {name: value for name, value in policy.items() if value is not None}
+    if max_hours is not None:
+        given["live_exit_config"] = {"max_live_duration": max_hours}
+    if given and not calling.needs_room(source):
+        raise typer.BadParameter("a play policy is MetaStudio's; SoftSugar's stands in --body")
+    request = calling.merged(_request(body), {"play_policy": given} if given else {})
+    if callbacks:
+        request = calling.with_callbacks(source, request)
+
+    started = _ask(settings, source, lambda api: api.start(room, request))
+    registration = asyncio.run(calling.register(settings, source, started, service))
+    answer = {
+        **started.described,
+        "registered": registration.registered,
+        "warnings": [warning._asdict() for warning in started.warnings],
+    }
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        rows = [(name, _words(value)) for name, value in answer.items() if name != "warnings"]
+        rows += [("warning", f"{warning.sentence} ({warning.type})") for warning in started.warnings]
+        print_rows(("", ""), rows)
+    if registration.problem is not None:
+        complain(f"the job runs, but isn't registered: {registration.problem}")
+        raise typer.Exit(1)
+
+
+@jobs.command()
+def stop(
+    source_name: SourceName,
+    job: Job,
+    room: Room = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Stop a job."""
+    settings, source = _read(config, source_name)
+    _check_room(source, room)
+    _ask(settings, source, lambda api: api.stop(room, job))
+    typer.echo(json.dumps({"job_id": job, "stopped": True}) if as_json else f"{job} is stopped")
+
+
+@jobs.command()
+def show(
+    source_name: SourceName,
+    job: Job,
+    room: Room = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Show what the vendor says of a job."""
+    settings, source = _read(config, source_name)
+    _check_room(source, room)
+    from monitor.jobs.calling import described
+
+    found = described(_ask(settings, source, lambda api: api.show(room, job)))
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        print_rows(("", ""), [(name, cell(value)) for name, value in found.items()])
+    raise typer.Exit(1 if found["state"] == "missing" else 0)
+
+
+@jobs.command("list")
+def list_jobs(source_name: SourceName, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """List the jobs that wait or run, as the vendor says."""
+    settings, source = _read(config, source_name)
+    from monitor.jobs.calling import described
+
+    async def running(api: VendorApi) -> list[dict[str, Any]]:
+        return [described(job) async for job in api.running()]
+
+    found = _ask(settings, source, running)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    columns = ("job_id", "room_id", "state", "duration", "push_duration", "callbacks")
+    print_rows(columns, [[cell(one[name]) for name in columns] for one in found])
+
+
+@jobs.command("rtc-token")
+def rtc_token(
+    source_name: SourceName,
+    job: Job,
+    valid_for: Annotated[str, typer.Option(metavar="24h", help="How long: 90s, 45m, 24h, 7d.")] = "24h",
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Make a token by which a page may relay the RTC messages of one job."""
+    from monitor.jobs import calling
+
+    try:
+        seconds = calling.length(valid_for)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--valid-for") from None
+    settings, source = _read(config, source_name)
+    token, expires = calling.rtc_token(source, job, seconds, build_clock(settings).now())
+    if as_json:
+        typer.echo(json.dumps({"source": source.name, "job_id": job, "token": token, "expires": expires}))
+    else:
+        typer.echo(token)
+
+
+def _read(config: Path, source_name: str) -> tuple[Settings, Source]:
+    settings = load_settings(config, os.environ)
+    from monitor.jobs.calling import source_named
+
+    return settings, source_named(settings, source_name)
+
+
+def _ask(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitable[T]]) -> T:
+    from monitor.jobs.calling import vendor_of
+
+    async def run() -> T:
+        async with vendor_of(source, build_clock(settings)) as api:
+            return await ask(api)
+
+    return asyncio.run(run())
+
+
+def _check_room(source: Source, room: str | None) -> None:
+    from monitor.jobs.calling import needs_room
+
+    if room is None and needs_room(source):
+        raise typer.BadParameter("MetaStudio's jobs belong to a room; name it", param_hint="--room")
+
+
+def _request(path: Path | None) -> dict[str, Any]:
+    """Read the request from a file.
+
+    Raises:
+        ConfigurationError: it can't be read, or isn't a JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError([f"--body {path}: can't be read as a text"]) from None
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ConfigurationError([f"--body {path}: isn't JSON{where}"]) from None
+    if not isinstance(document, dict):
+        raise ConfigurationError([f"--body {path}: must be a JSON object"])
+    return document
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else cell(value)

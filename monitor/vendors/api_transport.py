@@ -1,0 +1,289 @@
+"""Sends requests to a vendor's API: time-outs, a rate limit, and retries where a repeat is safe.
+
+A repeat is safe where the call only reads, or where the vendor has certainly not acted: the connection
+was never made, or it answered 429. Everything else is told to the caller at once: a second job costs
+money.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import httpx
+from pydantic_core import from_json
+
+from monitor.clock import Clock, stopwatch
+from monitor.vendors.api_errors import ThrottledError, UnreachableError, UnreadableError, VendorSaid
+
+MOST_ANSWER_BYTES = 8 * 1024 * 1024
+"""A longer answer is cut off: nothing that is asked for comes near it."""
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Patience(NamedTuple):
+    """How long to wait for a vendor. All in seconds, but for the number of attempts.
+
+    connect, answer: for a connection, for each part of an answer. attempts: of a call that may be
+    repeated. first_delay, longest_delay: of the waits between, which double and are jittered.
+    longest_retry_after: a vendor that wants a longer rest is not waited for.
+    """
+
+    connect: float = 5.0
+    answer: float = 20.0
+    attempts: int = 4
+    first_delay: float = 0.5
+    longest_delay: float = 8.0
+    longest_retry_after: float = 30.0
+
+
+class Call(NamedTuple):
+    """A request before it has an authorization. path: begins with a slash. query: not quoted.
+
+    repeatable: whether asking twice is as good as asking once. name: the path without ids, for errors.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    repeatable: bool = False
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name or self.path}"
+
+
+class Answer(NamedTuple):
+    """An answer of any status. document: what its JSON holds."""
+
+    status: int
+    document: Any
+    request_id: str | None
+
+
+class Prepared(NamedTuple):
+    """What goes over the wire beside method and body. target: path and query, quoted as they are sent."""
+
+    target: str
+    headers: Mapping[str, str]
+
+
+Authorize = Callable[[Call], Awaitable[Prepared]]
+"""Gives each attempt its target and headers: a signature has a time, and a token can be refreshed."""
+
+
+class RateLimit:
+    """Spaces calls out: at most `per_second` on average, and a few at once after a rest.
+
+    Args:
+        per_second: calls.
+        burst: how many may go at once.
+        on_turn: told of each call.
+        steady: seconds of a counter that never steps back.
+        rest: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        burst: int = 5,
+        on_turn: Callable[[], None] | None = None,
+        *,
+        steady: Callable[[], float] = stopwatch,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._on_turn = on_turn
+        self._steady = steady
+        self._rest = rest
+        self._interval = 1.0 / per_second
+        self._credit = burst * self._interval
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for this call's turn."""
+        now = self._steady()
+        # The time at which the call may go; what wasn't used counts for `burst` calls at most.
+        self._next = max(self._next, now - self._credit) + self._interval
+        if self._next > now:
+            await self._rest(self._next - now)
+        if self._on_turn is not None:
+            self._on_turn()
+
+
+class Transport:
+    """One vendor's endpoint.
+
+    Args:
+        endpoint: scheme, host and port, perhaps a path in front of all others.
+        patience: how long to wait.
+        rate: how fast to ask.
+        rng: jitters the waits.
+        clock: for a Retry-After that names a time of day.
+    """
+
+    def __init__(
+        self, endpoint: str, patience: Patience, rate: RateLimit, rng: random.Random, clock: Clock
+    ) -> None:
+        self._patience = patience
+        self._rate = rate
+        self._rng = rng
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(patience.answer, connect=patience.connect),
+            limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
+            follow_redirects=False,
+        )
+        self.url = httpx.URL(endpoint.rstrip("/"))
+
+    @property
+    def host(self) -> str:
+        """The Host header, as it is sent and signed."""
+        return self.url.netloc.decode("ascii")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def send(self, call: Call, authorize: Authorize) -> Answer:
+        """Return the vendor's answer, whatever its status but 429.
+
+        Raises:
+            ThrottledError: 429 to the last.
+            UnreachableError: no whole answer came.
+            UnreadableError: the answer isn't JSON, or is too long.
+        """
+        attempts = self._patience.attempts
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            await self._rate.turn()
+            prepared = await authorize(call)
+            try:
+                response, content = await self._receive(call, prepared)
+            except httpx.HTTPError as error:
+                not_sent = isinstance(error, _NOT_SENT)
+                if last or not (call.repeatable or not_sent):
+                    raise UnreachableError(
+                        str(call), _why(error), perhaps_done=not (not_sent or call.repeatable)
+                    ) from None
+                await self._rest(attempt, None)
+                continue
+            if response.status_code == 429:
+                wait = self._retry_after(response)
+                if last or (wait is not None and wait > self._patience.longest_retry_after):
+                    said = VendorSaid(429, *_told(content), request_id=_request_id(response))
+                    raise ThrottledError(str(call), "asked too often", said, wait)
+                await self._rest(attempt, wait)
+                continue
+            if response.status_code >= 500 and call.repeatable and not last:
+                await self._rest(attempt, self._retry_after(response))
+                continue
+            return _read(call, response, content)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _receive(self, call: Call, prepared: Prepared) -> tuple[httpx.Response, bytes]:
+        raw_path = self.url.raw_path.rstrip(b"/") + prepared.target.encode("ascii")
+        request = self._client.build_request(
+            call.method,
+            self.url.copy_with(raw_path=raw_path),
+            headers=prepared.headers,
+            content=call.body or None,
+        )
+        # A limit on the whole of it: each part of an answer that trickles in would renew the other.
+        try:
+            async with asyncio.timeout(self._patience.connect + 3 * self._patience.answer):
+                return await self._stream(request)
+        except TimeoutError:
+            raise httpx.ReadTimeout("the whole answer took too long") from None
+
+    async def _stream(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        response = await self._client.send(request, stream=True)
+        content = bytearray()
+        try:
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > MOST_ANSWER_BYTES:
+                    break
+        finally:
+            await response.aclose()
+        return response, bytes(content)
+
+    async def _rest(self, attempt: int, retry_after: float | None) -> None:
+        patience = self._patience
+        delay = min(patience.longest_delay, patience.first_delay * 2 ** (attempt - 1))
+        delay *= self._rng.uniform(0.5, 1.0)
+        if retry_after is not None:
+            delay = max(delay, min(retry_after, patience.longest_retry_after))
+        await asyncio.sleep(delay)
+
+    def _retry_after(self, response: httpx.Response) -> float | None:
+        """Read Retry-After, in seconds: the header has a number of them, or a date."""
+        text = response.headers.get("retry-after", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return max(0.0, at.timestamp() - self._clock.now())
+
+
+def _why(error: httpx.HTTPError) -> str:
+    """Say what happened, without the library's text: it may hold the URL."""
+    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        return "the vendor can't be connected to"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer came in time"
+    return "the connection was cut before the whole answer came"
+
+
+def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:
+    request_id = _request_id(response)
+    if len(content) > MOST_ANSWER_BYTES:
+        raise UnreadableError(
+            str(call), "the answer is too long", VendorSaid(response.status_code, request_id=request_id)
+        )
+    if not content.strip():
+        # An empty answer of some status: a proxy's, or a 204.
+        return Answer(response.status_code, None, request_id)
+    try:
+        # By what it holds, not by its content type: gateways label JSON as text or as nothing.
+        document = from_json(content)
+    except ValueError:
+        if response.status_code >= 400:
+            # A gateway's page; the status alone says enough.
+            return Answer(response.status_code, None, request_id)
+        kind = response.headers.get("content-type", "none").partition(";")[0][:60]
+        said = VendorSaid(response.status_code, request_id=request_id)
+        raise UnreadableError(str(call), f"the answer ({kind}) isn't JSON", said) from None
+    return Answer(response.status_code, document, request_id)
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    text = response.headers.get("x-request-id")
+    return text[:80] if text else None
+
+
+def _told(content: bytes) -> tuple[str | None, str | None]:
+    """Return the code and message of a 429, in either vendor's spelling."""
+    try:
+        document = from_json(content)
+    except ValueError:
+        return None, None
+    if not isinstance(document, dict):
+        return None, None
+    return text_in(document, "error_code", "code"), text_in(document, "error_msg", "message")
+
+
+def text_in(document: Mapping[str, Any], *names: str) -> str | None:
+    """Return the first of the fields that has a text or a number, as text."""
+    for name in names:
+        value = document.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None

@@ -1,0 +1,134 @@
+"""What MetaStudio's API answers.
+
+Every field but an id may be missing: the page's own example of a start's answer holds the job id alone.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from monitor.vendors.json_body import Body, Count, Identifier
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+WARNING_SENTENCES = {
+    "TOO_LESSS_SCRIPT_ITEMS": "The script has too few paragraphs.",
+    "TOO_SHORT_SCRIPT_TIME": "The paragraphs of the script are too short altogether.",
+    "TOO_LESS_DANMAKU_RULES": "There are too few rules for answering on-screen comments.",
+    "RANDOM_PLAY_CLOSED": "Random playback is off.",
+    "ROTATION_MODEL_CLOSED": "No change of streamers is configured.",
+}
+"""The page's live warnings, in its own spelling (three S)."""
+
+
+class RtcUser(Body):
+    """Somebody who may join the room. signature: lets them in. ctime: Unix seconds until which it does."""
+
+    user_type: str | None = None
+    user_id: str | None = None
+    signature: SecretStr | None = None
+    ctime: Annotated[int, Field(ge=0, le=4294967295)] | None = None
+
+
+class RtcRoom(Body):
+    """The RTC room of a job."""
+
+    app_id: str | None = None
+    room_id: str | None = None
+    users: list[RtcUser] | None = None
+
+
+class CallbackConfig(Body):
+    """The callbacks of a job, as the vendor has them."""
+
+    live_event_type_callback_url: SecretStr | None = None
+    auth_type: str | None = None
+    key: SecretStr | None = None
+    callback_event_type: list[str] | None = None
+
+
+class RtcConfig(Body):
+    """What is told inside the RTC room."""
+
+    rtc_callback_event_type: list[str] | None = None
+
+
+class LiveWarning(Body):
+    """Something about the job that the vendor finds risky."""
+
+    warning_type: str
+
+
+class StartAnswer(Body):
+    """A job that was started. limit_duration: known from the vendor's SDK alone."""
+
+    job_id: Identifier
+    rtc_room_info: RtcRoom | None = None
+    live_event_report_url: SecretStr | None = None
+    live_event_callback_config: CallbackConfig | None = None
+    live_warning_info: list[LiveWarning] | None = None
+    limit_duration: int | None = None
+
+
+class ErrorInfo(Body):
+    """Why a job failed."""
+
+    error_code: str | None = None
+    error_msg: str | None = None
+
+
+class Job(Body):
+    """A job. duration, stream_duration: seconds that it ran, and that it pushed. Times are RFC 3339."""
+
+    job_id: Identifier
+    room_id: str | None = None
+    room_name: str | None = None
+    state: str | None = None
+    duration: Seconds | None = None
+    stream_duration: Seconds | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    create_time: str | None = None
+    lastupdate_time: str | None = None
+    error_info: ErrorInfo | None = None
+    block_reason: str | None = None
+    rtc_room_info: RtcRoom | None = None
+    live_event_report_url: SecretStr | None = None
+    live_event_callback_config: CallbackConfig | None = None
+    rtc_callback_config: RtcConfig | None = None
+
+
+class JobList(Body):
+    """A page of jobs. count: of all pages."""
+
+    count: Count = 0
+    smart_live_jobs: list[Job] | None = None
+
+
+class WarningList(Body):
+    """The live warnings of a room."""
+
+    live_warning_info: list[LiveWarning] | None = None
+    limit_duration: int | None = None
+
+
+class ShootScript(Body):
+    """A paragraph of the script."""
+
+    sequence_no: Count
+    title: str | None = None
+
+
+class SceneScript(Body):
+    """A scene; its name is what callbacks call scene_script_name."""
+
+    script_name: str | None = None
+    shoot_scripts: list[ShootScript] | None = None
+
+
+class Room(Body):
+    """A room with its scripts."""
+
+    room_id: str | None = None
+    room_name: str | None = None
+    scene_scripts: list[SceneScript] | None = None

@@ -1,0 +1,231 @@
+"""MetaStudio's API in the words that every vendor's is asked in: jobs, what is known of them, a start."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from monitor.clock import Clock
+from monitor.config import AuthType, Source
+from monitor.event import CallbackAim, JobObserved, JobState, canonical_job_id
+from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError
+from monitor.vendors.api_protocol import LiveWarning, ObservedJob, StartedJob
+from monitor.vendors.api_transport import Transport
+from monitor.vendors.metastudio.api import BAD_STATES, LIVE_STATES, MetaStudioApi
+from monitor.vendors.metastudio.api_answers import WARNING_SENTENCES, CallbackConfig, Job, Room, StartAnswer
+from monitor.vendors.metastudio.api_answers import LiveWarning as AnsweredWarning
+from monitor.vendors.metastudio.api_requests import CALLBACK_EVENT_TYPES, start_request
+from monitor.vendors.metastudio.registration import SCRIPT_BY_API
+from monitor.vendors.observation import REASON_LENGTH
+
+_STATES = {
+    "WAITING": JobState.WAITING,
+    "PROCESSING": JobState.RUNNING,
+    "SUCCEED": JobState.SUCCEEDED,
+    # Only a room's last_job_status is known to say it: somebody took the job back.
+    "CANCELED": JobState.SUCCEEDED,
+    "FAILED": JobState.FAILED,
+    "BLOCKED": JobState.BLOCKED,
+}
+
+_BARE_UUID = re.compile(r"[0-9a-f]{32}")
+
+# What becomes a label must be a word of the vendor's kind.
+_WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class MetaStudioJobs:
+    """A `VendorApi`.
+
+    Args:
+        source: whose account; its public_url tells callbacks to this service from others.
+        api: the vendor's calls.
+        other_urls: of other sources, whose jobs are left to them where they share the account.
+    """
+
+    def __init__(self, source: Source, api: MetaStudioApi, other_urls: frozenset[str]) -> None:
+        self._source = source
+        self._api = api
+        self._other_urls = other_urls
+
+    @property
+    def shows_jobs(self) -> bool:
+        """Whether single jobs can be asked for."""
+        return True
+
+    async def start(self, room_id: str | None, body: dict[str, Any]) -> StartedJob:
+        """Start a job, and gather what a registration needs: the request, the answer, and the script."""
+        if not room_id:
+            raise InvalidRequestError(["room: MetaStudio starts a job in a room; name it"])
+        request = start_request(body)
+        answer = await self._api.start_job(room_id, request)
+        warnings = answer.live_warning_info
+        if warnings is None:
+            # The page's own example leaves them out of the answer.
+            warnings = await _if_told(self._warning_items, room_id)
+        room = await _if_told(self._api.show_room, room_id)
+        return _started(room_id, request.registration(), answer, warnings, room)
+
+    async def stop(self, room_id: str | None, job_id: str) -> None:
+        """Stop a job."""
+        await self._api.stop_job(_needed(room_id), job_id)
+
+    async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
+        """Return what the API says of a job."""
+        spellings = zip(_spellings(_needed(room_id)), _spellings(job_id), strict=True)
+        for room, job in dict.fromkeys(spellings):
+            try:
+                return self._observed(await self._api.show_job(room, job))
+            except NoSuchJobError:
+                continue
+        return ObservedJob(canonical_job_id(job_id), job_id, JobObserved(JobState.MISSING))
+
+    async def running(self) -> AsyncIterator[ObservedJob]:
+        """Yield all jobs that wait or run."""
+        async for job in self._api.all_jobs(states=LIVE_STATES):
+            if not self._is_of_another_source(job):
+                yield self._observed(job)
+
+    async def failed(self, since: float) -> AsyncIterator[ObservedJob]:
+        """Yield the jobs created since then that failed or were blocked."""
+        async for job in self._api.all_jobs(states=BAD_STATES, created_since=since):
+            if not self._is_of_another_source(job):
+                yield self._observed(job)
+
+    async def warnings(self, room_id: str) -> tuple[str, ...] | None:
+        """Return the types of a room's live warnings."""
+        return _types(await self._warning_items(_spellings(room_id)[0]))
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._api.close()
+
+    async def _warning_items(self, room_id: str) -> list[AnsweredWarning]:
+        return (await self._api.live_warnings(room_id)).live_warning_info or []
+
+    def _observed(self, job: Job) -> ObservedJob:
+        error = job.error_info
+        code = error.error_code if error is not None else None
+        reason = job.block_reason or (error.error_msg if error is not None else None)
+        observed = JobObserved(
+            _STATES.get(job.state or ""),
+            room_id=canonical_job_id(job.room_id) if job.room_id else None,
+            duration=job.duration,
+            push_duration=job.stream_duration,
+            error=code[:64] if code else None,
+            reason=reason[:REASON_LENGTH] if reason else None,
+            aim=self._aim(job.live_event_callback_config),
+        )
+        return ObservedJob(canonical_job_id(job.job_id), job.job_id, observed, _unix(job.end_time))
+
+    def _is_of_another_source(self, job: Job) -> bool:
+        config = job.live_event_callback_config
+        url = config.live_event_type_callback_url if config is not None else None
+        return url is not None and url.get_secret_value() in self._other_urls
+
+    def _aim(self, config: CallbackConfig | None) -> CallbackAim | None:
+        """Say where callbacks go; None where the answer doesn't speak of them."""
+        if config is None:
+            return None
+        url = config.live_event_type_callback_url
+        if url is None or not url.get_secret_value() or not config.callback_event_type:
+            return CallbackAim.NOWHERE
+        here = url.get_secret_value() == self._source.public_url
+        return CallbackAim.HERE if here else CallbackAim.ELSEWHERE
+
+
+def callbacks_to(source: Source) -> dict[str, Any]:
+    """Return the callback configuration by which a job calls back to this source, for all event types."""
+    config: dict[str, Any] = {
+        "live_event_type_callback_url": source.public_url,
+        "auth_type": source.auth_type.value,
+        "callback_event_type": list(CALLBACK_EVENT_TYPES),
+    }
+    if source.auth_type is not AuthType.NONE:
+        config["key"] = source.keys[0].get_secret_value()
+    return {"live_event_callback_config": config}
+
+
+def open_api(
+    source: Source, transport: Transport, clock: Clock, other_urls: frozenset[str]
+) -> MetaStudioJobs:
+    """Return the source's account at MetaStudio; its `[sources.api]` is set."""
+    assert source.api is not None
+    return MetaStudioJobs(source, MetaStudioApi(source.api, transport, clock), other_urls)
+
+
+def _started(
+    room_id: str,
+    request: dict[str, Any],
+    answer: StartAnswer,
+    warnings: list[AnsweredWarning] | None,
+    room: Room | None,
+) -> StartedJob:
+    rtc = answer.rtc_room_info
+    response: dict[str, Any] = {"job_id": answer.job_id}
+    if rtc is not None and rtc.room_id:
+        response["rtc_room_info"] = {"room_id": rtc.room_id}
+    if answer.live_event_callback_config is not None:
+        told = answer.live_event_callback_config.callback_event_type
+        response["live_event_callback_config"] = {"callback_event_type": told}
+    if warnings is not None:
+        response["live_warning_info"] = [{"warning_type": kind} for kind in _types(warnings)]
+    described = {
+        "job_id": answer.job_id,
+        "room_id": room_id,
+        "rtc_room_id": rtc.room_id if rtc is not None else None,
+        "rtc_app_id": rtc.app_id if rtc is not None else None,
+        "rtc_users": [user.user_type for user in (rtc.users if rtc is not None else None) or []],
+    }
+    registration: dict[str, Any] = {"request": {**request, "room_id": room_id}, "response": response}
+    if room is not None:
+        registration |= {"script": _script(room), "script_origin": SCRIPT_BY_API}
+    sentences = [LiveWarning(kind, WARNING_SENTENCES.get(kind, kind)) for kind in _types(warnings or [])]
+    return StartedJob(answer.job_id, registration, described, tuple(sentences))
+
+
+def _script(room: Room) -> list[dict[str, Any]]:
+    return [
+        {"scene": scene.script_name or "", "sequence_no": paragraph.sequence_no}
+        for scene in room.scene_scripts or []
+        for paragraph in scene.shoot_scripts or []
+    ]
+
+
+def _types(warnings: list[AnsweredWarning]) -> tuple[str, ...]:
+    kinds = (warning.warning_type for warning in warnings)
+    return tuple(dict.fromkeys(kind for kind in kinds if _WORD.fullmatch(kind)))
+
+
+async def _if_told(ask: Callable[[str], Any], room_id: str) -> Any:
+    """Return an answer that is good to have; None if it can't be had, since the job runs already."""
+    try:
+        return await ask(room_id)
+    except ApiError:
+        return None
+
+
+def _spellings(text: str) -> tuple[str, str]:
+    """Return how the vendor may spell an id: with hyphens as in its page's requests, or as it is.
+
+    Its events spell a UUID without hyphens, and so do we; which of them a path takes nobody says.
+    """
+    return (str(UUID(text)) if _BARE_UUID.fullmatch(text) else text), text
+
+
+def _needed(room_id: str | None) -> str:
+    if not room_id:
+        raise InvalidRequestError(["room: MetaStudio asks for a job by its room; name it"])
+    return room_id
+
+
+def _unix(text: str | None) -> float | None:
+    """Read an RFC 3339 time; None if it isn't one."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None else None

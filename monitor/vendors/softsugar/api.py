@@ -1,0 +1,226 @@
+"""SoftSugar's API: create, close and list live sessions, with one token for all calls."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+
+from monitor.clock import Clock
+from monitor.config import ApiSettings
+from monitor.vendors.api_errors import (
+    ApiError,
+    InvalidRequestError,
+    NoSuchJobError,
+    QuotaError,
+    RefusedError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnreadableError,
+    VendorSaid,
+    VendorTroubleError,
+)
+from monitor.vendors.api_transport import Answer, Call, Prepared, Transport, text_in
+from monitor.vendors.json_body import Identifier
+from monitor.vendors.softsugar.api_body import CamelBody
+from monitor.vendors.softsugar.api_token import TokenKeeper
+from monitor.vendors.softsugar.error_codes import Category, lookup
+
+CREATE_PATH = "/api/2dvh/v2/material/live/channel/create"
+CLOSE_PATH = "/api/2dvh/v1/material/live/channel/close"
+RUNNING_PATH = "/api/2dvh/v1/material/live/channel/running/list"
+
+MOST_PAGES = 300
+"""A list that never ends is given up: a part of it would say that the rest is gone."""
+
+_SUCCESS = "0"
+_TOO_FREQUENT = "89999999"
+_NO_SUCH_SESSION = frozenset({"84115929", "84115946", "84115953"})
+_TOKEN_IS_OVER = frozenset({"60112505", "84115943", "50101503", "50101504"})
+
+M = TypeVar("M", bound=CamelBody)
+
+
+def _as_text(value: object) -> object:
+    """Ids may come as numbers: nobody said that they are texts."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+SessionId = Annotated[Identifier, BeforeValidator(_as_text)]
+
+
+class CreatedSession(CamelBody):
+    """A session that was created. session_token, rtc_token: secrets."""
+
+    session_id: SessionId
+    session_token: SecretStr | None = None
+    status: int | None = None
+    rtc_app_id: str | None = None
+    rtc_channel_id: str | None = None
+    rtc_uid: Annotated[str, BeforeValidator(_as_text)] | None = None
+    rtc_token: SecretStr | None = None
+
+
+class RunningSession(CamelBody):
+    """A session that runs. status: 32 starting slowly, 35 started, 5 completed, 9 abnormal."""
+
+    session_id: SessionId
+    status: int | None = None
+
+
+class Page(CamelBody):
+    """Where in a list an answer stands; the page's own fields."""
+
+    page_no: Annotated[int, Field(ge=0)] = 1
+    number_pages: Annotated[int, Field(ge=0)] = 1
+    number_records: Annotated[int, Field(ge=0)] = 0
+    page_size: Annotated[int, Field(ge=0)] = 0
+    start_index: Annotated[int, Field(ge=0)] = 0
+
+
+_sessions = TypeAdapter(list[RunningSession])
+
+
+class SoftSugarApi:
+    """One app at SoftSugar. Every call raises ApiError.
+
+    Args:
+        settings: app_id and app_key.
+        transport: to the endpoint.
+        clock: tells when a token expires.
+    """
+
+    def __init__(self, settings: ApiSettings, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._tokens = TokenKeeper(settings, self._post, clock)
+
+    async def create(self, body: dict[str, Any]) -> CreatedSession:
+        """Create a live session; never repeated by itself once it may have been heard.
+
+        Args:
+            body: the vendor's own request. `param` may be an object: the vendor takes it as a text.
+        """
+        param = body.get("param")
+        if param is None or not isinstance(param, str | dict):
+            raise InvalidRequestError(["param: must be what to play, an object or its JSON in a text"])
+        if isinstance(param, dict):
+            body = {**body, "param": json.dumps(param, ensure_ascii=False)}
+        call = Call("POST", CREATE_PATH, body=json.dumps(body, ensure_ascii=False).encode(), name="(create)")
+        return _model(call, await self._ask(call), CreatedSession)
+
+    async def close_session(self, session_id: str) -> None:
+        """Close a session."""
+        body = json.dumps({"sessionId": session_id}).encode()
+        await self._ask(Call("POST", CLOSE_PATH, body=body, name="(close)"))
+
+    async def running(self) -> AsyncIterator[RunningSession]:
+        """Yield all sessions that run, each once, from as many pages as there are."""
+        seen: set[str] = set()
+        for number in range(1, MOST_PAGES + 1):
+            query = () if number == 1 else (("pageNo", str(number)),)
+            call = Call("GET", RUNNING_PATH, query, repeatable=True, name="(running)")
+            answer = await self._ask(call)
+            page, sessions = _page(call, answer)
+            for session in sessions:
+                if session.session_id not in seen:
+                    seen.add(session.session_id)
+                    yield session
+            if not sessions or number >= page.number_pages:
+                return
+        raise UnreadableError("GET (running)", f"the list doesn't end within {MOST_PAGES} pages")
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._transport.close()
+
+    async def _ask(self, call: Call) -> Answer:
+        """Send a call with a token; once more with a new one if the vendor no longer takes the old."""
+        token = await self._tokens.get()
+        try:
+            return await self._send(call, token)
+        except UnauthenticatedError as error:
+            if error.said.status != 401 and error.said.code not in _TOKEN_IS_OVER:
+                raise
+            self._tokens.reject(token)
+        return await self._send(call, await self._tokens.get())
+
+    async def _post(self, call: Call, authorization: SecretStr | None, model: type[M]) -> M:
+        return _model(call, await self._send(call, authorization), model)
+
+    async def _send(self, call: Call, authorization: SecretStr | None) -> Answer:
+        async def authorize(asked: Call) -> Prepared:
+            headers = {"Content-Type": "application/json"}
+            if authorization is not None:
+                headers["Authorization"] = authorization.get_secret_value()
+            query = "&".join(f"{key}={value}" for key, value in asked.query)
+            return Prepared(f"{asked.path}?{query}" if query else asked.path, headers)
+
+        answer = await self._transport.send(call, authorize)
+        document = answer.document if isinstance(answer.document, dict) else {}
+        code = text_in(document, "code")
+        said = VendorSaid(answer.status, code, text_in(document, "message"), answer.request_id)
+        if code not in (None, _SUCCESS):
+            raise _error(call, said)
+        if not 200 <= answer.status < 300:
+            raise _error_of_status(call, said)
+        if code is None:
+            raise UnreadableError(str(call), "the answer has no code", said)
+        return answer
+
+
+def _error(call: Call, said: VendorSaid) -> ApiError:
+    """Return what a code of the vendor's means for the caller."""
+    code = said.code or ""
+    if code == _TOO_FREQUENT:
+        return ThrottledError(str(call), "asked too often", said, None)
+    if code in _NO_SUCH_SESSION:
+        return NoSuchJobError(str(call), "the vendor doesn't know the session (any more)", said)
+    published = lookup(int(code)) if code.isascii() and code.isdigit() else None
+    match published.category if published is not None else None:
+        case Category.ACCOUNT:
+            return UnauthenticatedError(str(call), "the credentials were not accepted", said)
+        case Category.PERMISSION:
+            return UnauthenticatedError(str(call), "the credentials may not do this", said)
+        case Category.QUOTA | Category.CAPACITY:
+            return QuotaError(str(call), "no more can be had", said)
+        case Category.PLATFORM:
+            return VendorTroubleError(str(call), "the vendor failed", said)
+    return RefusedError(str(call), "was refused", said)
+
+
+def _error_of_status(call: Call, said: VendorSaid) -> ApiError:
+    status = said.status or 0
+    if status >= 500:
+        return VendorTroubleError(str(call), f"the vendor failed (status {status})", said)
+    if status in (401, 403):
+        return UnauthenticatedError(str(call), "the credentials were not accepted", said)
+    return RefusedError(str(call), f"was refused (status {status})", said)
+
+
+def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
+    """Read a list of sessions: bare, or with the paging fields beside it, under whatever name."""
+    data = answer.document.get("data")
+    if data is None:
+        return Page(), []
+    page = Page()
+    if isinstance(data, dict):
+        page = _model(call, answer, Page)
+        data = next((value for value in data.values() if isinstance(value, list)), [])
+    try:
+        return page, _sessions.validate_python(data)
+    except ValidationError as error:
+        raise _unreadable(call, answer, error) from None
+
+
+def _model(call: Call, answer: Answer, model: type[M]) -> M:
+    try:
+        return model.model_validate(answer.document.get("data"))
+    except ValidationError as error:
+        raise _unreadable(call, answer, error) from None
+
+
+def _unreadable(call: Call, answer: Answer, error: ValidationError) -> NoReturn:
+    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(["data", *map(str, detail["loc"])])
+    said = VendorSaid(answer.status, request_id=answer.request_id)
+    raise UnreadableError(str(call), f"{where}: {detail['msg']}", said) from None

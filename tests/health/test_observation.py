@@ -1,0 +1,309 @@
+"""The vendor's API as the second witness: what it sets right, and that it says so."""
+
+import pytest
+
+from monitor.event import (
+    CallbackAim,
+    CallbackKind,
+    Channel,
+    JobObserved,
+    JobState,
+    SessionState,
+    Vendor,
+)
+from monitor.health.effect import Effect
+from monitor.health.status import Status
+from monitor.health.stream import Outcome, StreamState, from_json, to_json
+from tests.health.story import START, Story
+
+
+def answer(
+    story: Story,
+    state: JobState | None,
+    *,
+    at: float,
+    duration: float | None = None,
+    push: float | None = None,
+    error: str | None = None,
+    warnings: tuple[str, ...] | None = None,
+    aim: CallbackAim | None = None,
+) -> Effect:
+    said = JobObserved(state, None, duration, push, error, None, warnings, aim)
+    return story.tell(said, at=at, channel=Channel.API)
+
+
+def running(story: Story, *, at: float, duration: float, push: float) -> Effect:
+    return answer(story, JobState.RUNNING, at=at, duration=duration, push=push)
+
+
+def end_of(story: Story) -> tuple[Outcome, bool]:
+    assert story.known.end is not None
+    return story.known.end.outcome, story.known.end.by_api
+
+
+def lines(story: Story) -> list[str]:
+    return [line.what for line in story.known.transitions if line.channel is Channel.API]
+
+
+def test_a_lost_end_is_an_end_that_the_api_told() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.SUCCEEDED, at=60.0)
+
+    assert end_of(story) == (Outcome.COMPLETED, True)
+    verdict = story.status(61.0)
+    assert verdict[:2] == (Status.ENDED, START + 60)
+    assert verdict.reasons == ("The stream ended as it should. The vendor's API says so; no callback did.",)
+    assert lines(story) == ["ended: completed (the vendor's API says so)"]
+
+
+def test_the_callback_of_an_end_is_missed_once_it_has_not_followed() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.SUCCEEDED, at=60.0)
+
+    assert story.settle(69.0).missed == 0
+    assert story.settle(71.0).missed == 1
+    assert story.settle(200.0).missed == 1
+
+
+def test_an_end_that_is_called_back_after_the_api_told_it_is_one_end_and_not_missed() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.SUCCEEDED, at=60.0)
+    story.link("E", at=63.0)
+
+    assert story.settle(200.0).missed == 0
+    assert story.status(200.0)[1:] == (START + 60, ("The stream ended as it should.",))
+
+
+def test_a_job_that_ends_in_an_outage_was_given_up() -> None:
+    story = Story()
+    story.links("C D")
+    answer(story, JobState.SUCCEEDED, at=200.0)
+
+    assert end_of(story) == (Outcome.CUT_OFF, True)
+
+
+def test_what_happened_before_the_vendors_last_word_does_not_bring_a_stream_back() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.FAILED, at=60.0, error="MSS.00000004")
+    story.link("D", at=65.0)
+    story.link("C", at=66.0)
+
+    assert end_of(story) == (Outcome.FAILED, True)
+
+
+def test_a_failure_that_no_callback_told_ends_the_stream_with_its_error() -> None:
+    story = Story()
+    story.register()
+    answer(story, JobState.FAILED, at=30.0, error="MSS.00000004 Internal Error")
+
+    verdict = story.status(31.0)
+    assert verdict.status is Status.ENDED
+    assert verdict.reasons == ("The vendor's API says that the job failed: MSS.00000004 Internal Error.",)
+
+
+def test_a_job_that_is_first_heard_of_as_failed_is_a_stream_that_failed() -> None:
+    story = Story()
+    answer(story, JobState.BLOCKED, at=0.0, error="banned")
+
+    assert end_of(story) == (Outcome.BLOCKED, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (JobState.FAILED, (Outcome.FAILED, True)),
+        (JobState.BLOCKED, (Outcome.BLOCKED, True)),
+        (JobState.SUCCEEDED, (Outcome.COMPLETED, False)),
+        (JobState.RUNNING, (Outcome.COMPLETED, False)),
+    ],
+)
+def test_of_an_ended_stream_only_a_failure_is_news(said: JobState, expected: tuple[Outcome, bool]) -> None:
+    story = Story()
+    story.links("C E")
+    answer(story, said, at=60.0)
+
+    assert end_of(story) == expected
+
+
+def test_a_job_that_the_api_does_not_know_any_more_has_vanished_until_it_gives_a_sign_of_life() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.MISSING, at=60.0)
+    assert end_of(story) == (Outcome.VANISHED, True)
+
+    answer(story, JobState.MISSING, at=120.0)
+    assert end_of(story) == (Outcome.VANISHED, True)
+
+    answer(story, None, at=125.0, warnings=("RANDOM_PLAY_CLOSED",))
+    assert end_of(story) == (Outcome.VANISHED, True)
+
+    story.paragraph(1, at=130.0)
+    assert story.status(131.0).status is Status.HEALTHY
+
+
+def test_a_lost_connected_is_proved_by_a_push_that_grows() -> None:
+    story = Story()
+    story.register(subscribed=(CallbackKind.LINK,))
+    story.link("G", at=0.0)
+    running(story, at=60.0, duration=60.0, push=50.0)
+    assert story.status(60.0).status is Status.STARTING
+
+    running(story, at=70.0, duration=70.0, push=60.0)
+
+    assert story.status(70.0)[:2] == (Status.HEALTHY, START + 70)
+    assert lines(story)[-1] == "connected (the vendor's API says so)"
+    assert story.known.missed == 1
+
+
+def test_a_lost_connected_ends_an_outage_and_counts_its_reconnect() -> None:
+    story = Story()
+    story.links("C D")
+    running(story, at=90.0, duration=90.0, push=80.0)
+    assert story.status(90.0).status is Status.DOWN
+    running(story, at=100.0, duration=100.0, push=90.0)
+
+    assert story.status(100.0).status is Status.HEALTHY
+    assert (story.known.link.outages, story.known.link.reconnects) == (1, 1)
+    story.link("D", at=120.0, signed=120)
+    assert story.status(121.0).status is Status.DEGRADED
+
+
+def test_an_answer_from_before_the_outage_proves_nothing_of_now() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=10.0, duration=10.0, push=10.0)
+    story.link("D", at=50.0)
+    running(story, at=60.0, duration=60.0, push=50.0)
+
+    assert story.status(61.0).status is Status.DEGRADED
+
+
+def test_a_push_that_does_not_grow_leaves_an_outage_as_it_is() -> None:
+    story = Story()
+    story.links("C D")
+    running(story, at=90.0, duration=90.0, push=10.0)
+    running(story, at=150.0, duration=150.0, push=10.0)
+
+    assert story.status(150.0).status is Status.DOWN
+
+
+def test_a_job_without_any_callback_is_connected_once_it_is_seen_to_push() -> None:
+    story = Story()
+    answer(story, JobState.WAITING, at=0.0, aim=CallbackAim.HERE)
+    running(story, at=20.0, duration=10.0, push=5.0)
+    assert story.status(20.0).status is Status.STARTING
+    running(story, at=30.0, duration=20.0, push=15.0)
+
+    assert story.status(30.0)[:2] == (Status.HEALTHY, START + 30)
+
+
+@pytest.mark.parametrize(
+    ("aim", "words"),
+    [
+        (CallbackAim.NOWHERE, "it was started without callbacks"),
+        (CallbackAim.ELSEWHERE, "its callbacks go to another address"),
+        (CallbackAim.HERE, "is the address reachable?"),
+        (None, "its callback configuration is probably wrong"),
+    ],
+)
+def test_a_job_that_runs_and_never_called_back_is_degraded_and_says_why(
+    aim: CallbackAim | None, words: str
+) -> None:
+    story = Story()
+    answer(story, JobState.RUNNING, at=0.0, duration=1.0, aim=aim)
+    assert story.status(119.0).status is Status.STARTING
+
+    verdict = story.status(120.0)
+
+    assert verdict[:2] == (Status.DEGRADED, START + 120)
+    assert words in verdict.reasons[0]
+    story.link("C", at=130.0)
+    assert story.status(131.0).status is Status.HEALTHY
+
+
+def test_a_job_that_is_older_than_the_first_look_may_have_told_all_that_it_had_to() -> None:
+    story = Story()
+    running(story, at=0.0, duration=7200.0, push=7200.0)
+    running(story, at=60.0, duration=7260.0, push=7260.0)
+
+    assert story.status(3600.0).status is Status.HEALTHY
+
+
+def test_a_job_that_runs_without_pushing_is_degraded_until_it_pushes_again() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (10.0, 70.0):
+        running(story, at=at, duration=at, push=at)
+    running(story, at=130.0, duration=130.0, push=75.0)
+
+    verdict = story.status(130.0)
+    assert verdict[:2] == (Status.DEGRADED, START + 70)
+    assert verdict.reasons == ("The vendor's API says that the job runs and doesn't push.",)
+    running(story, at=190.0, duration=190.0, push=135.0)
+    assert story.status(190.0)[:2] == (Status.HEALTHY, START + 190)
+
+
+def test_a_pushed_time_that_never_grew_says_nothing() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (10.0, 70.0, 130.0):
+        running(story, at=at, duration=at, push=0.0)
+
+    assert story.status(130.0).status is Status.HEALTHY
+
+
+def test_live_warnings_that_come_or_go_are_in_the_timeline() -> None:
+    story = Story()
+    story.register(warnings=("RANDOM_PLAY_CLOSED",))
+    answer(story, JobState.RUNNING, at=60.0, warnings=("TOO_SHORT_SCRIPT_TIME",))
+
+    assert story.known.warnings == ("TOO_SHORT_SCRIPT_TIME",)
+    assert lines(story)[1:] == [
+        "warning came: TOO_SHORT_SCRIPT_TIME",
+        "warning went: RANDOM_PLAY_CLOSED",
+    ]
+    answer(story, JobState.RUNNING, at=70.0)
+    assert story.known.warnings == ("TOO_SHORT_SCRIPT_TIME",)
+
+
+def test_a_session_is_what_the_list_of_running_ones_says() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    answer(story, JobState.WAITING, at=0.0)
+    assert story.status(1.0).status is Status.STARTING
+    answer(story, JobState.RUNNING, at=60.0)
+    assert story.status(61.0)[:2] == (Status.HEALTHY, START + 60)
+    answer(story, JobState.MISSING, at=120.0)
+    assert end_of(story) == (Outcome.VANISHED, True)
+    story.session(SessionState.COMPLETED, at=125.0, signed=125)
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
+def test_a_session_that_the_api_calls_abnormal_ended_so() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=0.0, signed=0)
+    answer(story, JobState.FAILED, at=60.0)
+
+    assert end_of(story) == (Outcome.ABNORMAL, True)
+
+
+def test_an_answer_is_a_sign_of_life() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0)
+    answer(story, JobState.RUNNING, at=890.0)
+
+    assert story.status(1000.0).status is not Status.SILENT
+
+
+def test_what_the_api_told_survives_a_checkpoint() -> None:
+    story = Story()
+    running(story, at=0.0, duration=10.0, push=10.0)
+    answer(story, JobState.FAILED, at=60.0, error="MSS.00000004", aim=CallbackAim.HERE)
+
+    restored: StreamState = from_json(to_json(story.known))
+
+    assert restored == story.known

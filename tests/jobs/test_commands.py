@@ -1,0 +1,352 @@
+"""`monitor jobs` as people run it: real processes, a real vendor's server, a running service."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from monitor.clock import SystemClock
+from monitor.receiver.tokens import is_token_valid
+from tests.vendors.vendor_server import (
+    ACCESS_KEY,
+    APP_ID,
+    APP_KEY,
+    INVALID,
+    JOB,
+    PROJECT,
+    ROOM,
+    SECRET_KEY,
+    TestedVendor,
+    running_vendor,
+)
+
+RTC_TOKEN = "a-long-random-token-of-this-source"
+KEY = "GCTbw44s6MPLh4GqgDpnfuFHgy25Enly"
+
+
+class Ran(NamedTuple):
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> Any:
+        """Its JSON."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[TestedVendor]:
+    async with running_vendor() as one:
+        yield one
+
+
+@pytest.fixture
+def config(vendor: TestedVendor, tmp_path: Path) -> Path:
+    path = tmp_path / "monitor.toml"
+    path.write_text(f"""
+[receiver]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[[sources]]
+name = "meta"
+vendor = "metastudio"
+public_url = "https://hooks.example.com/callbacks/meta"
+auth_type = "MSS_A_HEAD"
+keys = ["{KEY}"]
+rtc_token = "{RTC_TOKEN}"
+[sources.api]
+endpoint = "{vendor.endpoint}"
+project_id = "{PROJECT}"
+access_key = "{ACCESS_KEY}"
+secret_key = "{SECRET_KEY}"
+ask_every_seconds = 1
+calls_per_minute = 6000
+[[sources]]
+name = "sugar"
+vendor = "softsugar"
+public_url = "https://hooks.example.com/callbacks/sugar"
+[sources.api]
+endpoint = "{vendor.endpoint}"
+app_id = "{APP_ID}"
+app_key = "{APP_KEY}"
+""")
+    path.chmod(0o600)
+    return path
+
+
+async def jobs(config: Path, *arguments: str, stdin: bytes = b"") -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "monitor", "jobs", *arguments, "--config", str(config)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+    assert process.returncode is not None
+    for secret in (SECRET_KEY, APP_KEY, KEY, RTC_TOKEN):
+        assert secret not in out.decode() + err.decode()
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def serving(config: Path) -> AsyncIterator[str]:
+    """A running service; yields the operators' URL."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor", "serve", "--config", str(config), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    reading: asyncio.Task[None] | None = None
+    try:
+        url = await asyncio.wait_for(_operators(process.stderr), 30)
+        reading = asyncio.create_task(_drain(process.stderr))
+        yield url
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+        if reading is not None:
+            await reading
+
+
+async def _operators(stderr: asyncio.StreamReader) -> str:
+    async for line in stderr:
+        told = json.loads(line)
+        if told["event"] == "serving":
+            return str(told["operators"])
+    raise AssertionError("the service ended before it served")
+
+
+async def _drain(stderr: asyncio.StreamReader) -> None:
+    async for _ in stderr:
+        pass
+
+
+async def stream_when(url: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Return the job's stream once it is as wanted, 30 seconds at most."""
+    found: dict[str, Any] = {}
+    async with httpx.AsyncClient(base_url=url) as client:
+        for _ in range(600):
+            answer = await client.get(f"/api/streams/meta/{JOB}")
+            found = answer.json()
+            if answer.status_code == 200 and condition(found):
+                return found
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"the stream stayed as it was: {found}")
+
+
+ROOM_ANSWER = {
+    "room_id": ROOM,
+    "scene_scripts": [
+        {"script_name": "Product 1", "shoot_scripts": [{"sequence_no": 1}, {"sequence_no": 2}]},
+    ],
+}
+
+
+async def test_a_started_job_is_registered_with_plan_warnings_and_policy(
+    vendor: TestedVendor, config: Path
+) -> None:
+    vendor.room = ROOM_ANSWER
+    vendor.start_answer = {
+        "job_id": JOB,
+        "rtc_room_info": {"app_id": "a", "room_id": "rtc-room", "users": []},
+        "live_warning_info": [{"warning_type": "TOO_LESSS_SCRIPT_ITEMS"}],
+    }
+    vendor.jobs[JOB] = {"job_id": JOB, "room_id": ROOM, "state": "WAITING"}
+    vendor.warnings = ["TOO_LESSS_SCRIPT_ITEMS"]
+    async with serving(config) as url:
+        ran = await jobs(
+            config,
+            *("start", "meta", "--room", ROOM, "--callbacks", "--service", url),
+            *("--random-play-mode", "NONE", "--repeat-count", "-1", "--max-hours", "24"),
+        )
+        found = await stream_when(url, lambda stream: bool(stream["registered"]))
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "The script has too few paragraphs. (TOO_LESSS_SCRIPT_ITEMS)" in ran.out
+    sent = [asked.document for asked in vendor.calls("/smart-live-jobs") if asked.method == "POST"]
+    assert [request["live_event_callback_config"] for request in sent] == [
+        {
+            "live_event_type_callback_url": "https://hooks.example.com/callbacks/meta",
+            "auth_type": "MSS_A_HEAD",
+            "key": KEY,
+            "callback_event_type": [
+                "SHOOT_SCRIPT_SWITCH",
+                "RTMP_STREAM_STATE_CHANGE",
+                "REPLY_COMMAND_FINISH",
+            ],
+        }
+    ]
+    assert found["plan_origin"] == "api"
+    assert found["plan"] == [{"scene": "Product 1", "sequence_no": number} for number in (1, 2)]
+    assert (found["random_play_mode"], found["rtc_room_id"]) == ("NONE", "rtc-room")
+    assert found["warnings"] == ["TOO_LESSS_SCRIPT_ITEMS"]
+
+
+async def test_the_service_asks_the_vendor_and_shows_a_failure_that_nobody_called_back(
+    vendor: TestedVendor, config: Path
+) -> None:
+    told = {"error_code": "MSS.10000001", "error_msg": "No resource"}
+    vendor.jobs[JOB] = {"job_id": JOB, "room_id": ROOM, "state": "FAILED", "error_info": told}
+    async with serving(config) as url:
+        found = await stream_when(url, lambda stream: stream["status"] == "ended")
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"{url}/metrics")).text
+
+    assert found["outcome"] == "failed"
+    assert found["reasons"] == ["The vendor's API says that the job failed: MSS.10000001 No resource."]
+    assert (found["vendor_state"], found["vendor_error"]) == ("failed", "MSS.10000001 No resource")
+    assert found["timeline"][-1]["channel"] == "api"
+    assert 'monitor_reconcile_differences_total{kind="unknown",source="meta"} 1.0' in metrics
+
+
+async def test_a_start_that_cannot_be_registered_says_so_and_names_the_job(
+    vendor: TestedVendor, config: Path
+) -> None:
+    ran = await jobs(config, "start", "meta", "--room", ROOM, "--service", "http://127.0.0.1:9", "--json")
+
+    assert ran.code == 1
+    assert ran.answer["job_id"] == JOB
+    assert not ran.answer["registered"]
+    assert "the job runs, but isn't registered" in ran.err
+    assert len(vendor.calls("/smart-live-jobs")) == 1
+
+
+async def test_a_request_comes_from_a_file_with_the_options_on_top(
+    vendor: TestedVendor, config: Path
+) -> None:
+    body = {"output_urls": ["rtmp://push.example.com/live"], "play_policy": {"repeat_count": 3}}
+
+    await jobs(
+        config,
+        *("start", "meta", "--room", ROOM, "--body", "-", "--play-mode", "AUDIO"),
+        *("--service", "http://127.0.0.1:9"),
+        stdin=json.dumps(body).encode(),
+    )
+
+    sent = vendor.calls("/smart-live-jobs")[0].document
+    assert sent == {**body, "play_policy": {"repeat_count": 3, "play_mode": "AUDIO"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"play_policy": {"repeat_count": 101}}', "play_policy.repeat_count"),
+        (b"{", "isn't JSON (line 1)"),
+        (b"[]", "must be a JSON object"),
+    ],
+)
+async def test_a_request_that_cannot_work_is_wrong_usage_and_not_sent(
+    body: bytes, problem: str, vendor: TestedVendor, config: Path
+) -> None:
+    ran = await jobs(config, "start", "meta", "--room", ROOM, "--body", "-", stdin=body)
+
+    assert ran.code == 2
+    assert problem in ran.err
+    assert vendor.asked == []
+
+
+async def test_a_job_is_shown_listed_and_stopped(vendor: TestedVendor, config: Path) -> None:
+    vendor.jobs[JOB] = {
+        "job_id": JOB,
+        "room_id": ROOM,
+        "state": "PROCESSING",
+        "duration": 90.0,
+        "stream_duration": 80.0,
+        "live_event_callback_config": {},
+    }
+    told = {
+        "job_id": JOB,
+        "room_id": ROOM.replace("-", ""),
+        "state": "running",
+        "duration": 90.0,
+        "push_duration": 80.0,
+        "callbacks": "nowhere",
+        "error": None,
+        "reason": None,
+    }
+
+    shown = await jobs(config, "show", "meta", "--room", ROOM, "--job", JOB, "--json")
+    listed = await jobs(config, "list", "meta", "--json")
+    stopped = await jobs(config, "stop", "meta", "--room", ROOM, "--job", JOB)
+    lines = await jobs(config, "list", "meta")
+
+    assert (shown.code, shown.answer) == (0, told)
+    assert (listed.code, listed.answer) == (0, [told])
+    assert (stopped.code, len(vendor.calls("/stop"))) == (0, 1)
+    assert lines.out.split("\t")[:3] == [JOB, ROOM.replace("-", ""), "running"]
+
+
+async def test_a_session_is_started_shown_listed_and_closed(config: Path) -> None:
+    started = await jobs(
+        config,
+        *("start", "sugar", "--body", "-", "--service", "http://127.0.0.1:9", "--json"),
+        stdin=b'{"param": {"a": 1}}',
+    )
+    listed = await jobs(config, "list", "sugar", "--json")
+    stopped = await jobs(config, "stop", "sugar", "--job", "s-1", "--json")
+    shown = await jobs(config, "show", "sugar", "--job", "s-1", "--json")
+    again = await jobs(config, "stop", "sugar", "--job", "s-1")
+
+    assert started.answer["job_id"] == "s-1"
+    assert [one["job_id"] for one in listed.answer] == ["s-1"]
+    assert (stopped.code, stopped.answer) == (0, {"job_id": "s-1", "stopped": True})
+    assert (shown.code, shown.answer["state"]) == (1, "missing")
+    assert again.code == 1
+    assert "84115929" in again.err
+
+
+async def test_a_vendors_error_is_one_sentence_with_its_code_and_request_id(
+    vendor: TestedVendor, config: Path
+) -> None:
+    vendor.faults.append(INVALID)
+
+    ran = await jobs(config, "stop", "meta", "--room", ROOM, "--job", JOB)
+
+    assert ran.code == 1
+    assert ran.err.strip() == (
+        "POST (stop): was refused (status 400); the vendor says: MSS.00000003 Invalid parameter; "
+        "request id 0a1b2c3d4e5f"
+    )
+
+
+async def test_a_relays_token_is_one_that_the_receiver_takes_for_this_job_alone(config: Path) -> None:
+    ran = await jobs(config, "rtc-token", "meta", "--job", JOB, "--valid-for", "2h", "--json")
+
+    token, now = ran.answer["token"], SystemClock().now()
+    assert now + 7100 < ran.answer["expires"] <= now + 7200
+    assert is_token_valid(SecretStr(RTC_TOKEN), token, "meta", JOB, now)
+    assert not is_token_valid(SecretStr(RTC_TOKEN), token, "meta", JOB, now + 7201)
+    assert not is_token_valid(SecretStr(RTC_TOKEN), token, "meta", "another", now)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "meta", "--job", JOB),
+        ("show", "nobody", "--job", JOB),
+        ("rtc-token", "meta", "--job", JOB, "--valid-for", "soon"),
+        ("rtc-token", "sugar", "--job", JOB),
+        ("start", "sugar", "--callbacks"),
+        ("start", "sugar", "--repeat-count", "1"),
+        ("start", "meta", "--room", ROOM, "--body", "/nowhere"),
+    ],
+)
+async def test_wrong_usage_is_said_and_nothing_is_sent(
+    arguments: tuple[str, ...], vendor: TestedVendor, config: Path
+) -> None:
+    ran = await jobs(config, *arguments)
+
+    assert ran.code == 2
+    assert ran.err
+    assert vendor.asked == []

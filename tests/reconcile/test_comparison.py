@@ -1,0 +1,79 @@
+"""Whatever is known of a stream and whatever the API says: what was told once is no news the second time."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.event import Channel, JobObserved, JobState, Vendor
+from monitor.health.fold import fold, retire
+from monitor.health.stream import StreamState
+from monitor.reconcile.comparison import REFRESH_SECONDS, Difference, compare
+from monitor.vendors.api_protocol import ObservedJob
+from monitor.vendors.observation import decode_observation, encode_observation
+from tests.health.story import START
+from tests.properties.stories import SETTINGS, Logged, Step, any_stories, logged, observations, told
+
+NOW = 1_000_000.0
+"""Seconds since START, when every story is over."""
+
+
+def folded(state: StreamState, said: JobObserved, *, at: float, sequence: int) -> None:
+    one = logged(Step(at, said, channel=Channel.API), sequence, state.vendor, "reconcile", 1)
+    fold(state, one.stored, one.decoded, SETTINGS)
+
+
+def known(story: list[tuple[Logged, float | None]]) -> StreamState:
+    return told([one for one, _ in story])
+
+
+@settings(max_examples=1000)
+@given(any_stories(), observations)
+def test_an_answer_that_was_folded_is_no_news_any_more(
+    story: list[tuple[Logged, float | None]], said: JobObserved
+) -> None:
+    state = known(story)
+    job = ObservedJob("job", "job", said)
+    at = max(NOW, state.last_received - START + 1)
+
+    for number in range(3):
+        # The first answer may bring a stream back, and only the next compares with it alive.
+        kind = compare(state, job, START + at)
+        if kind is None:
+            break
+        folded(state, said, at=at, sequence=100 + number)
+
+    assert compare(state, job, START + at) is None
+
+
+@given(any_stories(), observations)
+def test_the_marker_of_an_ended_stream_wants_to_know_nothing(
+    story: list[tuple[Logged, float | None]], said: JobObserved
+) -> None:
+    assert compare(retire(known(story)), ObservedJob("job", "job", said), NOW) is None
+
+
+@given(st.sampled_from(list(JobState)), st.sampled_from([None, NOW - 10, NOW - 7200]))
+def test_of_a_job_that_nobody_told_of_what_runs_or_failed_lately_is_news(
+    said: JobState, ended: float | None
+) -> None:
+    live = said in (JobState.WAITING, JobState.RUNNING)
+    failed = said in (JobState.FAILED, JobState.BLOCKED) and ended != NOW - 7200
+
+    found = compare(None, ObservedJob("job", "job", JobObserved(said), ended), NOW)
+
+    assert found == (Difference.UNKNOWN if live or failed else None)
+
+
+def test_an_answer_that_agrees_is_told_again_once_the_last_one_is_old() -> None:
+    said = JobObserved(JobState.RUNNING)
+    state = told([logged(Step(NOW, said, channel=Channel.API), 1, Vendor.METASTUDIO, "reconcile", 1)])
+    job = ObservedJob("job", "job", said)
+
+    assert compare(state, job, START + NOW + REFRESH_SECONDS - 1) is None
+    assert compare(state, job, START + NOW + REFRESH_SECONDS) is Difference.AGREES
+
+
+@given(observations)
+def test_what_is_kept_of_an_answer_is_what_was_said(said: JobObserved) -> None:
+    decoded = decode_observation(encode_observation("job", said))
+
+    assert (decoded.job_id, decoded.payload) == ("job", said)

@@ -1,0 +1,337 @@
+"""What one round of questions sets right, and what it leaves alone."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from monitor.event import Vendor
+from monitor.health.status import Status
+from monitor.health.stream import Outcome
+from monitor.vendors.api_errors import UnauthenticatedError
+from tests.receiver.running import eventually
+from tests.reconcile.asking import PACE, Asking, asking, job
+from tests.vendors.vendor_server import (
+    ANOTHER_URL,
+    INTERNAL,
+    JOB,
+    NOT_FOUND,
+    ROOM,
+    UNAUTHORIZED,
+    Fault,
+    error,
+)
+
+OTHER = "99999999-4f75-4b3a-a853-b649a21aaf66"
+CALLBACKS = {
+    "live_event_type_callback_url": "https://hooks.example.com/callbacks/prod",
+    "auth_type": "NONE",
+    "callback_event_type": ["RTMP_STREAM_STATE_CHANGE"],
+}
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> AsyncIterator[Asking]:
+    async with asking(tmp_path) as prepared:
+        yield prepared
+
+
+@pytest.fixture
+async def sugar(tmp_path: Path) -> AsyncIterator[Asking]:
+    async with asking(tmp_path, Vendor.SOFTSUGAR) as prepared:
+        yield prepared
+
+
+async def test_a_lost_end_is_known_after_one_round_and_where_from(one: Asking) -> None:
+    await one.register()
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("SUCCEED", duration=90.0, stream_duration=80.0)
+    assert one.verdict().status is Status.HEALTHY
+
+    assert await one.round() == 1
+
+    verdict = one.verdict()
+    assert verdict.status is Status.ENDED
+    assert verdict.reasons == ("The stream ended as it should. The vendor's API says so; no callback did.",)
+    assert one.lines()[-1] == "ended: completed (the vendor's API says so)"
+    assert one.sample("monitor_reconcile_differences_total", kind="end") == 1
+
+
+async def test_a_lost_connected_is_known_after_one_round_and_where_from(one: Asking) -> None:
+    await one.register()
+    await one.call_back("CONNECTING")
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=90.0, stream_duration=80.0)
+    one.vendor.ran = one.vendor.pushed = 10.0
+    assert one.verdict().status is Status.STARTING
+
+    await one.round()
+
+    assert one.verdict().status is Status.HEALTHY
+    assert "connected (the vendor's API says so)" in one.lines()
+    assert one.state().missed == 1
+
+
+async def test_a_lost_connected_ends_an_outage_within_one_round(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=200.0)
+    await one.call_back("DISCONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=300.0, stream_duration=280.0)
+    one.vendor.ran = one.vendor.pushed = 10.0
+    assert one.verdict().status is Status.DOWN
+
+    await one.round()
+
+    assert one.verdict().status is Status.HEALTHY
+    assert one.lines()[-1] == "connected (the vendor's API says so)"
+
+
+async def test_an_outage_that_the_api_confirms_stays_one(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=200.0)
+    await one.call_back("DISCONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=300.0, stream_duration=100.0)
+    one.vendor.ran = 10.0
+
+    await one.round()
+
+    assert one.verdict().status is Status.DOWN
+
+
+async def test_a_registered_job_that_failed_without_any_callback_is_known_with_its_error(one: Asking) -> None:
+    await one.register()
+    told = {"error_code": "MSS.10000001", "error_msg": "No resource"}
+    one.vendor.jobs[JOB] = job("FAILED", error_info=told)
+
+    await one.round()
+
+    verdict = one.verdict()
+    assert verdict.status is Status.ENDED
+    assert verdict.reasons == ("The vendor's API says that the job failed: MSS.10000001 No resource.",)
+
+
+async def test_a_job_that_nobody_told_of_is_found_by_its_failure(one: Asking) -> None:
+    one.vendor.jobs[JOB] = job("BLOCKED", block_reason="Violation")
+
+    await one.round()
+
+    assert one.verdict().reasons == ("The vendor's API says that the job was blocked: Violation.",)
+    assert await one.round() == 0
+    assert await one.api_events() == 1
+
+
+async def test_a_failure_of_long_ago_is_no_news(one: Asking) -> None:
+    one.vendor.jobs[JOB] = job("FAILED", end_time="2024-05-01T09:43:17Z")
+
+    assert await one.round() == 0
+    assert await one.api_events() == 0
+
+
+async def test_a_running_job_that_never_called_back_is_found_and_says_why(one: Asking) -> None:
+    elsewhere = {**CALLBACKS, "live_event_type_callback_url": "https://other.example.com/secret"}
+    one.vendor.jobs[JOB] = job("PROCESSING", live_event_callback_config=elsewhere)
+    one.vendor.jobs[OTHER] = {**job("PROCESSING", live_event_callback_config=CALLBACKS), "job_id": OTHER}
+
+    await one.round()
+
+    assert one.state().observed is not None
+    assert (one.state().observed.aim, one.state(OTHER).observed.aim) == ("elsewhere", "here")  # type: ignore[union-attr]
+    kept = [stored.event.body for stored in await one.log.read(0, 100)]
+    assert not any(b"secret" in body for body in kept)
+
+
+async def test_a_job_of_another_source_of_the_account_is_left_to_it(one: Asking) -> None:
+    another = {**CALLBACKS, "live_event_type_callback_url": ANOTHER_URL}
+    one.vendor.jobs[JOB] = job("PROCESSING", live_event_callback_config=another)
+
+    assert await one.round() == 0
+    assert await one.api_events() == 0
+
+
+async def test_a_job_that_the_api_forgot_has_vanished_only_after_a_second_look(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+
+    await one.round()
+
+    asked = one.vendor.calls(f"/smart-live-jobs/{JOB}")
+    assert len(asked) == 2
+    assert one.state().end is not None
+    assert one.state().end.outcome is Outcome.VANISHED  # type: ignore[union-attr]
+
+
+async def test_one_answer_that_a_job_is_missing_is_not_enough(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING")
+    running = Fault(200, b'{"count": 0, "smart_live_jobs": []}')
+    one.vendor.faults.extend([running, running, NOT_FOUND, NOT_FOUND])
+
+    await one.round()
+
+    assert one.state().end is None
+
+
+@pytest.mark.parametrize("fault", [INTERNAL, UNAUTHORIZED, error(404, "APIG.0101", "No such API")])
+async def test_an_api_that_fails_changes_no_health(fault: Fault, one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.faults.extend([fault] * 50)
+    before = one.verdict()
+
+    with contextlib.suppress(Exception):
+        await one.round()
+
+    assert one.verdict() == before
+    assert await one.api_events() == 0
+
+
+async def test_a_failure_is_a_metric_and_the_rounds_go_on(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("SUCCEED")
+    one.vendor.faults.append(UNAUTHORIZED)
+    asking_on = asyncio.create_task(one.rounds.run())
+    try:
+        await eventually(lambda: one.state().end is not None)
+    finally:
+        asking_on.cancel()
+        await asyncio.gather(asking_on, return_exceptions=True)
+
+    assert one.sample("monitor_reconcile_failures_total", reason="unauthenticated") == 1
+    assert one.sample("monitor_reconcile_round_timestamp_seconds") is not None
+
+
+async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_something_is_amiss(
+    one: Asking,
+) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING")
+    await one.rounds._try_round()
+    await one.fold()
+    for _ in range(8):
+        await one.rounds._try_round()
+    assert one.rounds._interval == PACE.slowest
+
+    one.vendor.jobs[JOB] = job("SUCCEED")
+    await one.rounds._try_round()
+
+    assert one.rounds._interval == PACE.ask_every
+
+
+async def test_credentials_that_are_refused_end_the_round(one: Asking) -> None:
+    one.vendor.faults.append(UNAUTHORIZED)
+
+    with pytest.raises(UnauthenticatedError):
+        await one.round()
+
+    assert len(one.vendor.asked) == 1
+
+
+async def test_an_answer_that_agrees_is_told_once_and_not_with_each_round(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=90.0, stream_duration=80.0)
+    for _ in range(3):
+        await one.round()
+
+    # The state, and the live warnings of its room.
+    assert await one.api_events() == 2
+    assert one.verdict().status is Status.HEALTHY
+
+
+async def test_a_push_that_falls_behind_is_told(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=90.0, stream_duration=80.0)
+    await one.round()
+    one.vendor.ran = 100.0
+
+    assert await one.round() >= 1
+
+    told = one.state().observed
+    assert told is not None
+    assert told.duration is not None
+    assert told.push == 80.0
+    assert told.duration >= 190.0
+    assert one.sample("monitor_reconcile_differences_total", kind="push") == 1
+
+
+async def test_live_warnings_of_a_room_are_asked_for_and_told(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("PROCESSING")
+    one.vendor.warnings = ["RANDOM_PLAY_CLOSED"]
+
+    await one.round()
+
+    assert one.state().warnings == ("RANDOM_PLAY_CLOSED",)
+    assert one.sample("monitor_reconcile_differences_total", kind="warnings") == 1
+    await one.round()
+    assert len(one.vendor.calls("/live-warning-info")) == 1
+
+
+async def test_an_end_is_asked_why_until_the_vendor_has_said(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=20.0)
+    await one.call_back("END", ago=10.0)
+    one.vendor.jobs[JOB] = job("BLOCKED", block_reason="Violation")
+
+    await one.round()
+    await one.round()
+
+    assert one.verdict().reasons == ("The vendor's API says that the job was blocked: Violation.",)
+    assert await one.api_events() == 1
+
+
+async def test_an_end_that_the_api_confirms_is_asked_about_once(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=20.0)
+    await one.call_back("END", ago=10.0)
+    one.vendor.jobs[JOB] = job("SUCCEED")
+
+    await one.round()
+    await one.round()
+
+    assert len(one.vendor.calls(f"/smart-live-jobs/{JOB}")) == 1
+    assert one.verdict().reasons == ("The stream ended as it should.",)
+
+
+async def test_who_does_not_own_the_list_asks_for_its_own_streams_alone(tmp_path: Path) -> None:
+    async with asking(tmp_path, owns_list=lambda _: False) as one:
+        await one.call_back("CONNECTED")
+        one.vendor.jobs[JOB] = job("SUCCEED")
+        one.vendor.jobs[OTHER] = {**job("PROCESSING"), "job_id": OTHER}
+
+        await one.round()
+
+        assert one.verdict().status is Status.ENDED
+        assert one.vendor.calls("/smart-live-jobs") == []
+        assert len(one.shard.streams) == 1
+
+
+async def test_a_round_asks_no_more_than_its_budget(tmp_path: Path) -> None:
+    async with asking(tmp_path, pace=PACE._replace(calls=3)) as one:
+        for number in range(8):
+            await one.call_back("CONNECTED", f"job-{number}")
+            one.vendor.jobs[f"job-{number}"] = {**job("SUCCEED"), "job_id": f"job-{number}"}
+
+        await one.round()
+        assert sum(state.end is not None for state in one.shard.streams.values()) == 3
+        await one.round()
+        await one.round()
+        assert sum(state.end is not None for state in one.shard.streams.values()) == 8
+
+
+async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking) -> None:
+    await sugar.call_back_session(35, "s-1")
+    sugar.vendor.sessions = {"s-2": 35}
+
+    await sugar.round()
+
+    end = sugar.state("s-1").end
+    assert end is not None
+    assert end.outcome is Outcome.VANISHED
+    assert sugar.verdict("s-2").status is Status.STARTING or sugar.verdict("s-2").status is Status.HEALTHY
+
+
+async def test_a_session_whose_start_was_never_called_back_runs_all_the_same(sugar: Asking) -> None:
+    await sugar.call_back_session(32, "s-1")
+    sugar.vendor.sessions = {"s-1": 35}
+    assert sugar.verdict("s-1").status is Status.STARTING
+
+    await sugar.round()
+
+    assert sugar.verdict("s-1").status is Status.HEALTHY
+    assert sugar.lines("s-1") == ["session running (the vendor's API says so)"]
+    assert ROOM not in str(sugar.vendor.asked)

@@ -1,0 +1,234 @@
+"""The relay in Debian's Chromium, against the real receiver."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.event import Channel, Paragraph, ScriptProgress, Vendor
+from monitor.vendors import registry
+from tests.relay.browsing import JOB, Room, delivered, progress, room, take
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> AsyncIterator[Room]:
+    async with room(tmp_path) as prepared:
+        yield prepared
+
+
+def paragraphs(envelopes: list[dict[str, Any]]) -> list[int]:
+    """Which paragraphs the messages tell of, in the order of arrival."""
+    told = [one["message"] for one in envelopes]
+    return [
+        (json.loads(message) if isinstance(message, str) else message)["data"]["shoot_script_sequence_no"]
+        for message in told
+    ]
+
+
+async def test_messages_arrive_in_order_in_envelopes_that_the_monitor_reads(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await take(page, 1, 2, 3)
+    await delivered(page)
+
+    events = await one.events()
+    assert [(event.channel, event.job_id) for event in events] == [(Channel.RTC, JOB)] * 3
+    decoded = [registry.decode_rtc(Vendor.METASTUDIO, event.body) for event in events]
+    assert [told.payload for told in decoded] == [
+        ScriptProgress(Paragraph("Scene 1", number), 247) for number in (1, 2, 3)
+    ]
+    relays = [told.relay for told in decoded if told.relay is not None]
+    assert [relay.sequence for relay in relays] == [1, 2, 3]
+    assert len({relay.relay for relay in relays}) == 1
+    assert all(
+        abs((relay.at or 0) - event.received) < 60 for relay, event in zip(relays, events, strict=True)
+    )
+
+
+async def test_texts_objects_and_bytes_are_taken_as_the_room_delivers_them(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await page.evaluate(
+        """(message) => {
+            window.relay.take(message);
+            window.relay.take(JSON.stringify(message));
+            window.relay.take(new TextEncoder().encode(JSON.stringify(message)));
+        }""",
+        progress(7),
+    )
+    await delivered(page)
+
+    assert paragraphs(await one.envelopes()) == [7, 7, 7]
+
+
+async def test_nothing_is_lost_or_reordered_while_the_receiver_is_away(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await take(page, 1, 2)
+    await delivered(page)
+    await one.go()
+    await take(page, 3, 4)
+    await page.wait_for_function("window.problems.length > 0")
+    await take(page, 5)
+    assert await page.evaluate("window.relay.waiting") == 3
+
+    await one.come()
+    await delivered(page)
+
+    envelopes = await one.envelopes()
+    assert paragraphs(envelopes) == [1, 2, 3, 4, 5]
+    assert [envelope["seq"] for envelope in envelopes] == [1, 2, 3, 4, 5]
+    assert await page.evaluate("window.problems") == [
+        "The monitor can't be reached; messages are kept.",
+        None,
+    ]
+
+
+async def test_a_reload_while_the_receiver_is_away_loses_nothing_and_keeps_the_name(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await take(page, 1)
+    await delivered(page)
+    await one.go()
+    await take(page, 2, 3)
+    await page.reload()
+    await one.relay(page)
+    await take(page, 4)
+
+    await one.come()
+    await delivered(page)
+
+    envelopes = await one.envelopes()
+    assert paragraphs(envelopes) == [1, 2, 3, 4]
+    assert [envelope["seq"] for envelope in envelopes] == [1, 2, 3, 4]
+    assert len({envelope["relay"] for envelope in envelopes}) == 1
+    assert await page.evaluate("localStorage.length") == 0
+
+
+async def test_what_a_closed_tab_left_behind_is_sent_by_the_next_one(one: Room) -> None:
+    context = await one.browser.new_context()
+    first = await one.page(context)
+    await one.relay(first)
+    await one.go()
+    await take(first, 1, 2)
+    await first.close()
+
+    second = await one.page(context)
+    await one.relay(second)
+    await one.come()
+    await take(second, 3)
+    await delivered(second)
+
+    envelopes = await one.envelopes()
+    assert sorted(paragraphs(envelopes)) == [1, 2, 3]
+    assert len({envelope["relay"] for envelope in envelopes}) == 2
+
+
+async def test_two_tabs_of_one_browser_have_names_of_their_own(one: Room) -> None:
+    context = await one.browser.new_context()
+    first, second = await one.page(context), await one.page(context)
+    await one.relay(first)
+    copied = await first.evaluate("window.relay.ready.then(() => ({ ...sessionStorage }))")
+    # What a browser does where somebody duplicates a tab.
+    await second.evaluate(
+        "(items) => Object.entries(items).forEach(([name, value]) => sessionStorage.setItem(name, value))",
+        copied,
+    )
+    await one.relay(second)
+    await take(first, 1)
+    await take(second, 2)
+    await delivered(first)
+    await delivered(second)
+
+    envelopes = await one.envelopes()
+    assert len({envelope["relay"] for envelope in envelopes}) == 2
+    assert [envelope["seq"] for envelope in envelopes] == [1, 1]
+
+
+async def test_an_offline_browser_sends_when_it_is_online_again(one: Room) -> None:
+    context = await one.browser.new_context()
+    page = await one.page(context)
+    await one.relay(page)
+    await page.evaluate("window.relay.ready")
+    await context.set_offline(True)
+    # Only the browser's own word can bring the next try within this test's time.
+    await page.evaluate("window.relay.flushEveryMs = window.relay.longestWaitMs = 3600000")
+    await take(page, 1, 2)
+    await page.evaluate("(token) => window.relay.setToken(token)", one.token())
+    await page.wait_for_function("window.problems.length > 0")
+    assert await one.events() == []
+
+    await context.set_offline(False)
+    await delivered(page)
+
+    assert paragraphs(await one.envelopes()) == [1, 2]
+
+
+async def test_a_token_that_expired_loses_nothing_and_another_one_delivers(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page, one.token(seconds=-60))
+    await take(page, 1)
+    await page.wait_for_function("window.problems.length > 0")
+    assert await page.evaluate("window.problems") == [
+        "The monitor doesn't accept the token: it is wrong, or has expired."
+    ]
+    assert await one.events() == []
+
+    await page.evaluate("(token) => window.relay.setToken(token)", one.token())
+    await delivered(page)
+
+    assert paragraphs(await one.envelopes()) == [1]
+
+
+async def test_many_messages_leave_in_few_requests(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.method) if request.method == "POST" else None)
+    await take(page, *range(1, 1001))
+    await delivered(page)
+
+    assert paragraphs(await one.envelopes()) == list(range(1, 1001))
+    assert len(posts) <= 6
+
+
+async def test_batches_that_are_too_large_for_the_receiver_are_halved(tmp_path: Path) -> None:
+    async with room(tmp_path, max_body_bytes=2000) as one:
+        page = await one.page()
+        await one.relay(page)
+        await take(page, *range(1, 51))
+        await page.evaluate("window.relay.take('x'.repeat(3000))")
+        await take(page, 51)
+        await delivered(page)
+
+        assert paragraphs(await one.envelopes()) == list(range(1, 52))
+        assert await page.evaluate("window.relay.dropped") == 1
+
+
+async def test_a_token_is_never_stored(one: Room) -> None:
+    page = await one.page()
+    await one.go()
+    await one.relay(page)
+    await take(page, 1)
+
+    stored = await page.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }])")
+
+    assert "live_progress_notify" in stored
+    assert one.token().partition(".")[2] not in stored
+    await one.come()
+    await delivered(page)
+
+
+async def test_leftovers_of_another_day_are_cleared_away(one: Room) -> None:
+    page = await one.page()
+    await page.evaluate("""() => {
+        const at_ms = Date.now() - 25 * 3600 * 1000;
+        const old = JSON.stringify({ relay: "r", seq: 1, at_ms, message: "{}" });
+        localStorage.setItem("livestream-relay http://elsewhere.example.com/rtc/prod/other r 1", old);
+    }""")
+    await one.relay(page)
+    await page.evaluate("window.relay.ready")
+
+    assert await page.evaluate("localStorage.length") == 0

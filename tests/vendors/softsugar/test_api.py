@@ -1,0 +1,221 @@
+"""SoftSugar's calls against a real server: log-in, refresh, paging, codes by category."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from monitor.vendors.api_errors import (
+    ApiError,
+    InvalidRequestError,
+    NoSuchJobError,
+    QuotaError,
+    RefusedError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnreachableError,
+    UnreadableError,
+    VendorTroubleError,
+)
+from monitor.vendors.softsugar.api import SoftSugarApi
+from tests.vendors.vendor_server import APP_KEY, Fault, TestedVendor, running_vendor, softsugar_api
+
+START = 1_700_000_000.0
+LOGIN = "/access/api/token"
+REFRESH = "/token/refresh"
+
+
+@dataclass
+class SetClock:
+    """A clock that a test sets."""
+
+    time: float = START
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[TestedVendor]:
+    async with running_vendor() as one:
+        yield one
+
+
+@pytest.fixture
+async def api(vendor: TestedVendor, clock: SetClock) -> AsyncIterator[SoftSugarApi]:
+    async with softsugar_api(vendor, clock) as one:
+        yield one
+
+
+async def listed(api: SoftSugarApi) -> list[tuple[str, int | None]]:
+    return [(session.session_id, session.status) async for session in api.running()]
+
+
+async def test_a_session_is_created_listed_and_closed(vendor: TestedVendor, api: SoftSugarApi) -> None:
+    created = await api.create({"param": {"scene": "ü"}, "userData": "u"})
+
+    assert (created.session_id, created.status) == ("s-1", 32)
+    assert vendor.calls("/create")[0].document == {"param": '{"scene": "ü"}', "userData": "u"}
+    assert "rt" not in repr(created.rtc_token)
+    assert await listed(api) == [("s-1", 32)]
+    await api.close_session("s-1")
+    assert await listed(api) == []
+    assert len(vendor.calls(LOGIN)) == 1
+
+
+async def test_the_log_in_is_signed_with_the_app_key_and_does_not_hold_it(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+
+    asked = vendor.calls(LOGIN)[0]
+    assert asked.document["timestamp"] == "1700000000000"
+    assert asked.document["grantType"] == "sign"
+    assert APP_KEY not in asked.body.decode()
+
+
+async def test_many_callers_share_one_log_in_and_one_refresh(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await asyncio.gather(*(listed(api) for _ in range(20)))
+    assert len(vendor.calls(LOGIN)) == 1
+
+    clock.time += vendor.token_seconds - 300
+    await asyncio.gather(*(listed(api) for _ in range(20)))
+
+    assert len(vendor.calls(LOGIN)) == 1
+    assert len(vendor.calls(REFRESH)) == 1
+    assert vendor.calls(REFRESH)[0].headers["authorization"] == "refresh-1"
+
+
+async def test_a_token_is_not_refreshed_while_it_lives_long_enough(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await listed(api)
+    clock.time += vendor.token_seconds - 700
+
+    await listed(api)
+
+    assert vendor.calls(REFRESH) == []
+
+
+async def test_a_refresh_that_is_refused_as_too_frequent_becomes_a_log_in(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await listed(api)
+    vendor.refresh_refused = True
+    clock.time += vendor.token_seconds - 300
+
+    await listed(api)
+
+    assert (len(vendor.calls(REFRESH)), len(vendor.calls(LOGIN))) == (1, 2)
+
+
+async def test_a_failed_renewal_does_no_harm_while_the_old_token_lives(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await listed(api)
+    clock.time += vendor.token_seconds - 300
+    vendor.faults.append(Fault(503))
+
+    assert await listed(api) == []
+    assert (len(vendor.calls(REFRESH)), len(vendor.calls(LOGIN))) == (1, 1)
+    assert vendor.calls("/running/list")[-1].headers["authorization"] == "access-1"
+
+
+async def test_a_token_that_the_vendor_forgot_is_replaced_once(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.tokens += 1
+
+    await asyncio.gather(*(listed(api) for _ in range(5)))
+
+    assert len(vendor.calls(LOGIN)) == 2
+
+
+async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    old = await api._tokens.get()
+    api._tokens.reject(old)
+    new = await api._tokens.get()
+
+    api._tokens.reject(old)
+
+    assert await api._tokens.get() == new != old
+    assert len(vendor.calls(LOGIN)) == 2
+
+
+async def test_all_pages_are_read(vendor: TestedVendor, api: SoftSugarApi) -> None:
+    vendor.sessions = {f"s-{number}": 35 for number in range(5)}
+    vendor.page_size = 2
+
+    assert [name for name, _ in await listed(api)] == ["s-0", "s-1", "s-2", "s-3", "s-4"]
+    assert [dict(asked.query).get("pageNo") for asked in vendor.calls("/running/list")] == [None, "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (80115963, QuotaError),
+        (84115944, QuotaError),
+        (80115947, QuotaError),
+        (89999999, ThrottledError),
+        (84115929, NoSuchJobError),
+        (84115917, RefusedError),
+        (60111101, UnauthenticatedError),
+        (99999990, UnauthenticatedError),
+        (20999999, VendorTroubleError),
+        (400, RefusedError),
+        (12345, RefusedError),
+    ],
+)
+async def test_a_code_becomes_the_error_of_its_category(
+    code: int, expected: type[ApiError], vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, b'{"code": %d, "message": "No more", "data": null}' % code))
+
+    with pytest.raises(expected) as caught:
+        await api.close_session("s-1")
+
+    assert type(caught.value) is expected
+    assert (caught.value.said.code, caught.value.said.message) == (str(code), "No more")
+
+
+async def test_a_creation_that_may_have_been_heard_is_not_sent_again(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, b'{"code', cut=True))
+
+    with pytest.raises(UnreachableError) as caught:
+        await api.create({"param": "{}"})
+
+    assert caught.value.perhaps_done
+    assert len(vendor.calls("/create")) == 1
+
+
+async def test_a_creation_without_a_param_is_refused_here(vendor: TestedVendor, api: SoftSugarApi) -> None:
+    with pytest.raises(InvalidRequestError, match="param"):
+        await api.create({})
+
+    assert vendor.asked == []
+
+
+@pytest.mark.parametrize("body", [b'{"message": "no code"}', b'{"code": 0, "data": [{"status": 35}]}', b"[]"])
+async def test_what_is_no_answer_of_the_vendor_is_unreadable(
+    body: bytes, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, body))
+
+    with pytest.raises(UnreadableError):
+        await listed(api)

@@ -1,0 +1,126 @@
+"""What both vendors' clients stand on: waiting as told, and not reading for ever."""
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from monitor.vendors.api_errors import ApiError, ThrottledError, UnreadableError, VendorSaid
+from monitor.vendors.api_transport import MOST_ANSWER_BYTES, Call, Prepared, RateLimit, Transport
+from tests.vendors.vendor_server import SHORT_PATIENCE, Fault, TestedVendor, error, running_vendor
+
+NOW = 1_700_000_000.0
+READ = Call("GET", "/v1/things", repeatable=True, name="(things)")
+
+
+@dataclass
+class StillClock:
+    """A clock that stands."""
+
+    def now(self) -> float:
+        return NOW
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[TestedVendor]:
+    async with running_vendor() as one:
+        yield one
+
+
+@pytest.fixture
+async def transport(vendor: TestedVendor) -> AsyncIterator[Transport]:
+    one = Transport(vendor.endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), StillClock())
+    yield one
+    await one.close()
+
+
+async def plain(call: Call) -> Prepared:
+    return Prepared(call.path, {})
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("120", 120.0),
+        ("Tue, 14 Nov 2023 22:15:20 GMT", 120.0),
+        ("Tue, 14 Nov 2023 22:15:20 -0000", 120.0),
+    ],
+)
+async def test_a_retry_after_is_read_as_seconds_or_as_a_date(
+    told: str, seconds: float, vendor: TestedVendor, transport: Transport
+) -> None:
+    vendor.faults.append(error(429, "APIG.0308", "Throttled", retry_after=told))
+
+    with pytest.raises(ThrottledError) as caught:
+        await transport.send(READ, plain)
+
+    assert caught.value.retry_after == seconds
+    assert caught.value.said.code == "APIG.0308"
+
+
+@pytest.mark.parametrize("told", ["", "soon", "-5", "²"])
+async def test_a_retry_after_that_is_neither_is_passed_over(
+    told: str, vendor: TestedVendor, transport: Transport
+) -> None:
+    fault = Fault(429, b"{}", headers=((b"retry-after", told.encode("latin-1")),))
+    vendor.faults.extend([fault] * SHORT_PATIENCE.attempts)
+
+    with pytest.raises(ThrottledError) as caught:
+        await transport.send(READ, plain)
+
+    assert caught.value.retry_after is None
+    assert len(vendor.asked) == SHORT_PATIENCE.attempts
+
+
+async def test_an_answer_without_end_is_not_read_whole(vendor: TestedVendor, transport: Transport) -> None:
+    vendor.faults.append(Fault(200, b" " * (MOST_ANSWER_BYTES + 1)))
+
+    with pytest.raises(UnreadableError, match="too long"):
+        await transport.send(READ, plain)
+
+
+async def test_a_path_in_front_of_all_others_is_kept(vendor: TestedVendor) -> None:
+    endpoint = f"{vendor.endpoint}/gateway/"
+    one = Transport(endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), StillClock())
+    vendor.faults.append(Fault(200, b"{}"))
+    await one.send(READ, plain)
+    await one.close()
+
+    assert vendor.asked[0].path == "/gateway/v1/things"
+
+
+async def test_each_call_takes_a_turn_of_the_rate_limit(vendor: TestedVendor) -> None:
+    turns: list[int] = []
+    rate = RateLimit(10_000.0, on_turn=lambda: turns.append(1))
+    one = Transport(vendor.endpoint, SHORT_PATIENCE, rate, random.Random(1), StillClock())
+    vendor.faults.extend([Fault(503), Fault(200, b"{}")])
+    await one.send(READ, plain)
+    await one.close()
+
+    assert len(turns) == len(vendor.asked) == 2
+
+
+@pytest.mark.parametrize(("calls", "seconds"), [(1, 0.0), (5, 0.0), (6, 1.0), (65, 60.0)])
+async def test_calls_beyond_a_few_are_spaced_out_to_the_rate(calls: int, seconds: float) -> None:
+    told = [1000.0]
+
+    async def rest(wait: float) -> None:
+        told[0] += wait
+
+    rate = RateLimit(60 / 60, burst=5, steady=lambda: told[0], rest=rest)
+    for _ in range(calls):
+        await rate.turn()
+
+    assert told[0] - 1000.0 == pytest.approx(seconds)
+
+
+def test_an_error_tells_what_the_vendor_said_and_cuts_it_short() -> None:
+    said: Any = VendorSaid(400, "MSS.1", "m" * 1000, "r-1")
+
+    text = str(ApiError("GET (things)", "was refused", said))
+
+    assert text.startswith("GET (things): was refused; the vendor says: MSS.1 mmm")
+    assert text.endswith("; request id r-1")
+    assert len(text) < 400
