@@ -213,3 +213,25 @@ def test_a_received_time_that_steps_back_takes_no_second_away() -> None:
     spent = seconds(story.known, START + 100)
     assert spent == (0.0, 0.0, 0.0)
     assert seconds(story.known, START + 110).outage == 10.0
+
+
+def test_a_vendor_clock_two_minutes_ahead_makes_nothing_late_and_no_second_longer() -> None:
+    # Signed times are compared with signed times alone; RTC and the API, which sign nothing, come in
+    # between and are ordered by when they were received. Seconds are received ones.
+    story, ahead = Story(), 120
+    effects = [
+        story.register(at=0.0, plan=2),
+        story.link("C", at=10.0, signed=10 + ahead),
+        story.paragraph(1, at=12.0, signed=12 + ahead),
+        story.progress(1, 2000, at=15.0),
+        story.link("D", at=30.0, signed=30 + ahead),
+        story.progress(2, 1000, at=35.0),
+        story.paragraph(2, at=36.0, signed=36 + ahead),
+        story.link("R", at=40.0, signed=40 + ahead),
+        story.link("C", at=50.0, signed=50 + ahead),
+    ]
+
+    assert set(effects) == {Effect.APPLIED}
+    assert counts(story) == (1, 1)
+    starting, connected, outage = seconds(story.settle(60.0), START + 60.0)
+    assert (starting, connected, outage) == (10.0, 30.0, 20.0)
