@@ -12,8 +12,8 @@ from monitor.health.stream import StreamKey, StreamState, from_json, to_json
 from monitor.log.protocol import Checkpoints
 from monitor.worker.shard import Shard
 
-SLICE = 300
-"""States read or written before the event loop has its turn: about 5 ms of work."""
+SLICE = 100
+"""States read or written before the event loop has its turn: about 5 ms of work, 10 where they are read."""
 
 INTERVAL_SECONDS = 1.0
 
