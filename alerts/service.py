@@ -62,7 +62,8 @@ def _authentication(limits: Ingest) -> Alert:
         f"  and {failures} / {requests} >= {limits.authentication_share}",
         f"Requests to {_SOURCE} don't prove where they come from",
         f"{{{{ $value | humanize }}}} requests to {_SOURCE} were refused within {window}, a large part of "
-        "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL and the clock.",
+        "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "
+        "and the clock.",
     )
 
 
@@ -122,7 +123,8 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
         """,
         f"{_SOURCE} calls back no more",
         f"The last callback of {_SOURCE} came at {{{{ $value | humanizeTimestamp }}}}, though streams of "
-        "it play their scripts. Nobody would hear of an outage: look at the way from the vendor to the receiver.",
+        "it play their scripts. Nobody would hear of an outage: look at the way from "
+        "the vendor to the receiver.",
     )
 
 
