@@ -29,11 +29,16 @@ test: .venv/.developed ## fetch what the tests need, and run them all
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: .venv/.developed ## format, lint, types and the direction of imports
+lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m alerts.build --check
+
+.PHONY: alerts
+alerts: .venv/.developed ## write alerts/rules/ from alerts/thresholds.toml
+	$(BIN)/python -m alerts.build
 
 .PHONY: format
 format: .venv/.developed ## write the format, and the fixes that are safe
@@ -50,7 +55,7 @@ bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with 
 clean: ## remove all that make has made here; the service's own data in var/ stays
 	rm -rf .venv .venv-bench .components var/demo build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find monitor tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	find alerts monitor tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # The project is installed editable with the build backend of requirements/build.txt: pip's own
 # isolated build would fetch an unpinned one.
