@@ -23,9 +23,10 @@ def load(prometheus: Prometheus, series: Path, moments: list[float], thresholds:
         file.seek(-len(b"# EOF\n"), 2)
         file.write(_service(moments).encode())
     # A file has no mark where a series ends, as a scrape would leave one: what isn't there at a moment
-    # must not be looked up before it.
+    # must not be looked up before it. Not shorter than a step: promtool evaluates each file at its own
+    # moment within the interval, as Prometheus does.
     step = round(moments[1] - moments[0])
-    prometheus.more = (f"--query.lookback-delta={step - 1}s",)
+    prometheus.more = (f"--query.lookback-delta={step}s",)
     prometheus.folder.mkdir()
     _promtool("create-blocks-from", "openmetrics", str(series), str(prometheus.data))
     prometheus.start()
