@@ -4,7 +4,6 @@
 """
 
 import math
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -99,11 +98,16 @@ class _Families:
 
     def _join(self) -> None:
         whole = Path(self._folder.name) / "whole"
-        with whole.open("wb") as target:
+        with whole.open("w", encoding="utf-8") as target:
             for name in self._files:
-                with (Path(self._folder.name) / name).open("rb") as part:
-                    shutil.copyfileobj(part, target)
-            target.write(OPENMETRICS_END)
+                # OpenMetrics wants all samples of a series together; one family at a time is in memory.
+                series: dict[str, list[str]] = {}
+                with (Path(self._folder.name) / name).open(encoding="utf-8") as part:
+                    for line in part:
+                        series.setdefault(line if line[0] == "#" else line.rsplit(" ", 2)[0], []).append(line)
+                for lines in series.values():
+                    target.writelines(lines)
+            target.write(OPENMETRICS_END.decode())
         whole.replace(self._path)
 
 

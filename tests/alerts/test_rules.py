@@ -73,3 +73,11 @@ def test_no_file_is_longer_than_a_reader_stands() -> None:
     written = [*RULES.glob("*.yaml"), *STORIES, *RULES.parent.glob("*.py"), *RULES.parent.glob("*.yaml")]
     assert len(written) > 15
     assert [path.name for path in written if len(path.read_text().splitlines()) > LONGEST] == []
+
+
+def test_the_prometheus_that_we_ship_reads_the_rules() -> None:
+    config = RULES.parent.parent / "deploy" / "prometheus" / "prometheus.yaml"
+    done = subprocess.run([str(promtool()), "check", "config", str(config)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 rule files found" in done.stdout
+    assert f"job_name: {read().view.job}\n" in config.read_text()
