@@ -125,7 +125,7 @@ class Watch:
         """Start all parts, the last in line first."""
         self.pager = Pager()
         self.service = Service(self.folder, more=HEALTH)
-        self.alertmanager = Alertmanager(self.folder / "alertmanager", self._routes())
+        self.alertmanager = Alertmanager(self.folder / "alertmanager", routes(self.pager, self.folder))
         rules = self.folder / "rules"
         rules.mkdir()
         for name, text in rule_files(thresholds()).items():
@@ -168,20 +168,21 @@ scrape_configs:
             what="a scrape",
         )
 
-    def _routes(self) -> str:
-        """Return the project's own configuration, with this machine's addresses and short times."""
-        text = (ROOT / "alerts" / "alertmanager.yaml").read_text()
-        text = re.sub(r"(?m)^( *group_wait:) .*$", rf"\1 {GROUP_WAIT}s", text)
-        text = re.sub(r"(?m)^( *group_interval:) .*$", rf"\1 {GROUP_INTERVAL}s", text)
-        text = text.replace("global:\n", f"global:\n  pagerduty_url: {self.pager.url}/pager\n", 1)
-        for name, path in (("tickets", "tickets"), ("switch", "switch"), ("hooks", "webhook")):
-            text = re.sub(rf"https://{name}\.example\.com/\S+", f"{self.pager.url}/{path}", text)
-        text = text.replace("templates/*.tmpl", f"{ROOT}/alerts/templates/*.tmpl")
-        secrets = self.folder / "alertmanager" / "secrets"
-        secrets.mkdir(parents=True)
-        for name in re.findall(r"/etc/alertmanager/secrets/([a-z-]+)", text):
-            (secrets / name).write_text("a-secret-of-tests")
-        return text.replace("/etc/alertmanager/secrets", str(secrets))
+
+def routes(pager: Pager, folder: Path) -> str:
+    """Return the project's own configuration, with the pager's address, secrets in `folder`, short times."""
+    text = (ROOT / "alerts" / "alertmanager.yaml").read_text()
+    text = re.sub(r"(?m)^( *group_wait:) .*$", rf"\1 {GROUP_WAIT}s", text)
+    text = re.sub(r"(?m)^( *group_interval:) .*$", rf"\1 {GROUP_INTERVAL}s", text)
+    text = text.replace("global:\n", f"global:\n  pagerduty_url: {pager.url}/pager\n", 1)
+    for name, path in (("tickets", "tickets"), ("switch", "switch"), ("hooks", "webhook")):
+        text = re.sub(rf"https://{name}\.example\.com/\S+", f"{pager.url}/{path}", text)
+    text = text.replace("templates/*.tmpl", f"{ROOT}/alerts/templates/*.tmpl")
+    secrets = folder / "secrets"
+    secrets.mkdir(parents=True)
+    for name in re.findall(r"/etc/alertmanager/secrets/([a-z-]+)", text):
+        (secrets / name).write_text("a-secret-of-tests")
+    return text.replace("/etc/alertmanager/secrets", str(secrets))
 
 
 class Stream:
