@@ -1,16 +1,15 @@
 """What Alertmanager posts reaches a WeCom robot in the robot's own form."""
 
-import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.listening import Answer, Listener
 
 BRIDGE = Path(__file__).resolve().parent.parent.parent / "deploy" / "alertmanager" / "wecom_bridge.py"
 
@@ -30,33 +29,21 @@ FIRING = {
 }
 
 
-class Robot:
+class Robot(Listener):
     """A WeCom robot's address; `errcode` is what it answers."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.errcode = 0
-        robot = self
+        super().__init__(self._take)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                robot.told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                answer = json.dumps({"errcode": robot.errcode, "errmsg": "?"}).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+    @property
+    def secret_url(self) -> str:
+        return f"{self.url}/send?key=a-key-of-tests"
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/send?key=a-key-of-tests"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _take(self, _path: str, body: dict[str, Any]) -> Answer:
+        self.told.append(body)
+        return Answer(200, {"errcode": self.errcode, "errmsg": "?"})
 
 
 @pytest.fixture
@@ -69,7 +56,7 @@ def robot() -> Iterator[Robot]:
 @pytest.fixture
 def bridge(robot: Robot, tmp_path: Path) -> Iterator[str]:
     secret = tmp_path / "robot-url"
-    secret.write_text(robot.url + "\n")
+    secret.write_text(robot.secret_url + "\n")
     command = [sys.executable, str(BRIDGE), "--url-file", str(secret), "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -106,9 +93,13 @@ def test_what_wecom_refuses_alertmanager_has_to_try_again(bridge: str, robot: Ro
     robot.errcode = 45009
     answer = httpx.post(bridge, json={"alerts": [FIRING]})
     assert (answer.status_code, answer.text) == (502, "WeCom refused the message: errcode 45009\n")
+
+
+def test_a_robot_that_cant_be_reached_is_said_without_its_address(bridge: str, robot: Robot) -> None:
     robot.close()
     answer = httpx.post(bridge, json={"alerts": [FIRING]})
     assert answer.status_code == 502
+    assert answer.text.startswith("WeCom can't be reached")
     assert "a-key-of-tests" not in answer.text
 
 

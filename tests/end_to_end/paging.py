@@ -1,12 +1,9 @@
 """Everything between a vendor's callback and whoever is woken: the service, Prometheus, Alertmanager, and
 a server that takes what PagerDuty and a webhook of one's own would get."""
 
-import json
 import re
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from monitor.simulator.delivery import callback
 from monitor.simulator.life import Fact
 from tests.end_to_end.observing import Alertmanager, Prometheus
 from tests.end_to_end.running import Service, wait_for
+from tests.listening import Answer, Listener
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -53,39 +51,17 @@ class Notice:
     body: dict[str, Any]
 
 
-class Pager:
+class Pager(Listener):
     """A real HTTP server that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.notices: list[Notice] = []
-        notices = self.notices
+        super().__init__(self._take)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                at = time.time()
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                notices.append(Notice(at, self.path, body))
-                answer = b'{"status": "success"}'
-                self.send_response(202 if self.path == "/pager" else 200)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _take(self, path: str, body: dict[str, Any]) -> Answer:
+        self.notices.append(Notice(time.time(), path, body))
+        # As PagerDuty answers, and anybody else.
+        return Answer(202 if path == "/pager" else 200, {"status": "success"})
 
     def first(self, alert: str, job_id: str, status: str, *, after: float = 0.0) -> float | None:
         """Return when somebody first heard, after a moment, that an alert of a stream fires or is over."""
