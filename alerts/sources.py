@@ -11,9 +11,6 @@ _TROUBLED = "source:livestream_troubled:count"
 _CONCERNED = "source:livestream_concerned:count"
 _NAME = "{{ $labels.source }}"
 
-_MISSED_SCRAPES = "1m"
-"""A source's recordings are empty while nothing can be scraped; the last one counts so long."""
-
 
 def group(thresholds: Thresholds) -> Group:
     """Return the rules of sources; they need those of single streams."""
@@ -56,13 +53,11 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
 
 def _incident(thresholds: Thresholds) -> Alert:
     incident = thresholds.incident
-    troubled = f"last_over_time({_TROUBLED}[{_MISSED_SCRAPES}])"
-    concerned = f"last_over_time({_CONCERNED}[{_MISSED_SCRAPES}])"
     return Alert(
         "LivestreamVendorIncident",
         Severity.CRITICAL,
         Dashboard.FLEET,
-        f"{troubled} / {concerned} >= {incident.share}\n  and {troubled} >= {incident.fewest_streams}",
+        f"{_TROUBLED} / {_CONCERNED} >= {incident.share}\n  and {_TROUBLED} >= {incident.fewest_streams}",
         f"Many streams of {_NAME} fail at once",
         f"{{{{ $value | humanizePercentage }}}} of the streams of {_NAME} ({{{{ $labels.vendor }}}}) have "
         "lost their push, say nothing, or were just given up. Their single pages are held back. Ask the "
