@@ -99,16 +99,16 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
         length = span(window)
         return f"1 - sum_over_time({_FINE}[{length}]) / sum_over_time({_RUNNING}[{length}])"
 
-    long = span(burn.long_seconds)
+    long, windows = span(burn.long_seconds), [burn.long_seconds, burn.short_seconds]
+    if burn.severity == "critical" and objective.still_seconds < burn.short_seconds:
+        # When an incident is over, its short window isn't yet; nobody is to be paged for it again.
+        windows.append(objective.still_seconds)
     return Alert(
         name,
         Severity(burn.severity),
         Dashboard.FLEET,
-        f"""
-        {lost(burn.long_seconds)} > {limit}
-          and {lost(burn.short_seconds)} > {limit}
-          and avg_over_time({_RUNNING}[{long}]) >= {objective.fewest_streams}
-        """,
+        "\n  and ".join(f"{lost(window)} > {limit}" for window in windows)
+        + f"\n  and avg_over_time({_RUNNING}[{long}]) >= {objective.fewest_streams}",
         f"{_NAME} uses up its error budget {burn.factor:g} times as fast as allowed",
         f"For {long} and still now, the streams of {_NAME} were down or silent for "
         f"{{{{ $value | humanizePercentage }}}} of their running time; the objective allows "

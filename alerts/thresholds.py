@@ -77,6 +77,7 @@ class Objective(_Section):
 
     availability: Share
     fewest_streams: Count
+    still_seconds: Window
     burns: tuple[Burn, ...]
 
 

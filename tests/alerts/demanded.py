@@ -172,6 +172,7 @@ def _burns_in(
     for last in range(len(moments)):
         share, average = lost(last, burn.long_seconds)
         enough = average >= thresholds.objective.fewest_streams
-        if enough and share > limit and lost(last, burn.short_seconds)[0] > limit:
+        shorter = (burn.short_seconds, thresholds.objective.still_seconds)
+        if enough and share > limit and all(lost(last, seconds)[0] > limit for seconds in shorter):
             return True
     return False
