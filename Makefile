@@ -7,6 +7,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+# Most of the tests' time is waiting: for brokers to die and come back, for rounds to end.
+TEST_PROCESSES ?= 4
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
 
 .PHONY: help
@@ -23,10 +25,17 @@ develop: .venv/.developed ## .venv with what tests and lint need
 demo: .venv/.installed ## run the service with simulated traffic of both vendors, until Ctrl-C
 	@$(BIN)/python scripts/demo.py
 
+.PHONY: kafka
+kafka: ## run a Kafka broker at 127.0.0.1:9092 until Ctrl-C; its data is in var/kafka
+	@deploy/kafka/kafka fetch
+	@echo "Kafka at 127.0.0.1:9092; in monitor.toml: backend = \"kafka\", replication_factor = 1"
+	@deploy/kafka/kafka run var/kafka 9092 9093
+
 .PHONY: test
 test: .venv/.developed ## fetch what the tests need, and run them all
 	@scripts/components
-	$(BIN)/python -m pytest $(ARGS)
+	@deploy/kafka/kafka fetch
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated
@@ -34,6 +43,7 @@ lint: .venv/.developed ## format, lint, types, the direction of imports, and wha
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m dashboards.build --check
 	$(BIN)/python -m alerts.build --check
 
 .PHONY: alerts
@@ -45,6 +55,10 @@ format: .venv/.developed ## write the format, and the fixes that are safe
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: dashboards
+dashboards: .venv/.developed ## write dashboards/json/ from dashboards/
+	$(BIN)/python -m dashboards.build
+
 .PHONY: bench
 bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with the peers
 	@scripts/components bench
@@ -55,7 +69,7 @@ bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with 
 clean: ## remove all that make has made here; the service's own data in var/ stays
 	rm -rf .venv .venv-bench .components var/demo build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find alerts monitor tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	find alerts monitor dashboards tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # The project is installed editable with the build backend of requirements/build.txt: pip's own
 # isolated build would fetch an unpinned one.

@@ -99,7 +99,7 @@ def _missed(limits: Ingest) -> Alert:
     return Alert(
         "MonitorCallbacksMissed",
         Severity.WARNING,
-        Dashboard.PIPELINE,
+        Dashboard.FLEET,
         f"sum by (vendor, source) (\n  ({risen('livestream_callbacks_missed_total', window)})\n"
         f"  and {ON} {LIVE}\n) >= {limits.missed_callbacks}",
         f"Callbacks of {_SOURCE} don't arrive",

@@ -72,7 +72,7 @@ def _quota(thresholds: Thresholds) -> Alert:
     return Alert(
         "LivestreamQuotaExhausted",
         Severity.CRITICAL,
-        Dashboard.FLEET,
+        Dashboard.PIPELINE,
         # The codes that matter exist at 0 from the service's start, so the first refusal is a rise.
         f"""
         sum by ({_SOURCE}, category, code) (

@@ -1,5 +1,7 @@
 """Reaches what the configuration names, and says of each whether the service could use it."""
 
+import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -8,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
+from monitor.errors import ConfigurationError, LogUnavailableError
+from monitor.log import kafka_topics
 
 FREE_BYTES = 256 * 1024 * 1024
 """With less room than this the log would be full within hours of moderate traffic."""
@@ -35,7 +39,10 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _log_path(settings.log)
     yield _disk(settings.log)
     if settings.log.backend == "kafka":
-        yield _brokers(settings.kafka)
+        reached = _brokers(settings.kafka)
+        yield reached
+        if reached.ok:
+            yield from _topics(settings)
     yield _listen("receiver.listen", settings.receiver.address)
     yield _listen("admin.listen", settings.admin.address)
 
@@ -75,6 +82,22 @@ def _brokers(kafka: KafkaSettings) -> Check:
             continue
         return Check("kafka.bootstrap_servers", True, f"{server.host}:{server.port} answers")
     return Check("kafka.bootstrap_servers", False, "none of them can be reached")
+
+
+def _topics(settings: Settings) -> Iterator[Check]:
+    # It tells of each attempt to connect; a check tells it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        problems = asyncio.run(kafka_topics.problems(settings))
+    except ConfigurationError as error:
+        problems = error.problems
+    except LogUnavailableError as error:
+        problems = [str(error)]
+    for problem in problems:
+        yield Check("kafka topics", False, problem)
+    if not problems:
+        prefix = settings.kafka.topic_prefix
+        yield Check("kafka topics", True, f"{prefix}… are as they have to be, or will be made")
 
 
 def _listen(name: str, address: Address) -> Check:

@@ -190,7 +190,7 @@ def list_letters(
 
     async def page() -> list[dict[str, object]]:
         async with dead_letters.opened(settings) as log:
-            return [dead_letters.described(stored) for stored in await log.list(limit, before)]
+            return [dead_letters.described(stored) for stored in await log.letters.list(limit, before)]
 
     described = asyncio.run(page())
     if as_json:
@@ -216,7 +216,7 @@ def show_letter(
 
     async def one() -> StoredLetter | None:
         async with dead_letters.opened(settings) as log:
-            return await log.show(number)
+            return await log.letters.show(number)
 
     stored = asyncio.run(one())
     if stored is None:
@@ -250,9 +250,12 @@ def retry_letters(
 
     async def run() -> list[dead_letters.Retried]:
         async with dead_letters.opened(settings, to_retry=True) as log:
-            wanted = await dead_letters.all_numbers(log) if every else numbers or []
+            wanted = await dead_letters.all_numbers(log.letters) if every else numbers or []
             shown = track(wanted, "Decoding", console=Console(stderr=True), disable=not sys.stderr.isatty())
-            return [await dead_letters.retry(log, number, settings.sources, log.next_id) for number in shown]
+            return [
+                await dead_letters.retry(log.letters, number, settings.sources, log.next_id)
+                for number in shown
+            ]
 
     outcomes = asyncio.run(run())
     left = [outcome for outcome in outcomes if outcome.problem is not None]

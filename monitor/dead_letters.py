@@ -3,14 +3,18 @@
 The log may be in use by the running service meanwhile.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import NamedTuple
 
 from monitor.config import Settings, Source
 from monitor.errors import MonitorError, UndecodableError
 from monitor.event import UNKNOWN_TYPE, Event, EventId
+from monitor.log import kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.vendors import registry
@@ -25,6 +29,14 @@ since, and would take the event for one it has folded already.
 NO_SUCH_LETTER = "there is no dead letter of this number"
 
 _PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The dead letters of a log, and what gives the ids of the events that they become."""
+
+    letters: DeadLetters
+    next_id: Callable[[], EventId]
 
 
 class Retried(NamedTuple):
@@ -58,24 +70,33 @@ def _time(seconds: float) -> str:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator[SqliteLog]:
-    """Open the embedded log beside the service that may be running on it, and close it at the end.
+async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator[Opened]:
+    """Open the dead letters beside the service that may be running, and close them at the end.
 
     Args:
         settings: name the log.
         to_retry: whether letters are to become events, rather than be looked at.
 
     Raises:
-        MonitorError: the log isn't there, isn't the embedded one, or can't be opened.
+        MonitorError: the log isn't there, or can't be opened.
     """
-    if settings.log.backend != "sqlite":
-        raise MonitorError("log.backend: dead letters can be read from the embedded log (sqlite) only")
+    if settings.log.backend == "kafka":
+        # It tells of each attempt to connect; an error of ours tells it once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        if to_retry:
+            # A broker would make a topic that isn't there in its own way.
+            await kafka_topics.ensure(settings)
+        async with kafka_dead_letters.opened(settings.kafka) as letters:
+            # It makes the lasting ids of the letters' own.
+            numbers = count(1)
+            yield Opened(letters, lambda: EventId(RETRY_RECEIVER, 1, next(numbers)))
+        return
     path = settings.log.path
     if not path.is_file():
         raise MonitorError(f"{path}: no log is there yet; the service makes it at its first start")
     log = await (SqliteLog.open(path, receiver=RETRY_RECEIVER) if to_retry else SqliteLog.open_reader(path))
     try:
-        yield log
+        yield Opened(log, log.next_id)
     finally:
         await log.close()
 

@@ -51,3 +51,7 @@ class LogUnavailableError(MonitorError):
 
 class LogOverloadedError(LogUnavailableError):
     """More appends are waiting than the log accepts."""
+
+
+class FencedError(LogUnavailableError):
+    """Another process has taken over this partition; what this one would still write is refused."""

@@ -24,6 +24,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 BODY_IS_HERE = "monitor.body_is_here"
 """The ASGI extension by which an application knows that reading the body will not make it wait."""
 
+STOPPING = "monitor.stopping"
+"""In a request's scope: an asyncio.Event that is set once the server stops, for answers without an end."""
+
 MAX_CONNECTIONS = 768
 """Below the customary 1,024 open files of a process, with room for the log and the other server."""
 
@@ -72,6 +75,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     header_timeout: float
     max_connections: int
+    stopping: asyncio.Event
 
     def __init__(
         self,
@@ -126,6 +130,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Stop the deadline: the application takes over."""
         self._inside_head = False
         self._stop_deadline()
+        self.scope[STOPPING] = self.stopping  # type: ignore[literal-required]  # of ours, beside ASGI's
         super().on_headers_complete()
         self._has_cycle = True
 
@@ -139,6 +144,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._overhead = 0
         self.scope["extensions"] = _BODY_IS_HERE
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Tell answers without an end that it is time; the server tells each connection."""
+        self.stopping.set()
+        super().shutdown()
 
     def _answered(self) -> bool:
         return not self._has_cycle or self.cycle.response_complete
@@ -191,7 +201,11 @@ def server(
     protocol = type(
         "ConfiguredHttpProtocol",
         (BoundedHttpProtocol,),
-        {"header_timeout": header_timeout, "max_connections": max_connections},
+        {
+            "header_timeout": header_timeout,
+            "max_connections": max_connections,
+            "stopping": asyncio.Event(),
+        },
     )
     return GuestServer(
         Config(

@@ -21,6 +21,7 @@ from monitor.metrics.text import OPENMETRICS_END
 from monitor.replay import Events, Period
 from monitor.vendors import registry
 from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard, retire_replaced
 
 ACCEPT = "application/openmetrics-text; version=1.0.0"
 
@@ -120,14 +121,15 @@ class _Series:
         for source in settings.sources:
             self._metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
         limits = {source.name: source.max_streams for source in settings.sources}
-        self._fleet = Fleet(settings.health, self._clock, limits)
+        self._shard = Shard(settings.health, limits)
+        self._fleet = Fleet(self._clock, [self._shard])
         self._fleet.recovering = False
         self._exposition = Exposition(self._metrics, self._fleet, settings.health)
 
     def take(self, stored: Stored, decoded: Decoded) -> None:
         """Fold an event."""
         event, payload = stored.event, decoded.payload
-        effect = self._fleet.fold(stored, decoded)
+        effect = self._shard.fold(stored, decoded)
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
         if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
             category = registry.error_category(event.vendor, payload.code)
@@ -136,8 +138,8 @@ class _Series:
     async def page(self, at: float) -> str:
         """Return the page as of a moment; all events before it must have been taken."""
         self._clock.at = at
-        self._fleet.tick(at, list(self._fleet.streams))
-        self._fleet.retire_replaced(at)
+        self._shard.tick(at, list(self._shard.streams))
+        retire_replaced([self._shard], at)
         return (await self._exposition.render(ACCEPT, "")).body.decode()
 
     def close(self) -> None:

@@ -201,7 +201,7 @@ def _announce(settings: Settings) -> None:
     admin = f"http://{settings.admin.listen}"
     callbacks = [f"http://{settings.receiver.listen}/callbacks/{source.name}" for source in settings.sources]
     print(f"{STREAMS} simulated streams of both vendors, {SPEED:g} times as fast as real ones.")
-    print(f"  streams      {admin}/api/streams")
+    print(f"  status page  {admin}/")
     print(f"  metrics      {admin}/metrics")
     for callback in callbacks:
         print(f"  callbacks    {callback}")

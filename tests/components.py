@@ -28,6 +28,19 @@ def amtool() -> Path:
     return _program("prometheus-alertmanager", "amtool")
 
 
+def chromium() -> Path:
+    """Return Debian's browser."""
+    return _program("chromium", "chromium")
+
+
+def grafana_types() -> Path:
+    """Return the node_modules folder with Grafana's types and the TypeScript compiler."""
+    fetched = _ROOT / ".components" / "grafana-types" / "node_modules"
+    if not (fetched / ".bin" / "tsc").exists():
+        pytest.fail("Grafana's types are missing: run scripts/components, which fetches them", pytrace=False)
+    return fetched
+
+
 def _program(package: str, name: str) -> Path:
     fetched = _ROOT / ".components" / package / "usr" / "bin" / name
     if fetched.is_file():

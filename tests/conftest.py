@@ -1,10 +1,13 @@
 """Rules for the whole suite: a skip is a failure, and hypothesis has no clock."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.kafka_broker import Brokers
 
 # Reasons for which a test may be skipped; none so far. A component that isn't there is no reason:
 # `make test` fetches it.
@@ -15,6 +18,32 @@ settings.register_profile("default", deadline=None, print_blob=True)
 # In CI the examples follow from the code, so that a red run is the commit's doing and repeats.
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """One broker for all tests that leave it running; started by the first that asks."""
+    yield from _running(Brokers(tmp_path_factory.mktemp("kafka"), 1))
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Brokers]:
+    """One broker for a test that pauses or kills it."""
+    yield from _running(Brokers(tmp_path / "kafka", 1))
+
+
+@pytest.fixture(scope="session")
+def three_kafkas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """Three brokers in one cluster; a test that ends one brings it back."""
+    yield from _running(Brokers(tmp_path_factory.mktemp("kafkas"), 3))
+
+
+def _running(brokers: Brokers) -> Iterator[Brokers]:
+    try:
+        brokers.start()
+        yield brokers
+    finally:
+        brokers.stop()
 
 
 @pytest.hookimpl(wrapper=True)

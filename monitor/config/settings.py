@@ -152,6 +152,7 @@ def _no_truth(value: object) -> object:
 
 
 Count = Annotated[int, Field(gt=0), BeforeValidator(_no_truth)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_no_truth)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_truth)]
 Listen = Annotated[str, AfterValidator(_listen)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -169,15 +170,25 @@ class FrozenModel(BaseModel):
 
 
 class LogSettings(FrozenModel):
-    """`[log]`: where events are kept."""
+    """`[log]`: where events are kept.
+
+    undecodable_share: when more than this of what comes in can't be decoded, the worker stops reading
+    rather than emptying the log into the dead letters; 1: it never does.
+    """
 
     backend: Literal["sqlite", "kafka"] = "sqlite"
     path: Path = Path("var/monitor.db")
     retention_hours: Positive = 168
+    undecodable_share: Share = 0.5
 
 
 class KafkaSettings(FrozenModel):
-    """`[kafka]`: the brokers, and the names of topics and group."""
+    """`[kafka]`: the brokers, the names of topics and group, and two limits on silence.
+
+    session_timeout_seconds: a worker that Kafka hasn't heard of for so long loses its partitions; the
+    brokers take 6 to 1,800 unless they are told otherwise. stall_seconds: a consumer that stands still
+    for so long while its partitions grow is made anew.
+    """
 
     bootstrap_servers: Annotated[str, AfterValidator(_bootstrap_servers)] = "127.0.0.1:9092"
     group_id: Annotated[str, Field(min_length=1)] = "monitor"
@@ -189,6 +200,8 @@ class KafkaSettings(FrozenModel):
     sasl_username: str | None = None
     sasl_password: Secret | None = None
     ssl_cafile: Path | None = None
+    session_timeout_seconds: Positive = 10
+    stall_seconds: Positive = 30
 
 
 class ReceiverSettings(FrozenModel):

@@ -10,6 +10,9 @@
 | `ce_time` | the vendor's signed time, else the time we received it |
 | `ce_receivedtime` | the time we received it |
 
+A dead letter has two more, `ce_reason` and `ce_detail`; a job id or an event type that its body didn't
+tell is left out (`ce_type` is then `<vendor>.<channel>`).
+
 Times are RFC 3339 in UTC. A signed time has whole seconds and no fraction
 (`2026-11-21T05:54:00Z`); a received time always has six digits of fraction
 (`2026-11-21T05:54:00.250000Z`). So a reader sees from `ce_time` alone whether it was signed.
@@ -23,6 +26,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from monitor.event import Channel, Event, EventId, Vendor
+from monitor.log.protocol import DeadLetter
 
 Headers = list[tuple[str, bytes]]
 
@@ -51,9 +55,7 @@ def to_headers(event: Event) -> Headers:
     Raises:
         ValueError: a time outside the years 1970 to 9999, or text that UTF-8 can't carry.
     """
-    seconds, fraction = divmod(to_microseconds(event.received), 1_000_000)
-    received = b"%b.%06dZ" % (_text_of_second(seconds), fraction)
-    signed = event.signed
+    received, time_told = _times(event.received, event.signed)
     receiver, boot, sequence = event.id
     return [
         _SPEC_VERSION,
@@ -61,7 +63,7 @@ def to_headers(event: Event) -> Headers:
         ("ce_source", f"{_SOURCE_PREFIX}{event.source}".encode()),
         ("ce_type", f"{event.vendor}.{event.channel}.{event.type}".encode()),
         ("ce_subject", event.job_id.encode()),
-        ("ce_time", received if signed is None else _text_of_second(signed) + b"Z"),
+        ("ce_time", time_told),
         ("ce_receivedtime", received),
     ]
 
@@ -88,10 +90,76 @@ def from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> Event:
         attribute = "ce_receivedtime"
         received = _received(values[attribute])
     except (KeyError, ValueError) as error:
-        if attribute not in values:
-            raise ValueError(f"{attribute}: this header is missing") from error
-        raise ValueError(f"{attribute}: not of the form that this service writes") from error
+        raise _unreadable(attribute, values) from error
     return Event(identity, kind[0], source, job_id, kind[1], event_type, received, signed, body)
+
+
+def letter_to_headers(letter: DeadLetter) -> Headers:
+    """Return the attributes of a dead letter; its value is `letter.body`.
+
+    Raises:
+        ValueError: as `to_headers`.
+    """
+    received, time_told = _times(letter.received, letter.signed)
+    kind = f"{letter.vendor}.{letter.channel}"
+    headers = [
+        _SPEC_VERSION,
+        ("ce_id", str(letter.id).encode()),
+        ("ce_source", f"{_SOURCE_PREFIX}{letter.source}".encode()),
+        ("ce_type", (kind if letter.type is None else f"{kind}.{letter.type}").encode()),
+        ("ce_time", time_told),
+        ("ce_receivedtime", received),
+        ("ce_reason", letter.reason.encode()),
+        ("ce_detail", letter.detail.encode()),
+    ]
+    if letter.job_id is not None:
+        headers.append(("ce_subject", letter.job_id.encode()))
+    return headers
+
+
+def letter_from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> DeadLetter:
+    """Read what `letter_to_headers` wrote.
+
+    Raises:
+        ValueError: as `from_headers`.
+    """
+    values = dict(headers)
+    attribute = "ce_id"
+    try:
+        identity = EventId.parse(values[attribute].decode())
+        attribute = "ce_source"
+        source = _without_prefix(values[attribute].decode())
+        attribute = "ce_type"
+        vendor, channel, *rest = values[attribute].decode().split(".", 2)
+        kind = _VENDORS[vendor], _CHANNELS[channel], rest[0] if rest else None
+        attribute = "ce_subject"
+        job_id = values[attribute].decode() if attribute in values else None
+        attribute = "ce_time"
+        signed = _signed(values[attribute])
+        attribute = "ce_receivedtime"
+        received = _received(values[attribute])
+        attribute = "ce_reason"
+        reason = values[attribute].decode()
+        attribute = "ce_detail"
+        detail = values[attribute].decode()
+    except (KeyError, ValueError) as error:
+        raise _unreadable(attribute, values) from error
+    return DeadLetter(
+        identity, kind[0], source, job_id, kind[1], kind[2], received, signed, body, reason, detail
+    )
+
+
+def _unreadable(attribute: str, values: dict[str, bytes]) -> ValueError:
+    if attribute not in values:
+        return ValueError(f"{attribute}: this header is missing")
+    return ValueError(f"{attribute}: not of the form that this service writes")
+
+
+def _times(received: float, signed: int | None) -> tuple[bytes, bytes]:
+    """Return `ce_receivedtime` and `ce_time`."""
+    seconds, fraction = divmod(to_microseconds(received), 1_000_000)
+    text = b"%b.%06dZ" % (_text_of_second(seconds), fraction)
+    return text, text if signed is None else _text_of_second(signed) + b"Z"
 
 
 def _without_prefix(text: str) -> str:

@@ -51,9 +51,9 @@ StoredLetters = list[StoredLetter]
 
 
 class EventLog(Protocol):
-    """Events in the order in which they became durable.
+    """Where events are kept: what a receiver knows of a log.
 
-    Every method raises LogUnavailableError when the log can't do it now, and after `close`.
+    `append` raises LogUnavailableError when the log can't do it now, and after `close`.
     """
 
     def next_id(self) -> EventId:
@@ -61,15 +61,40 @@ class EventLog(Protocol):
         ...
 
     async def append(self, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()) -> None:
-        """Keep all of it or nothing; it is durable on return.
+        """Keep events and dead letters; all of it is durable on return.
 
-        A caller that is cancelled can't know: what it gave may be kept all the same.
+        Appends of one stream are kept in the order of the calls. After an error, or for a caller that
+        is cancelled, some of it may be kept all the same.
 
         Raises:
-            LogOverloadedError: too much is waiting already; nothing was kept.
-            LogUnavailableError: it could not be made durable; nothing was acknowledged.
+            LogOverloadedError: too much is waiting already.
+            LogUnavailableError: it could not be made durable.
         """
         ...
+
+    async def close(self) -> None:
+        """Make durable what waits, then let go of everything."""
+        ...
+
+
+class History(Protocol):
+    """What happened to one stream."""
+
+    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+        """Return up to `limit` events of one stream, newest first, below the offset `before` if given.
+
+        Raises:
+            LogUnavailableError: the log can't be read now.
+        """
+        ...
+
+
+class ReadableLog(EventLog, History, Protocol):
+    """A log that is read where it is written: events in the order in which they became durable.
+
+    An append is kept whole or not at all. Every method raises LogUnavailableError when the log can't
+    do it now, and after `close`.
+    """
 
     async def read(self, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
@@ -83,19 +108,11 @@ class EventLog(Protocol):
         """Return once an event with a greater offset is durable."""
         ...
 
-    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
-        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
-        ...
-
     async def remove_expired(self, older_than: float, folded_up_to: int) -> int:
         """Remove events and dead letters received before `older_than`; return how many went.
 
         An event behind the offset `folded_up_to` stays, however old it is.
         """
-        ...
-
-    async def close(self) -> None:
-        """Make durable what waits, then let go of everything."""
         ...
 
 
@@ -111,11 +128,15 @@ class DeadLetters(Protocol):
         ...
 
     async def retry(self, number: int, event: Event) -> None:
-        """Append the event that a letter turned out to be, and remove the letter: both or neither.
+        """Append the event that a letter turned out to be, and remove the letter.
+
+        Whatever is interrupted where: the event counts once in the end, and the letter is there until
+        the event is durable.
 
         Args:
             number: the letter's.
             event: with a new id: a stream ignores ids older than the last it has seen of a receiver.
+                A log may give it another one that is new.
 
         Raises:
             LookupError: there is no such letter (any more); nothing was appended.

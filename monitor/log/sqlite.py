@@ -21,7 +21,8 @@ from monitor.event import Event, EventId, Stored
 from monitor.log import sqlite_file
 from monitor.log.cloudevents import to_microseconds
 from monitor.log.protocol import DeadLetter, StoredLetter, StoredLetters
-from monitor.log.sqlite_reader import LAST_PLACE, Reader
+from monitor.log.sqlite_file import Kind
+from monitor.log.sqlite_reader import LAST_PLACE, Reader, Rows
 from monitor.log.sqlite_schema import LOG, newest_offset
 from monitor.log.sqlite_writer import Append, Chore, Settled, Transaction, Writer
 
@@ -74,6 +75,7 @@ class SqliteLog:
         receiver: str | None = None,
         max_waiting: int = MAX_WAITING,
         max_bytes: int | None = None,
+        kind: Kind = LOG,
     ) -> "SqliteLog":
         """Open the log for a service, making it if it isn't there; counts as a start of the receiver.
 
@@ -83,11 +85,12 @@ class SqliteLog:
                 A command beside a running service must take a name of its own.
             max_waiting: rows that may wait for their commit.
             max_bytes: the file's greatest size; by default the disk's.
+            kind: what the file is; all kinds have the log's tables.
 
         Raises:
             LogUnavailableError: it can't be opened, or was written by a newer version.
         """
-        identity, head = await asyncio.to_thread(_start, path, receiver)
+        identity, head = await asyncio.to_thread(_start, path, receiver, kind)
         loop = asyncio.get_running_loop()
         log = cls(path, identity, head, max_waiting)
         log._writer = Writer(path, max_bytes, partial(_tell, loop, log._settled))
@@ -120,10 +123,20 @@ class SqliteLog:
             LogUnavailableError: it could not be made durable; nothing was acknowledged.
             ValueError: a text that UTF-8 can't carry; nothing was kept.
         """
+        if events or dead_letters:
+            await self.put(events, dead_letters)
+
+    def put(self, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()) -> asyncio.Future[None]:
+        """Take what is to be kept, one row at least; the future is done, or fails, as `append` would.
+
+        Puts become durable in the order of the calls, as far as they are of one source.
+
+        Raises:
+            LogOverloadedError: too much is waiting already; nothing was taken.
+            LogUnavailableError: the log is closed, or was opened to be read only.
+        """
         writer = self._open_writer()
         rows = len(events) + len(dead_letters)
-        if rows == 0:
-            return
         if self.waiting + rows > self._max_waiting:
             raise LogOverloadedError(
                 f"{self.path}: {self.waiting} events wait for the disk, and {self._max_waiting} may"
@@ -131,15 +144,15 @@ class SqliteLog:
         self.waiting += rows
         future: asyncio.Future[None] = self._loop.create_future()
         writer.put(Append(events, dead_letters, future))
-        await future
+        return future
 
     async def read(self, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
-        return await self._reader.run(lambda rows: rows.events(after, limit))
+        return await self.query(lambda rows: rows.events(after, limit))
 
     async def head(self) -> int:
         """Return the offset of the newest durable event, 0 if there never was one."""
-        self._advance(await self._reader.run(lambda rows: rows.head()))
+        self._advance(await self.query(lambda rows: rows.head()))
         return self._head
 
     async def wait_beyond(self, offset: int) -> None:
@@ -179,7 +192,7 @@ class SqliteLog:
             LookupError: there is no such letter (any more); nothing was appended.
             LogUnavailableError: it could not be made durable; the letter stays.
         """
-        await self._in_transaction(partial(_retry, number, event))
+        await self.transact(partial(_retry, number, event))
 
     async def remove_expired(self, older_than: float, folded_up_to: int) -> int:
         """Remove events and dead letters received before `older_than`; return how many went.
@@ -194,11 +207,19 @@ class SqliteLog:
         ):
             after, gone = 0, 1
             while gone:
-                after, gone = await self._in_transaction(
-                    partial(_remove_slice, table, place, after, last, age)
-                )
+                after, gone = await self.transact(partial(_remove_slice, table, place, after, last, age))
                 removed += gone
         return removed
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do work in the writer's thread, in a transaction of its own between the appends' commits."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._open_writer().put(Chore(work, future))
+        return await future
+
+    async def query(self, query: Callable[[Rows], T]) -> T:
+        """Return what a query finds, in a thread that reads beside the writer."""
+        return await self._reader.run(query)
 
     async def close(self) -> None:
         """Make durable what waits, then let go of everything; a second call does nothing."""
@@ -224,11 +245,6 @@ class SqliteLog:
             raise LogUnavailableError(f"{self.path}: the log was opened to be read only")
         return self._writer
 
-    async def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._open_writer().put(Chore(work, future))
-        return await future
-
     def _settled(self, settled: Settled) -> None:
         """Hear from the writer how something ended; once for all that shared a commit."""
         self.waiting -= settled.rows
@@ -253,9 +269,9 @@ class SqliteLog:
                     watcher.set_result(None)
 
 
-def _start(path: Path, receiver: str | None) -> tuple[_Identity, int]:
+def _start(path: Path, receiver: str | None, kind: Kind) -> tuple[_Identity, int]:
     """Count a start of the receiver; return what the log is, and its head."""
-    sqlite_file.prepare(path, LOG)
+    sqlite_file.prepare(path, kind)
     with (
         sqlite_file.named_failures(path),
         closing(sqlite_file.connect(path, synchronous="FULL")) as connection,

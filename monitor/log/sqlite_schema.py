@@ -86,6 +86,10 @@ FROM events JOIN origins ON origins.number = events.origin
 """,  # noqa: S608 - made of this module's constants
 )
 
+SPOOL = LOG._replace(name="a spool of livestream-monitor", application=0x4C73_4D70)
+"""The same tables in front of Kafka. Another kind, so that an embedded log is never taken for a spool:
+all that is in a spool is sent to Kafka and removed."""
+
 
 class Origin(NamedTuple):
     """What many events share; one row of `origins`, where the enums are text."""

@@ -252,6 +252,30 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         "Whether events wait and the worker has stopped taking them: 1 or 0",
     ),
     Family(
+        "monitor_spool_events",
+        _GAUGE,
+        (),
+        "Events and dead letters that wait in the spool for Kafka; absent without a spool",
+    ),
+    Family(
+        "monitor_spool_bytes",
+        _GAUGE,
+        (),
+        "How much of the spool's capacity they take; absent without a spool",
+    ),
+    Family(
+        "monitor_spool_capacity_bytes",
+        _GAUGE,
+        (),
+        "What the spool takes before callbacks are refused; absent without a spool",
+    ),
+    Family(
+        "monitor_spool_oldest_timestamp_seconds",
+        _GAUGE,
+        (),
+        "When the oldest event in the spool was received, in Unix seconds; absent if there is none",
+    ),
+    Family(
         "monitor_streams",
         _GAUGE,
         ("vendor", "source", "status"),

@@ -45,7 +45,12 @@ class Fleet(Protocol):
 
     @property
     def recovering(self) -> bool:
-        """Whether the log is still being replayed, so that counters would seem to step back."""
+        """Whether streams that belong here are still being replayed, so that nobody can count them yet."""
+        ...
+
+    @property
+    def losses(self) -> int:
+        """How often streams have left: once it rises, what was read before must not be shown."""
         ...
 
     def now(self) -> float:
@@ -124,13 +129,18 @@ class Exposition:
         gzip = gzip_accepted(accept_encoding)
         # Two pages at once would take twice the memory and be no faster.
         async with self._one_at_a_time:
-            table = await self._read()
-            if self._fleet.recovering:
-                self._service.hide_streams()
-            else:
-                self._service.set_streams(table.numbers)
-            loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(self._writer, self._write, table, wanted, gzip)
+            while True:
+                losses = self._fleet.losses
+                table = await self._read()
+                if self._fleet.recovering:
+                    self._service.hide_streams()
+                else:
+                    self._service.set_streams(table.numbers)
+                loop = asyncio.get_running_loop()
+                body = await loop.run_in_executor(self._writer, self._write, table, wanted, gzip)
+                # A stream that left meanwhile may be another process's by now: two must not claim it.
+                if losses == self._fleet.losses:
+                    break
         return Rendered(wanted.content_type, "gzip" if gzip else None, body)
 
     def close(self) -> None:
@@ -141,9 +151,8 @@ class Exposition:
         """Read all streams, and let the event loop go on after each slice."""
         table = _Table([], [[[] for _ in renderer.reads] for renderer in RENDERERS], Counter())
         shown: dict[StreamKey, _Shown] = {}
-        fleet = self._fleet
-        keys = [] if fleet.recovering else list(fleet.streams)
-        states = [] if fleet.recovering else list(fleet.streams.values())
+        streams = self._fleet.streams
+        keys, states = list(streams), list(streams.values())
         for start in range(0, len(keys), SLICE):
             end = start + SLICE
             self._read_slice(zip(keys[start:end], states[start:end], strict=True), table, shown)

@@ -35,7 +35,7 @@ class ServiceMetrics:
     """One attribute for each of the service's own families.
 
     Args:
-        registry: where they are exported; nothing else should be registered there.
+        registry: where they are exported.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -55,6 +55,10 @@ class ServiceMetrics:
         self.log_lag = self._gauge("monitor_log_lag_events")
         self.log_oldest_unfolded = self._optional("monitor_log_oldest_unfolded_timestamp_seconds")
         self.consumer_stalled = self._gauge("monitor_consumer_stalled")
+        self.spool_events = self._optional("monitor_spool_events")
+        self.spool_bytes = self._optional("monitor_spool_bytes")
+        self.spool_capacity_bytes = self._optional("monitor_spool_capacity_bytes")
+        self.spool_oldest = self._optional("monitor_spool_oldest_timestamp_seconds")
         self.streams = self._gauge("monitor_streams")
         self.recovering = self._gauge("monitor_recovering")
         self.checkpoint_timestamp = self._optional("monitor_checkpoint_timestamp_seconds")

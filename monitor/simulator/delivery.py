@@ -13,7 +13,7 @@ from monitor.simulator import bodies
 from monitor.simulator.bodies import Identity
 from monitor.simulator.life import Action, Delivery, Fact
 from monitor.simulator.pace import Pace, StoppedError
-from monitor.simulator.truth import Told
+from monitor.simulator.truth import LOOP_SECONDS, Told
 from monitor.vendors.metastudio import signature as metastudio_signature
 from monitor.vendors.softsugar import signature as softsugar_signature
 
@@ -94,6 +94,7 @@ class Courier:
         self._signed_payloads: dict[object, int] = {}
         self._posts: dict[Fact, Post] = {}
         self._sequence = 0
+        self._is_unsigned = not is_signed(identity.source)
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []
         self.events: Counter[str] = Counter()
@@ -153,8 +154,7 @@ class Courier:
         return callback(identity, fact, self._addresses.receiver, int(now))
 
     async def _send(self, fact: Fact) -> bool:
-        is_copy = fact in self.told
-        fate, sent, answered = await self._attempt(self._posts[fact], fact.channel)
+        fate, sent, answered, broke = await self._attempt(self._posts[fact], fact.channel)
         self.events[fate] += 1
         self._counts[fate] += 1
         if fate is Fate.UNKNOWN:
@@ -162,36 +162,42 @@ class Courier:
             return False
         if fate is Fate.ACKNOWLEDGED:
             self.events[fact.channel] += 1
-            if is_copy:
-                self.events["duplicates"] += 1
-            else:
-                self.told[fact] = Told(fact, sent, answered)
+            first = self.told.get(fact)
+            self.events["duplicates"] += first is not None
+            if first is None:
+                self.told[fact] = Told(fact, sent, answered, broke and self._is_unsigned)
+            elif self._is_unsigned and answered - first.sent > LOOP_SECONDS:
+                self.told[fact] = first._replace(doubtful=True)
         return True
 
-    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float]:
-        """Try as often as allowed; return the fate, and when the first try was sent and the last answered."""
+    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, bool]:
+        """Try as often as allowed.
+
+        Returns:
+            The fate, when the first try was sent and the last answered, and whether one broke.
+        """
         usual = _ATTEMPTS[self._identity.source.vendor] if channel is Channel.CALLBACK else _OWN_ATTEMPTS
         left = self._attempts or usual
-        pause, fate, sent = _FIRST_PAUSE, Fate.REFUSED, self._pace.now()
+        pause, fate, sent, broke = _FIRST_PAUSE, Fate.REFUSED, self._pace.now(), False
         while True:
             left -= 1
             self._counts["requests"] += 1
             try:
                 answer = await self._client.post(post.url, headers=post.headers, content=post.content)
                 if answer.status_code in _SUCCESS:
-                    return Fate.ACKNOWLEDGED, sent, self._pace.now()
+                    return Fate.ACKNOWLEDGED, sent, self._pace.now(), broke
                 self._counts[f"status {answer.status_code}"] += 1
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
                 self._counts["unreachable"] += 1
             except httpx.TransportError:
                 self._counts["broken"] += 1
-                fate = Fate.UNKNOWN
+                fate, broke = Fate.UNKNOWN, True
             if left <= 0:
-                return fate, sent, self._pace.now()
+                return fate, sent, self._pace.now(), broke
             try:
                 await self._pace.sleep(pause)
             except StoppedError:
-                return fate, sent, self._pace.now()
+                return fate, sent, self._pace.now(), broke
             pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
 
 

@@ -27,17 +27,24 @@ from monitor.event import (
 from monitor.simulator.life import Fact
 from monitor.simulator.stream_life import WITNESS_SECONDS
 
+LOOP_SECONDS = 1.0
+"""From when on a paragraph that is told again, without a signed time, may have begun again."""
+
+_SCRIPT_NUMBERS = ("rounds", "coverage", "round_coverage", "skipped")
+
 
 class Told(NamedTuple):
     """A fact that the service acknowledged.
 
     sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
-    service's clock; it was received in between.
+    service's clock; it was received in between. doubtful: without a signed time it came again late, or an
+    attempt broke before its answer, so that the service can't tell a second copy from a second time.
     """
 
     fact: Fact
     sent: float
     answered: float
+    doubtful: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +106,8 @@ class _Reference:
             self._subscribed.add(CallbackKind.PARAGRAPH)
             self._close_proof(payload.paragraph, told)
             self._script.start(payload.paragraph)
+            if told.doubtful:
+                self._script.doubt()
         elif isinstance(payload, ScriptProgress):
             if self._script.progress(payload.paragraph, payload.offset):
                 self._open_proof(payload.paragraph, told, CallbackKind.PARAGRAPH)
@@ -231,10 +240,15 @@ class _Script:
         else:
             self._tentative = paragraph
 
+    def doubt(self) -> None:
+        """Take the news that the last paragraph may have come twice: behind a whole plan, that is a round."""
+        if all(planned in self._played for planned in self._plan):
+            self._sum.undecided += _SCRIPT_NUMBERS
+
     def sum_up(self) -> None:
         """Write the coverage of the round that is being played."""
         if self._tentative is not None:
-            self._sum.undecided += ["rounds", "coverage", "round_coverage", "skipped"]
+            self._sum.undecided += _SCRIPT_NUMBERS
         if self._plan:
             self._sum.coverage = len(self._played) / len(self._plan)
 

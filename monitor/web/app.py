@@ -1,7 +1,8 @@
 """The application that faces operators: metrics, probes, and the JSON API."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import structlog
 from fastapi import FastAPI, Query, Request, Response
@@ -9,14 +10,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from monitor import __version__
-from monitor.config import Settings, Source
+from monitor.clock import Clock
+from monitor.config import Settings, Source, build_clock
 from monitor.errors import LogUnavailableError, UndecodableError
 from monitor.event import Channel, Event, Vendor, canonical_job_id
 from monitor.health.status import Status
 from monitor.health.stream import StreamKey
-from monitor.log.protocol import EventLog
+from monitor.log.protocol import EventLog, History
 from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
+from monitor.web import page
 from monitor.web.views import (
     WORST_FIRST,
     EventList,
@@ -43,11 +46,29 @@ Answers = dict[int | str, dict[str, Any]]
 """Answers of a route beside the usual one, as FastAPI documents them."""
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
+_INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
 _RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still being folded"}}
 
 
-def build(settings: Settings, log: EventLog, fleet: Fleet, exposition: Exposition) -> FastAPI:
-    """Return the operators' application of a process that holds all streams."""
+class Pages(NamedTuple):
+    """What a process can show of all streams. history: reads what happened to one."""
+
+    fleet: Fleet
+    history: History
+
+
+def build(
+    settings: Settings, log: EventLog, exposition: Exposition, fleets: Iterable[Fleet], pages: Pages | None
+) -> FastAPI:
+    """Return the operators' application of a process.
+
+    Args:
+        settings: the sources, and from when on a stream counts as something.
+        log: where registrations go.
+        exposition: writes the metrics.
+        fleets: the process is ready once none of them is recovering.
+        pages: all streams; None if the process doesn't know them.
+    """
     app = FastAPI(
         title="Livestream health monitor",
         version=__version__,
@@ -56,15 +77,17 @@ def build(settings: Settings, log: EventLog, fleet: Fleet, exposition: Expositio
         redoc_url=None,
     )
     sources = {source.name: source for source in settings.sources}
-    _add_probes(app, fleet, exposition)
-    _add_streams(app, settings, log, fleet)
-    _add_registration(app, log, fleet, sources)
+    _add_probes(app, tuple(fleets), exposition)
+    if pages is not None:
+        _add_streams(app, settings, pages)
+        page.add(app, settings, pages.fleet, pages.history)
+    _add_registration(app, log, build_clock(settings), sources)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(LogUnavailableError, _unavailable)
     return app
 
 
-def _add_probes(app: FastAPI, fleet: Fleet, exposition: Exposition) -> None:
+def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -> None:
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         rendered = await exposition.render(
@@ -81,17 +104,21 @@ def _add_probes(app: FastAPI, fleet: Fleet, exposition: Exposition) -> None:
 
     @app.get("/readyz", summary="Whether what it shows is true by now", responses={503: {"model": State}})
     async def readyz(response: Response) -> State:
-        if fleet.recovering:
+        if any(fleet.recovering for fleet in fleets):
             response.status_code = 503
             return State(status="recovering")
         return State(status="ok")
 
 
-def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) -> None:
-    health = settings.health
+def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
+    health, fleet = settings.health, pages.fleet
+    _add_history(app, pages.history)
 
     @app.get(
-        "/api/streams", response_model=StreamList, summary="All streams, worst first", responses=_RECOVERING
+        "/api/streams",
+        response_model=StreamList,
+        summary="All streams, worst first",
+        responses={**_RECOVERING, **_INVALID},
     )
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
@@ -118,20 +145,22 @@ def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) 
         "/api/streams/{source}/{job_id}",
         response_model=StreamDetail,
         summary="One stream",
-        responses={**_NO_STREAM, **_RECOVERING},
+        responses={**_NO_STREAM, **_RECOVERING, **_INVALID},
     )
     async def stream(source: str, job_id: str) -> Response:
         if fleet.recovering:
             return _recovering()
-        state = fleet.streams.get(StreamKey(source, canonical_job_id(job_id)))
+        state = fleet.get(StreamKey(source, canonical_job_id(job_id)))
         if state is None:
             return _problem(404, "no_stream", "No stream of this job id is known under this source.")
         return Response(detail(state, fleet.now(), health).model_dump_json(), media_type="application/json")
 
+
+def _add_history(app: FastAPI, history: History) -> None:
     @app.get(
         "/api/streams/{source}/{job_id}/events",
         summary="The stream's events in the log, newest first",
-        responses={503: {"model": Problem, "description": "the log can't be read"}},
+        responses={503: {"model": Problem, "description": "the log can't be read"}, **_INVALID},
     )
     async def events(
         source: str,
@@ -141,12 +170,12 @@ def _add_streams(app: FastAPI, settings: Settings, log: EventLog, fleet: Fleet) 
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> EventList:
-        found = await log.history(source, canonical_job_id(job_id), before, limit)
+        found = await history.history(source, canonical_job_id(job_id), before, limit)
         next_before = found[-1].offset if len(found) == limit else None
         return EventList(events=[event_view(stored) for stored in found], next_before=next_before)
 
 
-def _add_registration(app: FastAPI, log: EventLog, fleet: Fleet, sources: dict[str, Source]) -> None:
+def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[str, Source]) -> None:
     @app.post(
         "/api/jobs/{source}",
         status_code=202,
@@ -156,6 +185,7 @@ def _add_registration(app: FastAPI, log: EventLog, fleet: Fleet, sources: dict[s
             400: {"model": Problem, "description": "the body isn't a start with a job id"},
             404: {"model": Problem, "description": "no such source"},
             413: {"model": Problem, "description": "the body is too large"},
+            **_INVALID,
             503: {"model": Problem, "description": "the log can't keep it now"},
         },
         openapi_extra={
@@ -184,7 +214,7 @@ def _add_registration(app: FastAPI, log: EventLog, fleet: Fleet, sources: dict[s
             job_id,
             Channel.API,
             "job_registered",
-            fleet.clock.now(),
+            clock.now(),
             None,
             reduced,
         )

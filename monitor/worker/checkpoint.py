@@ -2,14 +2,15 @@
 
 import asyncio
 from itertools import islice
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from monitor.clock import stopwatch
 from monitor.errors import ConfigurationError
-from monitor.health.stream import StreamState, from_json, to_json
+from monitor.health.stream import StreamKey, StreamState, from_json, to_json
 from monitor.log.protocol import Checkpoints
-from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 
 SLICE = 300
 """States read or written before the event loop has its turn: about 5 ms of work."""
@@ -20,58 +21,97 @@ SHARE = 20
 """A checkpoint that took long is followed by this many times as much folding."""
 
 
-class Checkpointer:
-    """Restores a fleet at the start and keeps its checkpoint fresh."""
+class Remedy(NamedTuple):
+    """What to do if a kept state can't be read. key: of the configuration, that says where it is."""
 
-    def __init__(self, checkpoints: Checkpoints, fleet: Fleet) -> None:
+    key: str
+    text: str
+
+
+EMBEDDED = Remedy(
+    "log.path",
+    "Move the file with the ending -state away: the service then folds its log again from the start.",
+)
+
+
+class Checkpointer:
+    """Restores a shard at the start and keeps its checkpoint fresh.
+
+    Args:
+        checkpoints: where its states are kept.
+        shard: the states.
+        remedy: what an operator can do if they can't be read.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, shard: Shard, remedy: Remedy = EMBEDDED) -> None:
         self._checkpoints = checkpoints
-        self._fleet = fleet
+        self._shard = shard
+        self._remedy = remedy
         self._next = 0.0
-        self.position = 0
+        self.position = shard.position
 
     async def restore(self) -> None:
-        """Load states and position into the fleet, in slices.
+        """Load states and position into the shard, in slices.
 
         Raises:
             ConfigurationError: a state can't be read; it says what to do.
+            LogUnavailableError: nothing can be read now.
         """
         checkpoint = await self._checkpoints.load()
-        rows = iter(checkpoint.states)
-        while part := list(islice(rows, SLICE)):
-            self._fleet.restore([_read(source, job_id, text) for source, job_id, text in part])
+        rows = checkpoint.states
+        # From the end and out of the list, so that text and state aren't both held of all streams.
+        rows.reverse()
+        while rows:
+            part = [rows.pop() for _ in range(min(SLICE, len(rows)))]
+            self._shard.restore([self._read(source, job_id, text) for source, job_id, text in part])
             await asyncio.sleep(0)
-        self._fleet.position = self.position = checkpoint.position
+        self._shard.position = self.position = checkpoint.position
 
     def is_due(self) -> bool:
         """Whether enough time has gone by since the last one."""
         return stopwatch() >= self._next
 
-    async def save(self) -> None:
-        """Write what changed; the fleet must not be folded meanwhile."""
-        fleet, started = self._fleet, stopwatch()
-        position, keys = fleet.position, iter(list(fleet.changed))
+    async def save(self, *, even_unchanged: bool = False) -> None:
+        """Write what changed. The shard may be folded meanwhile; its checkpoint is of now.
+
+        Args:
+            even_unchanged: write the position also where it is the one that is kept already.
+
+        Raises:
+            LogUnavailableError: nothing was kept; what changed is still known as changed.
+        """
+        shard, started = self._shard, stopwatch()
+        # The position first: a state may be ahead of it, and knows which events it holds already.
+        position, changed = shard.position, shard.changed
+        shard.changed = set()
+        try:
+            rows = await self._rows(changed)
+            busy = stopwatch() - started
+            if rows or even_unchanged or position != self.position:
+                await self._checkpoints.save(position, rows)
+        except BaseException:
+            shard.changed |= changed
+            raise
+        self.position = position
+        self._next = stopwatch() + max(INTERVAL_SECONDS, SHARE * busy)
+
+    async def _rows(self, keys: set[StreamKey]) -> list[tuple[str, str, bytes | None]]:
         rows: list[tuple[str, str, bytes | None]] = []
-        while part := list(islice(keys, SLICE)):
+        left = iter(keys)
+        while part := list(islice(left, SLICE)):
             for key in part:
-                state = fleet.streams.get(key)
+                state = self._shard.streams.get(key)
                 rows.append((key.source, key.job_id, None if state is None else to_json(state)))
             await asyncio.sleep(0)
-        if rows or position != self.position:
-            await self._checkpoints.save(position, rows)
-        fleet.changed.clear()
-        self.position = position
-        ended = stopwatch()
-        self._next = ended + max(INTERVAL_SECONDS, SHARE * (ended - started))
+        return rows
 
-
-def _read(source: str, job_id: str, text: bytes) -> StreamState:
-    try:
-        return from_json(text)
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        problem = (
-            f"log.path: the kept state of stream {job_id} of source {source} can't be read (at {where}). "
-            "Was it written by a newer version? Move the file with the ending -state away: the service "
-            "then folds its log again from the start."
-        )
-        raise ConfigurationError([problem]) from None
+    def _read(self, source: str, job_id: str, text: bytes) -> StreamState:
+        try:
+            return from_json(text)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            problem = (
+                f"{self._remedy.key}: the kept state of stream {job_id} of source {source} can't be read "
+                f"(at {where}). Was it written by a newer version? {self._remedy.text}"
+            )
+            raise ConfigurationError([problem]) from None

@@ -1,136 +1,88 @@
-"""All streams that this process knows, and how far in the log they are true."""
+"""The streams that this process may speak of, whichever partitions of the log they come from."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+import math
+from collections.abc import Iterable
 
-from monitor.clock import Clock
-from monitor.config import HealthSettings
-from monitor.event import Decoded, Stored
-from monitor.health.effect import Effect
-from monitor.health.fold import begin, fold, is_due, retire, settle
-from monitor.health.status import Status, status
-from monitor.health.stream import Outcome, StreamKey, StreamState
-
-DEFAULT_MAX_STREAMS = 20000
-"""For events of a source that is no longer configured."""
-
-MARKER_SECONDS = 86400.0
-"""How long the marker of an ended stream stays, so that a late event can't bring it back to life."""
+from monitor.clock import Clock, stopwatch
+from monitor.health.stream import StreamKey, StreamState
+from monitor.worker.shard import Shard
 
 
-@dataclass(slots=True)
 class Fleet:
-    """The streams by their keys; markers of ended ones among them.
+    """The shards that are true by now: one of the embedded log, any number of Kafka's partitions.
 
-    position: offset of the last event folded. recovering: true until the log is folded up to where it
-    stood at the start; until then nobody should believe the streams. changed: streams whose state
-    differs from the last checkpoint; one that isn't in `streams` any more was dropped.
+    A shard that is still being restored or folded up to date is not in the fleet.
+
+    Args:
+        clock: tells the time.
+        shards: those that are true from the start.
+
+    Attributes:
+        recovering: whether there are shards that belong here and aren't true yet.
+        expires: until when (of `stopwatch`) the shards are this process's to speak of. Somebody who
+            must prove that again and again moves it on; behind it the fleet is empty.
     """
 
-    settings: HealthSettings
-    clock: Clock
-    max_streams: dict[str, int]
-    streams: dict[StreamKey, StreamState] = field(default_factory=dict)
-    live: dict[str, int] = field(default_factory=dict)
-    changed: set[StreamKey] = field(default_factory=set)
-    position: int = 0
-    recovering: bool = True
-    newest: float = 0.0
+    def __init__(self, clock: Clock, shards: Iterable[Shard] = ()) -> None:
+        self.clock = clock
+        self.recovering = True
+        self.expires = math.inf
+        self._shards = {shard.partition: shard for shard in shards}
+        self._newest = 0.0
+        self._losses = 0
+        self._lapsed = False
 
-    def now(self) -> float:
-        """Return the clock's time, never earlier than any that was told before: seconds must not shrink."""
-        self.newest = max(self.newest, self.clock.now())
-        return self.newest
+    @property
+    def streams(self) -> dict[StreamKey, StreamState]:
+        """All streams by their keys, markers of ended ones among them."""
+        if self._has_lapsed():
+            return {}
+        if len(self._shards) == 1:
+            return next(iter(self._shards.values())).streams
+        merged: dict[StreamKey, StreamState] = {}
+        for shard in self._shards.values():
+            merged.update(shard.streams)
+        return merged
 
-    def restore(self, states: Iterable[StreamState]) -> None:
-        """Take states from a checkpoint."""
-        for state in states:
-            self.streams[state.key] = state
-            if state.end is None:
-                self.live[state.source] = self.live.get(state.source, 0) + 1
+    @property
+    def losses(self) -> int:
+        """How often streams have left: what was read before it rose may be somebody else's by now."""
+        self._has_lapsed()
+        return self._losses
 
-    def fold(self, stored: Stored, decoded: Decoded) -> Effect:
-        """Fold one event into its stream, which it may begin; `position` moves on."""
-        event = stored.event
-        self.position = stored.offset
-        key = StreamKey(event.source, event.job_id)
-        state = self.streams.get(key)
-        if state is None:
-            if self.live.get(event.source, 0) >= self.max_streams.get(event.source, DEFAULT_MAX_STREAMS):
-                return Effect.OVERFLOW
-            state = self.streams[key] = begin(event)
-            self.live[event.source] = self.live.get(event.source, 0) + 1
-        was_live = state.end is None
-        effect = fold(state, stored, decoded, self.settings)
-        if was_live is not (state.end is None):
-            self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
-        self.changed.add(key)
-        return effect
-
-    def tick(self, now: float, keys: Iterable[StreamKey]) -> None:
-        """Do for these streams what only time brings about: settle, retire, forget.
-
-        Args:
-            now: Unix seconds; everything received before must have been folded.
-        """
-        settings = self.settings
-        for key in keys:
-            state = self.streams.get(key)
-            if state is None:
-                continue
-            if is_due(state, now, settings):
-                was_live = state.end is None
-                settle(state, now, settings)
-                if was_live and state.end is not None:
-                    self.live[state.source] -= 1
-                self.changed.add(key)
-            if state.end is None:
-                continue
-            if state.retired:
-                if now - state.end.at > MARKER_SECONDS:
-                    del self.streams[key]
-                    self.changed.add(key)
-            elif now - state.end.at > self._keep_seconds(state):
-                self.streams[key] = retire(state)
-                self.changed.add(key)
-
-    def retire_replaced(self, now: float) -> None:
-        """Retire streams that ended badly once a newer job of their room is healthy."""
-        replaced = [
-            state
-            for state in self.streams.values()
-            if state.end is not None
-            and not state.retired
-            and state.end.outcome is not Outcome.COMPLETED
-            and state.job.room_id is not None
-        ]
-        if not replaced:
-            return
-        healthy: dict[tuple[str, str], float] = {}
-        for state in self.streams.values():
-            room = state.job.room_id
-            if state.end is not None or room is None:
-                continue
-            if status(state, now, self.settings).status is Status.HEALTHY:
-                begun = healthy.get((state.source, room), 0.0)
-                healthy[state.source, room] = max(begun, state.first_received)
-        for state in replaced:
-            room = state.job.room_id
-            if room is not None and healthy.get((state.source, room), 0.0) > state.first_received:
-                self.streams[state.key] = retire(state)
-                self.changed.add(state.key)
+    def get(self, key: StreamKey) -> StreamState | None:
+        """Return one stream."""
+        if self._has_lapsed():
+            return None
+        return next((shard.streams[key] for shard in self._shards.values() if key in shard.streams), None)
 
     def shown(self) -> list[StreamState]:
         """Return the streams that are worth a look: live, or ended and not yet retired."""
         return [state for state in self.streams.values() if not state.retired]
 
-    def slices(self, size: int) -> Iterator[list[StreamKey]]:
-        """Return all keys, `size` at a time, as they are now."""
-        keys = iter(list(self.streams))
-        while part := list(islice(keys, size)):
-            yield part
+    def now(self) -> float:
+        """Return the clock's time, never earlier than any that was told before: seconds must not shrink."""
+        self._newest = max(self._newest, self.clock.now())
+        return self._newest
 
-    def _keep_seconds(self, state: StreamState) -> float:
-        completed = state.end is not None and state.end.outcome is Outcome.COMPLETED
-        return self.settings.keep_ended_seconds if completed else self.settings.keep_abnormal_seconds
+    def join(self, shard: Shard) -> None:
+        """Take a shard in whose streams are true."""
+        self._shards[shard.partition] = shard
+
+    def leave(self, partition: int) -> None:
+        """Let a partition's shard go."""
+        if self._shards.pop(partition, None) is not None:
+            self._losses += 1
+
+    def has(self, partition: int) -> bool:
+        """Whether a partition's shard is in the fleet."""
+        return partition in self._shards
+
+    def _has_lapsed(self) -> bool:
+        # Asked for with each look, not once a second: a process that was stopped for a minute and goes
+        # on must not answer before it has noticed.
+        lapsed = stopwatch() > self.expires
+        if lapsed and not self._lapsed:
+            self._losses += 1
+        self._lapsed = lapsed
+        return lapsed

@@ -69,7 +69,7 @@ def course(lived: Lived) -> Course:
     one.outcome = expectation(told).ended
     begun = out_since = None
     connected = False
-    for fact, _, answered in told:
+    for fact, answered in ((told_of.fact, told_of.answered) for told_of in told):
         payload = fact.payload
         begun = answered if begun is None and one.ended is None else begun
         if isinstance(payload, SessionChanged):

@@ -1,5 +1,6 @@
 """Alerts, runbooks, dashboards' names and the metric catalogue: nothing names what isn't there."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from alerts.build import rules
 from alerts.rule import Alert, Record
 from alerts.thresholds import read
+from dashboards import thresholds as drawn
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, STREAM_LABELS, FamilyType
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -20,9 +22,6 @@ RECORDS = {rule.name for rule in RULES if isinstance(rule, Record)}
 AWAITED = {
     "livestream_vendor_duration_seconds",
     "livestream_vendor_push_seconds",
-    "monitor_spool_bytes",
-    "monitor_spool_capacity_bytes",
-    "monitor_spool_oldest_timestamp_seconds",
 }
 """What parts of the service that are yet to come will export. A rule of what isn't there is silent."""
 
@@ -82,6 +81,48 @@ def test_a_message_asks_only_for_labels_that_the_alert_has(alert: Alert) -> None
     told = set(re.findall(r"\$labels\.(\w+)", alert.summary + alert.description))
     described = {label for family in _FAMILIES.values() for label in family.labels}
     assert told <= described | set(STREAM_LABELS) | {"instance"}
+
+
+def dashboards() -> dict[str, str]:
+    """Return each dashboard's text by its uid."""
+    texts = [path.read_text() for path in (ROOT / "dashboards" / "json").glob("*.json")]
+    return {json.loads(text)["uid"]: text for text in texts}
+
+
+def test_every_alerts_dashboard_is_there_with_a_panel_that_leads_to_its_runbook() -> None:
+    shown = dashboards()
+    # That alerts reach anybody at all is nothing to draw.
+    for alert in (alert for name, alert in ALERTS.items() if name != "Watchdog"):
+        assert f'"Runbook {alert.name}"' in shown[alert.dashboard], alert.name
+
+
+def test_no_panel_leads_to_a_runbook_that_isnt_there() -> None:
+    named = {name for text in dashboards().values() for name in re.findall(r'"Runbook (\w+)"', text)}
+    assert named - set(ALERTS) == set()
+
+
+def test_a_line_on_a_panel_means_an_alert() -> None:
+    numbers = read()
+    assert (
+        numbers.objective.availability,
+        numbers.streams.coverage_ratio,
+        numbers.streams.flapping_reconnects,
+    ) == (drawn.OBJECTIVE, drawn.COVERAGE_RATIO, drawn.FLAPPING_RECONNECTS)
+    assert (
+        numbers.streams.remaining_seconds,
+        numbers.streams.unpushed_seconds,
+    ) == (drawn.REMAINING_SECONDS, drawn.UNPUSHED_SECONDS)
+    assert (
+        numbers.ingest.clock_skew_seconds,
+        numbers.ingest.authentication_share,
+    ) == (drawn.CLOCK_SKEW_SECONDS, drawn.AUTHENTICATION_SHARE)
+    assert (
+        numbers.pipeline.lag_seconds,
+        numbers.pipeline.spool_ratio,
+        numbers.pipeline.spool_age_seconds,
+        numbers.pipeline.checkpoint_seconds,
+    ) == (drawn.LAG_SECONDS, drawn.SPOOL_RATIO, drawn.SPOOL_AGE_SECONDS, drawn.CHECKPOINT_SECONDS)
+    assert numbers.links.runbook_url == drawn.RUNBOOKS_URL
 
 
 def test_nothing_is_awaited_that_has_come() -> None:

@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m tests.benchmarks [receiver] [worker] [scrape] [memory] [--json F]`.
+"""Runs the benchmarks: `python -m tests.benchmarks [NAME...] [--json F]`, all of them unless named.
 
 BENCH_SCALE (1 unless set) makes a run smaller: 0.1 takes a tenth of streams, events and seconds.
 """
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.benchmarks import machine, memory, receiver, results, scrape, worker
+from tests.benchmarks import machine, memory, receiver, restore, results, scrape, worker
 from tests.benchmarks.programs import ROOT, BenchmarkError
 from tests.benchmarks.results import Part
 from tests.benchmarks.scale import Scale, scaled
@@ -33,6 +33,7 @@ class Name(StrEnum):
     WORKER = "worker"
     SCRAPE = "scrape"
     MEMORY = "memory"
+    RESTORE = "restore"
 
 
 MEASURES: dict[Name, Callable[[Scale, Path, Callable[[str], None]], Part]] = {
@@ -40,6 +41,7 @@ MEASURES: dict[Name, Callable[[Scale, Path, Callable[[str], None]], Part]] = {
     Name.WORKER: worker.measure,
     Name.SCRAPE: scrape.measure,
     Name.MEMORY: memory.measure,
+    Name.RESTORE: restore.measure,
 }
 
 

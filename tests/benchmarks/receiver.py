@@ -14,14 +14,17 @@ import httpx
 from tests.benchmarks.broker import PARTITIONS, broker, make_topic
 from tests.benchmarks.load import load, signatures
 from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, free_port, running, wait_for
-from tests.benchmarks.results import Part, Target
+from tests.benchmarks.results import Part, Row, Target
 from tests.benchmarks.scale import Scale
 from tests.end_to_end.running import MONITOR
 
 OURS = "ours: signed, synced, folded"
+ON_KAFKA = "ours on Kafka: signed, acks=all"
 GO = "Go net/http, franz-go"
 
 _SHARE_OF_GO = 0.3
+_SHARE_OF_GO_ON_KAFKA = 0.6
+_TIMES_GO_P99 = 3.0
 _PUBLIC_URL = "https://hooks.example.com/callbacks/bench"
 _KEY = "Aa0benchmark0key0of0no0secret0Aa"
 _FOLDING_LIMIT_SECONDS = 300
@@ -44,6 +47,8 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         for turn in range(scale.rounds):
             tell(f"receiver {turn + 1}/{scale.rounds}: ours")
             _measure_ours(part, scale, folder / f"ours{next(numbers)}")
+            tell(f"receiver {turn + 1}/{scale.rounds}: ours on Kafka")
+            _measure_on_kafka(part, scale, folder / f"kafka{next(numbers)}", kafka)
             for program, server in (
                 (GO, _go(go, kafka, folder)),
                 ("uvicorn, aiokafka, one send a request", _uvicorn(kafka, folder)),
@@ -56,8 +61,15 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         row.note("of Go's rate", row.median("requests/s") / theirs.median("requests/s"))
     share = ours.median("of Go's rate")
     part.targets.append(Target("receiver: share of Go's requests/s", share, _SHARE_OF_GO, at_least=True))
+    on_kafka = part.row(ON_KAFKA)
+    share = on_kafka.median("of Go's rate")
+    part.targets.append(
+        Target("receiver on Kafka: share of Go's requests/s", share, _SHARE_OF_GO_ON_KAFKA, at_least=True)
+    )
+    times = on_kafka.median("p99 ms") / theirs.median("p99 ms")
+    part.targets.append(Target("receiver on Kafka: times Go's p99", times, _TIMES_GO_P99, at_least=False))
     part.remarks.append(
-        "Ours verifies signatures and waits for the disk; the peers do neither, their broker syncs later."
+        "Ours verifies signatures, and on the embedded log waits for the disk; brokers sync later."
     )
     return part
 
@@ -76,24 +88,44 @@ def _measure_peer(part: Part, program: str, server: Server, scale: Scale, folder
 
 
 def _measure_ours(part: Part, scale: Scale, folder: Path) -> None:
-    folder.mkdir()
-    receiver, admin = free_port(), free_port()
-    configuration = folder / "monitor.toml"
-    configuration.write_text(
-        f'[log]\npath = "{folder}/monitor.db"\n'
-        f'[receiver]\nlisten = "127.0.0.1:{receiver}"\n[admin]\nlisten = "127.0.0.1:{admin}"\n'
-        f'[[sources]]\nname = "bench"\nvendor = "metastudio"\npublic_url = "{_PUBLIC_URL}"\n'
-        f'auth_type = "MSS_A_HEAD"\nkeys = ["{_KEY}"]\n'
-    )
-    url = f"http://127.0.0.1:{receiver}/callbacks/bench"
-    with running([*MONITOR, "serve", "--config", str(configuration)], folder, port=receiver):
-        _load_signed(url, folder, scale.warm_up_seconds, scale.streams)
-        _note(part, OURS, _load_signed(url, folder, scale.load_seconds, scale.streams))
-        row = part.row(OURS)
+    with _serving(folder, "", "all") as (url, admin):
+        row = _measure_signed(part, OURS, url, folder, scale)
         ended = time.monotonic()
         row.note("events unfolded at the end", _lag(admin))
         wait_for(lambda: _lag(admin) == 0, seconds=_FOLDING_LIMIT_SECONDS, what="the worker to catch up")
         row.note("s until folded", time.monotonic() - ended)
+
+
+def _measure_on_kafka(part: Part, scale: Scale, folder: Path, kafka: str) -> None:
+    log = (
+        f'backend = "kafka"\n[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{folder.name}."\n'
+        f"partitions = {PARTITIONS}\nreplication_factor = 1\n"
+    )
+    with _serving(folder, log, "receiver") as (url, _):
+        _measure_signed(part, ON_KAFKA, url, folder, scale)
+
+
+@contextlib.contextmanager
+def _serving(folder: Path, log: str, role: str) -> Iterator[tuple[str, int]]:
+    """Run the service; yield the URL of its source and the port that faces operators."""
+    folder.mkdir()
+    receiver, admin = free_port(), free_port()
+    configuration = folder / "monitor.toml"
+    configuration.write_text(
+        f'[log]\npath = "{folder}/monitor.db"\n{log}'
+        f'[receiver]\nlisten = "127.0.0.1:{receiver}"\n[admin]\nlisten = "127.0.0.1:{admin}"\n'
+        f'[[sources]]\nname = "bench"\nvendor = "metastudio"\npublic_url = "{_PUBLIC_URL}"\n'
+        f'auth_type = "MSS_A_HEAD"\nkeys = ["{_KEY}"]\n'
+    )
+    command = [*MONITOR, "serve", "--config", str(configuration), "--role", role]
+    with running(command, folder, port=receiver):
+        yield f"http://127.0.0.1:{receiver}/callbacks/bench", admin
+
+
+def _measure_signed(part: Part, program: str, url: str, folder: Path, scale: Scale) -> Row:
+    _load_signed(url, folder, scale.warm_up_seconds, scale.streams)
+    _note(part, program, _load_signed(url, folder, scale.load_seconds, scale.streams))
+    return part.row(program)
 
 
 def _load_signed(url: str, folder: Path, seconds: int, streams: int) -> dict[str, float]:

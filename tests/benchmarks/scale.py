@@ -22,6 +22,7 @@ class Scale(NamedTuple):
     quix_events: int
     faust_events: int
     memory_streams: tuple[int, ...]
+    restored_streams: int
 
 
 def scaled(factor: float, rounds: int) -> Scale:
@@ -38,4 +39,5 @@ def scaled(factor: float, rounds: int) -> Scale:
         quix_events=10 * streams,
         faust_events=5 * streams,
         memory_streams=(streams, 5 * streams),
+        restored_streams=10 * streams,
     )

@@ -9,12 +9,16 @@ from tests.benchmarks.results import Part, Target
 from tests.benchmarks.scale import Scale
 
 OURS = "ours: read, decode, fold, checkpoints"
+ON_KAFKA = "ours on Kafka: group, fold, transactions"
 QUIX = "Quix Streams"
+FAUST = "Faust"
 TOPIC = "events"
 
 _TIMES_QUIX = 3.0
+_TIMES_FAUST = 30.0
 _HOLD_MS = 50.0
 _RATE = "events/s"
+_HELD = "event loop held ms"
 
 
 def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
@@ -29,6 +33,8 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         for turn in range(scale.rounds):
             tell(f"worker {turn + 1}/{scale.rounds}: ours")
             _fold_ours(part, log, scale)
+            tell(f"worker {turn + 1}/{scale.rounds}: ours on Kafka")
+            _fold_on_kafka(part, kafka, scale)
             tell(f"worker {turn + 1}/{scale.rounds}: Quix Streams")
             turn_folder = folder / f"quix{turn}"
             turn_folder.mkdir()
@@ -42,17 +48,20 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             "EVENTS": str(scale.faust_events),
             "PARTITIONS": str(PARTITIONS),
         }
-        part.row("Faust").note(_RATE, _rate(answer_of(faust, folder, environment)))
+        part.row(FAUST).note(_RATE, _rate(answer_of(faust, folder, environment)))
         tell("worker: aiokafka")
         drain = peer("drain_aiokafka.py", TOPIC, PARTITIONS, scale.events)
         part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, {"KAFKA": kafka})))
     theirs = part.row(QUIX).median(_RATE)
     for row in part.rows:
         row.note("of Quix's rate", row.median(_RATE) / theirs)
-    times = part.row(OURS).median("of Quix's rate")
-    part.targets.append(Target("worker: times Quix Streams' events/s", times, _TIMES_QUIX, at_least=True))
-    hold = max(part.row(OURS).figures["event loop held ms"])
-    part.targets.append(Target("worker: event loop held, ms, at worst", hold, _HOLD_MS, at_least=False))
+    for program, name in ((OURS, "worker"), (ON_KAFKA, "worker on Kafka")):
+        row = part.row(program)
+        for peer_name, bound in ((QUIX, _TIMES_QUIX), (FAUST, _TIMES_FAUST)):
+            times = row.median(_RATE) / part.row(peer_name).median(_RATE)
+            part.targets.append(Target(f"{name}: times {peer_name}'s events/s", times, bound, at_least=True))
+        hold = max(row.figures[_HELD])
+        part.targets.append(Target(f"{name}: event loop held, ms, at worst", hold, _HOLD_MS, at_least=False))
     tell("worker: where the time goes")
     _explain(part, log)
     return part
@@ -71,7 +80,17 @@ def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
     row = part.row(OURS)
     row.note(_RATE, _rate(told))
     row.note("events/s, last checkpoint included", told["events"] / told["seconds_until_saved"])
-    row.note("event loop held ms", told["hold"] * 1000)
+    row.note(_HELD, told["hold"] * 1000)
+
+
+def _fold_on_kafka(part: Part, kafka: str, scale: Scale) -> None:
+    filled = answer_of(ours("fold_topic", "fill", kafka, PARTITIONS, scale.events, scale.streams), ROOT)
+    told = answer_of(ours("fold_topic", "run", kafka, PARTITIONS, scale.events, filled["prefix"]), ROOT)
+    if told["counted"] != scale.events:
+        raise BenchmarkError(f"the worker on Kafka folded {told['counted']:.0f} events")
+    row = part.row(ON_KAFKA)
+    row.note(_RATE, told["counted"] / (told["seconds"] - told["joining"]))
+    row.note(_HELD, told["hold"] * 1000)
 
 
 def _explain(part: Part, log: Path) -> None:

@@ -222,13 +222,3 @@ async def test_without_a_log_the_command_says_so_and_makes_none(folder: Path) ->
     assert (code, stdout) == (1, b"")
     assert stderr == f"{folder}/monitor.db: no log is there yet; the service makes it at its first start\n"
     assert not folder.joinpath("monitor.db").exists()
-
-
-async def test_letters_in_kafka_are_refused_in_one_sentence(folder: Path) -> None:
-    path = folder / "monitor.toml"
-    path.write_text(CONFIGURATION.replace("[log]", '[log]\nbackend = "kafka"'))
-
-    code, _, stderr = await run(folder, "list")
-
-    assert code == 1
-    assert stderr == "log.backend: dead letters can be read from the embedded log (sqlite) only\n"

@@ -87,7 +87,7 @@ async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(
 @pytest.mark.parametrize(
     ("arguments", "text", "expected"),
     [
-        (["serve"], '[log]\nbackend = "kafka"\n', "log.backend: "),
+        (["serve", "--role", "worker"], "", "--role worker: "),
         (["serve", "--role", "web"], "", "--role web: "),
     ],
 )

@@ -44,6 +44,7 @@ EVERY_KEY = """
 backend = "kafka"
 path = "kept/events.db"
 retention_hours = 24
+undecodable_share = 0.75
 
 [kafka]
 bootstrap_servers = "one.example.com:9092,[2001:db8::1]:9093"
@@ -56,6 +57,8 @@ sasl_mechanism = "SCRAM-SHA-512"
 sasl_username = "monitor"
 sasl_password_file = "secrets/sasl"
 ssl_cafile = "authority.pem"
+session_timeout_seconds = 20
+stall_seconds = 45.5
 
 [receiver]
 listen = "[::]:8081"

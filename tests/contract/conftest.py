@@ -1,18 +1,21 @@
 """The logs that the contract suite runs against, by name."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from monitor.log.protocol import Checkpoints, DeadLetters, EventLog
+from monitor.config import LogSettings, Settings
+from monitor.event import Event
+from monitor.log import kafka_dead_letters
+from monitor.log.kafka import KafkaLog
+from monitor.log.protocol import Checkpoints, DeadLetters, EventLog, ReadableLog
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
-
-
-class Log(EventLog, DeadLetters, Protocol):
-    """A log that keeps dead letters as well."""
+from tests.kafka_broker import Brokers
+from tests.log import kafka_records
 
 
 class ClosableCheckpoints(Checkpoints, Protocol):
@@ -26,12 +29,16 @@ class ClosableCheckpoints(Checkpoints, Protocol):
 class Backend(Protocol):
     """A kind of log, and a place of its own for one test."""
 
-    async def open(self) -> Log:
+    async def open(self) -> EventLog:
         """Open the log of this place as a service would."""
         ...
 
-    async def open_checkpoints(self, log: Log) -> ClosableCheckpoints:
-        """Open the checkpoints of that log."""
+    def letters(self, log: EventLog) -> AbstractAsyncContextManager[DeadLetters]:
+        """Open the dead letters of the open log as a command would."""
+        ...
+
+    async def events(self, log: EventLog) -> list[Event]:
+        """Return what the open log holds, each stream's in order."""
         ...
 
 
@@ -45,32 +52,59 @@ class SqliteBackend:
         """Open the file, making it the first time."""
         return await SqliteLog.open(self._path)
 
-    async def open_checkpoints(self, log: Log) -> SqliteCheckpoints:
+    def letters(self, log: EventLog) -> AbstractAsyncContextManager[DeadLetters]:
+        """Return the log itself."""
+        assert isinstance(log, SqliteLog)
+        return nullcontext(log)
+
+    async def events(self, log: EventLog) -> list[Event]:
+        """Read all of it."""
+        assert isinstance(log, SqliteLog)
+        return [stored.event for stored in await log.read(0, 10_000)]
+
+    async def open_checkpoints(self, log: ReadableLog) -> SqliteCheckpoints:
         """Open the state file beside it."""
         assert isinstance(log, SqliteLog)
         return await SqliteCheckpoints.open(self._path, log)
 
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
+class KafkaBackend:
+    """Topics of their own on the broker, and a spool in a folder."""
+
+    def __init__(self, kafka: Brokers, folder: Path) -> None:
+        spool = LogSettings(backend="kafka", path=folder / "var" / "spool.db")
+        self._settings = Settings(kafka=kafka.settings(), log=spool)
+
+    async def open(self) -> KafkaLog:
+        """Connect, making the topics the first time."""
+        return await KafkaLog.open(self._settings)
+
+    def letters(self, log: EventLog) -> AbstractAsyncContextManager[DeadLetters]:
+        """Connect to the dead letters' topic, which the log has made."""
+        del log
+        return kafka_dead_letters.opened(self._settings.kafka)
+
+    async def events(self, log: EventLog) -> list[Event]:
+        """Read all partitions."""
+        del log
+        return await kafka_records.events(self._settings.kafka)
+
+
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
+    "sqlite": lambda _, folder: SqliteBackend(folder),
+    # Asked for by name, so that a run without Kafka starts no broker.
+    "kafka": lambda request, folder: KafkaBackend(request.getfixturevalue("kafka"), folder),
+}
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def new_backend(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Backend]:
-    """Make a backend in an empty place, as often as a test likes."""
-    make = BACKENDS[request.param]
-    return lambda: make(tmp_path_factory.mktemp("log"))
-
-
-@pytest.fixture
-def backend(new_backend: Callable[[], Backend]) -> Backend:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """A backend in an empty place."""
-    return new_backend()
+    return BACKENDS[request.param](request, tmp_path)
 
 
 @pytest.fixture
-async def log(backend: Backend) -> AsyncIterator[Log]:
+async def log(backend: Backend) -> AsyncIterator[EventLog]:
     """An empty log."""
     opened = await backend.open()
     yield opened
@@ -78,8 +112,31 @@ async def log(backend: Backend) -> AsyncIterator[Log]:
 
 
 @pytest.fixture
-async def checkpoints(backend: Backend, log: Log) -> AsyncIterator[ClosableCheckpoints]:
+async def letters(backend: Backend, log: EventLog) -> AsyncIterator[DeadLetters]:
+    """The empty log's dead letters."""
+    async with backend.letters(log) as opened:
+        yield opened
+
+
+@pytest.fixture
+def readable_backend(tmp_path: Path) -> SqliteBackend:
+    """A backend whose log is read where it is written, in an empty place."""
+    return SqliteBackend(tmp_path)
+
+
+@pytest.fixture
+async def readable_log(readable_backend: SqliteBackend) -> AsyncIterator[ReadableLog]:
+    """An empty log that is read where it is written."""
+    opened = await readable_backend.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def checkpoints(
+    readable_backend: SqliteBackend, readable_log: ReadableLog
+) -> AsyncIterator[ClosableCheckpoints]:
     """The empty log's checkpoints."""
-    opened = await backend.open_checkpoints(log)
+    opened = await readable_backend.open_checkpoints(readable_log)
     yield opened
     await opened.close()

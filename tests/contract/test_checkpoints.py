@@ -2,8 +2,8 @@ import pytest
 
 from monitor.errors import LogUnavailableError
 from monitor.event import EventId
-from monitor.log.protocol import Checkpoint
-from tests.contract.conftest import Backend, ClosableCheckpoints, Log
+from monitor.log.protocol import Checkpoint, ReadableLog
+from tests.contract.conftest import ClosableCheckpoints, SqliteBackend
 from tests.log.making import event
 
 
@@ -47,25 +47,25 @@ async def test_thousands_of_states_come_back(checkpoints: ClosableCheckpoints) -
     assert states[1::2] == sorted((await checkpoints.load()).states)
 
 
-async def test_a_checkpoint_is_there_after_reopening(backend: Backend) -> None:
-    log = await backend.open()
+async def test_a_checkpoint_is_there_after_reopening(readable_backend: SqliteBackend) -> None:
+    log = await readable_backend.open()
     await log.append([event(EventId("receiver", 1, number)) for number in range(3)])
     head = await log.head()
-    first = await backend.open_checkpoints(log)
+    first = await readable_backend.open_checkpoints(log)
     await first.save(head, [("a", "1", b"one")])
     await first.close()
     await log.close()
 
-    log = await backend.open()
-    second = await backend.open_checkpoints(log)
+    log = await readable_backend.open()
+    second = await readable_backend.open_checkpoints(log)
 
     assert Checkpoint(head, [("a", "1", b"one")]) == await second.load()
     await second.close()
     await log.close()
 
 
-async def test_closed_checkpoints_say_so(backend: Backend, log: Log) -> None:
-    checkpoints = await backend.open_checkpoints(log)
+async def test_closed_checkpoints_say_so(readable_backend: SqliteBackend, readable_log: ReadableLog) -> None:
+    checkpoints = await readable_backend.open_checkpoints(readable_log)
     await checkpoints.close()
     await checkpoints.close()
 

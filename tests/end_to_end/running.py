@@ -76,10 +76,15 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    """`monitor serve` with a configuration in a folder of its own."""
+    """`monitor serve` with a configuration in a folder of its own.
+
+    log: more lines of `[log]`. more: other sections. role: what the process does; None: not said.
+    """
 
     folder: Path
     more: str = ""
+    log: str = ""
+    role: str | None = None
     receiver: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -102,7 +107,7 @@ class Service:
     def write_config(self) -> None:
         """Write the configuration file."""
         self.config.write_text(
-            f'{self.more}\n[log]\npath = "{self.folder}/monitor.db"\n'
+            f'{self.more}\n[log]\n{self.log}\npath = "{self.folder}/monitor.db"\n'
             f'[receiver]\nlisten = "127.0.0.1:{self.receiver}"\n'
             f'[admin]\nlisten = "127.0.0.1:{self.admin}"\n{SOURCES}'
         )
@@ -118,7 +123,13 @@ class Service:
             self.write_config()
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*MONITOR, "serve", "--config", str(self.config)],
+                [
+                    *MONITOR,
+                    "serve",
+                    "--config",
+                    str(self.config),
+                    *(["--role", self.role] if self.role else []),
+                ],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "COVERAGE_PROCESS_START": ""},
@@ -151,6 +162,16 @@ class Service:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def pause(self) -> None:
+        """Stop the process where it is."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """End the service politely and return its exit code."""

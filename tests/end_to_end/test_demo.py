@@ -86,6 +86,7 @@ def test_the_demo_shows_streams_and_ends_with_all_its_programs(
 ) -> None:
     announcement = _announcement(demo)
     metrics, callbacks = _address(announcement, "metrics"), _address(announcement, "callbacks")
+    assert "<h1>Livestreams</h1>" in httpx.get(_address(announcement, "status page"), timeout=10).text
 
     deadline = time.monotonic() + LIMIT_SECONDS
     exposition = ""

@@ -24,6 +24,9 @@ from tests.end_to_end.paging import (
 )
 from tests.end_to_end.running import Simulation, wait_for
 
+# One line of servers for all of the file.
+pytestmark = pytest.mark.xdist_group("pages")
+
 SOURCE = "metastudio-open"
 
 PAGE_FLOOR = DOWN_AFTER + SCRAPE + EVALUATION + GROUP_WAIT

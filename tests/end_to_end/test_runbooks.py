@@ -14,6 +14,9 @@ from monitor.event import LinkState
 from tests.end_to_end.paging import ROOT, Stream, Watch
 from tests.end_to_end.running import wait_for
 
+# One line of servers for all of the file.
+pytestmark = pytest.mark.xdist_group("runbooks")
+
 RUNBOOKS = sorted((ROOT / "alerts" / "runbooks").glob("*.md"))
 SOURCE, JOB = "metastudio-open", "of-the-runbooks"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import httpx
 import pytest
 
-from tests.components import prometheus, promtool
-from tests.end_to_end.running import Service, Simulation, free_port, wait_for
-from tests.end_to_end.truth import differences, uncomparable
+from tests.components import promtool
+from tests.end_to_end.database import ask, scraping
+from tests.end_to_end.running import Service, Simulation, wait_for
+from tests.end_to_end.truth import differences, uncomparable, unexpected
 
 SETTLING_SECONDS = 75
 """What a round skipped is counted 45 s after it ended, so that late paragraphs have their time."""
@@ -21,44 +21,12 @@ STREAMS = 200
 
 @pytest.fixture
 def database(service: Service, tmp_path: Path) -> Iterator[str]:
-    """A real Prometheus that scrapes the service every second."""
-    port, folder = free_port(), tmp_path / "prometheus"
-    folder.mkdir()
-    config = folder / "prometheus.yaml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        "scrape_configs:\n"
-        "  - job_name: livestream-monitor\n"
-        f"    static_configs: [{{targets: ['127.0.0.1:{service.admin}']}}]\n"
-    )
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [
-                str(prometheus()),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    url = f"http://127.0.0.1:{port}"
-    wait_for(lambda: _answers(f"{url}/-/ready"), seconds=30, what="Prometheus")
-    yield url
-    process.terminate()
-    process.wait(timeout=30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.HTTPError:
-        return False
+    with scraping(tmp_path / "prometheus", service.admin) as url:
+        yield url
 
 
 def _query(database: str, query: str) -> float | None:
-    answer = httpx.get(f"{database}/api/v1/query", params={"query": query}).raise_for_status().json()
-    result = answer["data"]["result"]
+    result = ask(database, "query", query=query)["result"]
     return float(result[0]["value"][1]) if result else None
 
 
@@ -110,9 +78,7 @@ def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Ser
         service.launch()
         wait_for(service.is_ready, seconds=30, what="readiness after a kill")
     truth = run.finish(seconds=300)
-    # A callback that a kill held up for just the ten seconds after which it counts as missed may be
-    # either; the simulator says so, and of nothing else.
-    assert [line for line in uncomparable(truth) if not line.endswith(": missed is undecided")] == []
+    assert unexpected(truth) == []
     wait_for(
         lambda: not differences(truth, service.page()),
         seconds=SETTLING_SECONDS,

@@ -5,6 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import structlog
+
+from monitor.config import KafkaSettings, LogSettings, Settings
+from monitor.log.kafka import KafkaLog
+from monitor.log.protocol import EventLog
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from tests.log.making import event
@@ -15,15 +20,23 @@ STATES = 2000
 
 async def append(path: Path) -> None:
     """Append from several callers at once; tell each event's id once its append has returned."""
-    log = await SqliteLog.open(path)
+    await _append(await SqliteLog.open(path))
 
-    async def caller() -> None:
+
+async def append_kafka(path: Path, kafka: str) -> None:
+    """Append to Kafka, with a spool at a path."""
+    settings = KafkaSettings.model_validate_json(kafka)
+    await _append(await KafkaLog.open(Settings(kafka=settings, log=LogSettings(path=path))))
+
+
+async def _append(log: EventLog) -> None:
+    async def caller(name: str) -> None:
         while True:
-            one = event(log.next_id(), body=os.urandom(200))
+            one = event(log.next_id(), job_id=name, body=os.urandom(200))
             await log.append([one])
             os.write(1, f"{one.id}\n".encode())
 
-    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    await asyncio.gather(*(caller(f"job-{number}") for number in range(CALLERS)))
 
 
 async def save(path: Path) -> None:
@@ -39,4 +52,8 @@ async def save(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run({"append": append, "save": save}[sys.argv[1]](Path(sys.argv[2])))
+    # What is logged would get between the acks.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    mode, path, *arguments = sys.argv[1:]
+    work = {"append": append, "save": save}.get(mode)
+    asyncio.run(work(Path(path)) if work else append_kafka(Path(path), *arguments))

@@ -8,10 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def acknowledged_before_a_kill(mode: str, path: Path, acks: int) -> list[str]:
+def acknowledged_before_a_kill(mode: str, path: Path, acks: int, *arguments: str) -> list[str]:
     """Return what the process told, to the last whole line, when it is killed after that many lines."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.log.appending", mode, str(path)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.log.appending", mode, str(path), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         told = b"".join(process.stdout.readline() for _ in range(acks))

@@ -14,6 +14,7 @@ from monitor.health.stream import StreamState
 from monitor.metrics.exposition import Exposition, Rendered
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.health.story import START
 
 TEXT = "text/plain;version=0.0.4"
@@ -69,7 +70,8 @@ class Desk:
     settings: HealthSettings = field(default_factory=HealthSettings)
 
     def __post_init__(self) -> None:
-        self.fleet = Fleet(self.settings, self.clock, {})
+        self.shard = Shard(self.settings, {})
+        self.fleet = Fleet(self.clock, [self.shard])
         self.fleet.recovering = False
         self.service = ServiceMetrics(CollectorRegistry())
         self.exposition = Exposition(self.service, self.fleet, self.settings)
@@ -77,7 +79,7 @@ class Desk:
     def show(self, *states: StreamState) -> None:
         """Have these streams in the fleet."""
         for state in states:
-            self.fleet.streams[state.key] = state
+            self.shard.streams[state.key] = state
 
     async def scrape(self, *, at: float = 0.0, accept: str = TEXT) -> dict[Key, float]:
         """Return the samples of a page rendered at a time."""

@@ -172,6 +172,10 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
     service.log_lag.labels("0").set(1)
     service.log_oldest_unfolded.set(START)
     service.checkpoint_timestamp.set(START)
+    service.spool_events.set(2)
+    service.spool_bytes.set(700)
+    service.spool_capacity_bytes.set(1e9)
+    service.spool_oldest.set(START)
     desk.clock.time = START + story.now
 
     page = await desk.exposition.render(TEXT, "")
@@ -248,11 +252,11 @@ async def test_an_ended_stream_goes_after_its_time(desk: Desk, outcome: str, kee
 async def test_the_marker_of_an_ended_stream_has_no_series(desk: Desk) -> None:
     desk.show(ended("completed", at=100))
     marker = StreamKey("prod", "job")
-    desk.fleet.tick(START + 5000, [marker])
+    desk.shard.tick(START + 5000, [marker])
 
     page = await desk.scrape(at=100)
 
-    assert desk.fleet.streams[marker].retired
+    assert desk.shard.streams[marker].retired
     assert not [name for name in page if name.name.startswith("livestream_")]
 
 
@@ -260,6 +264,7 @@ async def test_a_process_that_recovers_exports_no_streams_and_claims_no_number(d
     desk.service.declare_source(Vendor.METASTUDIO, "prod", [])
     desk.show(connected())
     before = await desk.scrape()
+    desk.fleet.leave(0)
     desk.fleet.recovering = True
 
     page = await desk.scrape()
@@ -306,7 +311,7 @@ async def test_nothing_is_kept_of_a_stream_that_went(desk: Desk) -> None:
     seconds = key("livestream_connected_seconds_total", vendor="metastudio", source="prod", job_id="job")
     await desk.scrape(at=10)
 
-    desk.fleet.streams.clear()
+    desk.shard.streams.clear()
     assert seconds not in await desk.scrape(at=11)
     desk.show(connected(at=12))
 
@@ -360,7 +365,7 @@ async def test_streams_may_change_and_go_while_a_page_is_made(desk: Desk) -> Non
                 story.tell(JobRegistered(warnings=(f"NEW_{changes}",)), at=at, channel=Channel.API)
                 if number % 50 == 0:
                     await asyncio.sleep(0)
-            desk.fleet.streams.pop(stories[changes % len(stories)].known.key, None)
+            desk.shard.streams.pop(stories[changes % len(stories)].known.key, None)
             changes += 1
 
     folding = asyncio.create_task(fold())

@@ -20,7 +20,7 @@ from monitor.health import reading
 from monitor.health.effect import Effect
 from monitor.health.stream import StreamKey, StreamState, from_json, to_json
 from monitor.vendors import registry
-from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.properties.reference import Player, Push
 from tests.properties.stories import START
 
@@ -60,7 +60,7 @@ class Livestream(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.watch = Watch()
-        self.fleet = Fleet(KEPT, self.watch, {"prod": 10})
+        self.shard = Shard(KEPT, {"prod": 10})
         self.sequence = 0
         self.relayed = 0
         self.push = Push()
@@ -202,10 +202,10 @@ class Livestream(RuleBasedStateMachine):
     @rule()
     def restart_the_worker(self) -> None:
         """Restore from a checkpoint."""
-        states = [from_json(to_json(state)) for state in self.fleet.streams.values()]
-        position = self.fleet.position
-        self.fleet = Fleet(KEPT, self.watch, {"prod": 10}, position=position)
-        self.fleet.restore(states)
+        states = [from_json(to_json(state)) for state in self.shard.streams.values()]
+        position = self.shard.position
+        self.shard = Shard(KEPT, {"prod": 10}, position=position)
+        self.shard.restore(states)
 
     # What both say.
 
@@ -253,7 +253,7 @@ class Livestream(RuleBasedStateMachine):
 
     @property
     def state(self) -> StreamState | None:
-        return self.fleet.streams.get(StreamKey("prod", JOB))
+        return self.shard.streams.get(StreamKey("prod", JOB))
 
     def job_id(self, variant: int) -> str:
         return [JOB, HYPHENED, HYPHENED.lower(), JOB.upper()][variant % 4]
@@ -264,7 +264,7 @@ class Livestream(RuleBasedStateMachine):
 
     def tick(self) -> None:
         now = self.watch.time
-        self.fleet.tick(now, list(self.fleet.streams))
+        self.shard.tick(now, list(self.shard.streams))
         self.missed += sum(due <= now for due in self.awaited.values())
         self.awaited = {what: due for what, due in self.awaited.items() if due > now}
         self.skipped += sum(count for due, count in self.settling if due <= now)
@@ -346,7 +346,7 @@ class Livestream(RuleBasedStateMachine):
         )
         decoded = registry.decode(event, SOURCE)
         assert decoded.job_id in (None, JOB)
-        effect = self.fleet.fold(Stored(0, self.sequence, event), decoded)
+        effect = self.shard.fold(Stored(0, self.sequence, event), decoded)
         # What wasn't taken, the stream being over, may be news when the stream is open again.
         if kind != "again" and channel is not Channel.API and effect is not Effect.AFTER_END:
             self.posted.append(Posted(channel, body, signed, self.watch.time))

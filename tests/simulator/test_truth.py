@@ -185,3 +185,18 @@ def test_a_session_ends_as_it_says() -> None:
 def test_what_comes_after_the_end_counts_nothing() -> None:
     counted = expectation(told(job(3), *links(X, C), *paragraphs(1, 2), *links(E), *paragraphs(3)))
     assert counted.coverage == 2 / 3
+
+
+def test_a_callback_that_may_have_come_twice_behind_a_whole_plan_leaves_the_round_open() -> None:
+    def told(number: int, *, doubtful: bool) -> Told:
+        payload = ParagraphStarted(Paragraph("a", number))
+        return Told(Fact(number, float(number), Channel.CALLBACK, payload, 0), number, number + 0.1, doubtful)
+
+    plan = (Paragraph("a", 1), Paragraph("a", 2))
+    registered = Told(Fact(0, 0.0, Channel.API, JobRegistered(plan=plan), 0), 0.0, 0.1)
+
+    begun = expectation([registered, told(1, doubtful=True)])
+    whole = expectation([registered, told(1, doubtful=False), told(2, doubtful=True)])
+
+    assert begun.undecided == []
+    assert set(whole.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}

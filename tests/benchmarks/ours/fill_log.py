@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from monitor.event import Channel, Event
+from monitor.log.protocol import EventLog
 from monitor.log.sqlite import SqliteLog
 from tests.benchmarks.ours.service import SOURCE
 from tests.benchmarks.workload import SECONDS_A_STEP, callbacks
@@ -19,9 +20,8 @@ ROWS = 2000
 """Events appended together."""
 
 
-async def main(path: Path, events: int, streams: int) -> None:
-    log = await SqliteLog.open(path)
-    # The last one has just come, as far as the worker can tell.
+async def fill(log: EventLog, events: int, streams: int) -> None:
+    """Append callbacks, the last of which has just come, as far as a worker can tell."""
     first = time.time() - (events / streams + 1) * SECONDS_A_STEP
     told = callbacks(events, streams)
     while part := list(islice(told, ROWS)):
@@ -41,6 +41,11 @@ async def main(path: Path, events: int, streams: int) -> None:
                 for callback in part
             ]
         )
+
+
+async def main(path: Path, events: int, streams: int) -> None:
+    log = await SqliteLog.open(path)
+    await fill(log, events, streams)
     print(json.dumps({"events": await log.head()}))
     await log.close()
 

@@ -23,7 +23,9 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.vendors import registry
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
-from monitor.worker.loop import BATCH, Worker
+from monitor.worker.folding import BATCH
+from monitor.worker.loop import Worker
+from monitor.worker.shard import Shard
 from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
@@ -53,8 +55,8 @@ class TimedCheckpointer(Checkpointer):
 
     timer: Timer
 
-    async def save(self) -> None:
-        await self.timer.of("checkpoint", super().save())
+    async def save(self, *, even_unchanged: bool = False) -> None:
+        await self.timer.of("checkpoint", super().save(even_unchanged=even_unchanged))
 
 
 class Parts(NamedTuple):
@@ -63,7 +65,8 @@ class Parts(NamedTuple):
     settings: Settings
     log: SqliteLog
     checkpointer: TimedCheckpointer
-    fleet: Fleet
+    shard: Shard
+    clock: SystemClock
     metrics: ServiceMetrics
     timer: Timer
 
@@ -77,11 +80,11 @@ async def opened(path: Path) -> AsyncIterator[Parts]:
     settings = Settings(log=LogSettings(path=path), sources=(SOURCE,))
     log = await SqliteLog.open(path)
     checkpoints = await SqliteCheckpoints.open(path, log)
-    fleet = Fleet(settings.health, SystemClock(), {SOURCE.name: SOURCE.max_streams})
-    checkpointer = TimedCheckpointer(checkpoints, fleet)
+    shard = Shard(settings.health, {SOURCE.name: SOURCE.max_streams})
+    checkpointer = TimedCheckpointer(checkpoints, shard)
     checkpointer.timer = Timer()
     try:
-        yield Parts(settings, log, checkpointer, fleet, metrics(), checkpointer.timer)
+        yield Parts(settings, log, checkpointer, shard, SystemClock(), metrics(), checkpointer.timer)
     finally:
         await checkpoints.close()
         await log.close()
@@ -91,11 +94,13 @@ async def measure(path: Path) -> dict[str, float]:
     """Run the worker until it has folded all there is."""
     async with opened(path) as parts:
         head = await parts.log.head()
-        worker = Worker(parts.settings, parts.log, parts.checkpointer, parts.fleet, parts.metrics)
+        worker = Worker(
+            parts.settings, parts.log, parts.checkpointer, parts.shard, Fleet(parts.clock), parts.metrics
+        )
         async with probing() as probe:
             began = stopwatch()
             running = asyncio.create_task(worker.run())
-            while parts.fleet.position < head and not running.done():
+            while parts.shard.position < head and not running.done():
                 await asyncio.wait({running}, timeout=0.005)
             seconds = stopwatch() - began
         running.cancel()
@@ -111,7 +116,7 @@ async def measure(path: Path) -> dict[str, float]:
         return {
             "events": head,
             "counted": counted,
-            "streams": len(parts.fleet.streams),
+            "streams": len(parts.shard.streams),
             "seconds": seconds,
             "seconds_until_saved": saved,
             "hold": probe.longest,
@@ -123,15 +128,15 @@ async def take_steps(path: Path) -> dict[str, float]:
     """Read, decode and fold apart, a batch at a time as the worker does; return µs an event of each."""
     async with opened(path) as parts:
         head, timer = await parts.log.head(), parts.timer
-        while parts.fleet.position < head:
-            batch = await timer.of("read", parts.log.read(parts.fleet.position, BATCH))
+        while parts.shard.position < head:
+            batch = await timer.of("read", parts.log.read(parts.shard.position, BATCH))
             await timer.of("head", parts.log.head())
             began = stopwatch()
             decoded = [registry.decode(stored.event, SOURCE) for stored in batch]
             timer.book("decode", began)
             began = stopwatch()
             for stored, said in zip(batch, decoded, strict=True):
-                parts.fleet.fold(stored, said)
+                parts.shard.fold(stored, said)
             timer.book("fold", began)
             if parts.checkpointer.is_due():
                 await parts.checkpointer.save()
@@ -142,7 +147,7 @@ async def take_steps(path: Path) -> dict[str, float]:
 
 
 def _observe(parts: Parts, batch: list[Stored]) -> None:
-    now = parts.fleet.clock.now()
+    now = parts.clock.now()
     parts.metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from monitor.event import Channel, Event, EventId, Stored
 from monitor.vendors import registry
-from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.benchmarks.ours.service import SOURCE
 from tests.benchmarks.workload import PARAGRAPHS, SECONDS_A_STEP, job_id
 
@@ -24,17 +24,17 @@ class _Message(NamedTuple):
     template: bytes
 
 
-def fold_lives(fleet: Fleet, numbers: range, now: float) -> Iterator[int]:
-    """Fold the lives of these streams into a fleet, all streams at once; yield the events so far.
+def fold_lives(shard: Shard, numbers: range, now: float) -> Iterator[int]:
+    """Fold the lives of these streams into a shard, all streams at once; yield the events so far.
 
     Args:
-        fleet: where they live.
+        shard: where they live.
         numbers: of the streams; each is another stream.
         now: when the last event was received, Unix seconds.
     """
     lives = [list(_life(kind)) for kind in range(_KINDS)]
     steps = max(map(len, lives))
-    offset = fleet.position
+    offset = shard.position
     for step in range(steps):
         for place, number in enumerate(numbers):
             # All lives end at the same time: a shorter one began later.
@@ -44,11 +44,11 @@ def fold_lives(fleet: Fleet, numbers: range, now: float) -> Iterator[int]:
                 continue
             offset += 1
             received = now - (steps - step - place / len(numbers)) * SECONDS_A_STEP
-            _fold(fleet, life[index], number, offset, received)
+            _fold(shard, life[index], number, offset, received)
         yield offset
 
 
-def _fold(fleet: Fleet, message: _Message, number: int, offset: int, received: float) -> None:
+def _fold(shard: Shard, message: _Message, number: int, offset: int, received: float) -> None:
     job = job_id(number)
     body = message.template.replace(_JOB.encode(), job.encode()).replace(_ROOM.encode(), job[::-1].encode())
     if message.channel is Channel.API:
@@ -65,7 +65,7 @@ def _fold(fleet: Fleet, message: _Message, number: int, offset: int, received: f
         signed,
         body,
     )
-    fleet.fold(Stored(0, offset, event), registry.decode(event, SOURCE))
+    shard.fold(Stored(0, offset, event), registry.decode(event, SOURCE))
 
 
 def _life(kind: int) -> Iterator[_Message]:

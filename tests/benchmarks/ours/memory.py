@@ -16,6 +16,7 @@ from monitor.clock import SystemClock
 from monitor.config import HealthSettings
 from monitor.metrics.exposition import Exposition
 from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
 
@@ -33,24 +34,25 @@ def resident_bytes() -> int:
 
 async def main(numbers: list[int]) -> list[dict[str, int]]:
     settings, clock = HealthSettings(), SystemClock()
-    fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
+    shard = Shard(settings, {SOURCE.name: SOURCE.max_streams})
+    fleet = Fleet(clock, [shard])
     fleet.recovering = False
     exposition = Exposition(metrics(), fleet, settings)
-    await _fold(fleet, range(WARM_UP), clock)
+    await _fold(shard, range(WARM_UP), clock)
     await exposition.render("", "gzip")
     none = resident_bytes()
     found, begun = [], WARM_UP
     for number in numbers:
-        await _fold(fleet, range(begun, number + WARM_UP), clock)
+        await _fold(shard, range(begun, number + WARM_UP), clock)
         begun = number + WARM_UP
-        fleet.changed.clear()
+        shard.changed.clear()
         folded = resident_bytes()
         await exposition.render("", "gzip")
         await exposition.render("", "gzip")
         found.append(
             {
                 "streams": number,
-                "live": sum(fleet.live.values()) - WARM_UP,
+                "live": sum(shard.live.values()) - WARM_UP,
                 "none": none,
                 "folded": folded - none,
                 "scraped": resident_bytes() - none,
@@ -60,9 +62,9 @@ async def main(numbers: list[int]) -> list[dict[str, int]]:
     return found
 
 
-async def _fold(fleet: Fleet, numbers: range, clock: SystemClock) -> None:
-    for offset in fold_lives(fleet, numbers, clock.now()):
-        fleet.position = offset
+async def _fold(shard: Shard, numbers: range, clock: SystemClock) -> None:
+    for offset in fold_lives(shard, numbers, clock.now()):
+        shard.position = offset
         await asyncio.sleep(0)
 
 

@@ -22,6 +22,7 @@ from monitor.clock import SystemClock, stopwatch
 from monitor.config import HealthSettings
 from monitor.metrics.exposition import Exposition
 from monitor.worker.fleet import Fleet
+from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
 from tests.benchmarks.ours.probe import probing
 from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
@@ -75,8 +76,9 @@ class Made:
 
 async def main(streams: int, turns: int) -> list[dict[str, Any]]:
     settings, clock = HealthSettings(), SystemClock()
-    fleet = Fleet(settings, clock, {SOURCE.name: SOURCE.max_streams})
-    for _ in fold_lives(fleet, range(streams), clock.now()):
+    shard = Shard(settings, {SOURCE.name: SOURCE.max_streams})
+    fleet = Fleet(clock, [shard])
+    for _ in fold_lives(shard, range(streams), clock.now()):
         await asyncio.sleep(0)
     fleet.recovering = False
     exposition = Exposition(metrics(), fleet, settings)

@@ -1,0 +1,195 @@
+"""Checkpoints of one partition on Kafka: the states of its streams in the compacted topic of health.
+
+The record of a state has the stream's key; the position is the record `~position`, in the same
+transaction as the states. The partition has the number of the events' partition.
+
+Who opens the checkpoints owns them: the transactional id is the partition's, so that opening aborts
+what an earlier owner had begun, and fences it. A worker that was paused while its partition moved can
+wake and go on folding, but never write; and what is loaded after opening can't change behind one's back.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from monitor.config import Settings
+from monitor.errors import FencedError, LogUnavailableError
+from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_closing import closed_within
+from monitor.log.protocol import Checkpoint
+
+POSITION_KEY = b"~position"
+"""No stream's key begins like this: names of sources don't."""
+
+NOTHING_FOLDED = -1
+"""The position before a partition's first event, whose offset is 0."""
+
+BATCH_BYTES = 500_000
+"""States are written in batches of about this size; brokers take a little more than a million bytes."""
+
+SLICE = 300
+"""Records read or written before the event loop has its turn: a few ms of work."""
+
+FETCH_BYTES = 4_000_000
+
+FETCH_WAIT_MS = 20
+"""A restore is at its end when nothing more comes: no reason to wait long for it."""
+
+TRANSACTION_TIMEOUT_MS = 60_000
+
+CLOSE_SECONDS = 5.0
+"""How long a producer may take to end well; if Kafka is away, it would take for ever."""
+
+Row = tuple[str, str, bytes | None]
+
+_log = structlog.get_logger(__name__)
+
+
+class KafkaCheckpoints:
+    """The Checkpoints of one partition; made by `open`. After any error it is of no use any more."""
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        kafka = settings.kafka
+        topics = kafka_topics.names(kafka)
+        self._options = kafka_client.options(kafka)
+        self._topic = topics.health
+        self._place = TopicPartition(topics.health, partition)
+        self._name = f"partition {partition} of {topics.health}"
+        self._producer: AIOKafkaProducer | None = AIOKafkaProducer(
+            **self._options,
+            transactional_id=f"{kafka.group_id}-{kafka.topic_prefix}{partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=BATCH_BYTES,
+        )
+
+    @classmethod
+    async def open(cls, settings: Settings, partition: int) -> "KafkaCheckpoints":
+        """Take the partition over from whoever had it.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
+        checkpoints = cls(settings, partition)
+        assert checkpoints._producer is not None
+        try:
+            await checkpoints._producer.start()
+        except BaseException as error:
+            await checkpoints.close()
+            if isinstance(error, KafkaError):
+                raise checkpoints._named(error) from error
+            raise
+        return checkpoints
+
+    async def load(self) -> Checkpoint:
+        """Return the last whole checkpoint; position -1 without states if there is none."""
+        consumer = AIOKafkaConsumer(
+            **self._options,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+        consumer.assign([self._place])
+        try:
+            await consumer.start()
+            newest = await self._read(consumer)
+        except KafkaError as error:
+            raise self._named(error) from error
+        finally:
+            await closed_within(CLOSE_SECONDS, consumer.stop())
+        position = newest.pop(POSITION_KEY, None)
+        rows = []
+        # Keys move over one by one, so that no text is held twice.
+        while newest:
+            key, state = newest.popitem()
+            source, job_id = stream_of(key)
+            rows.append((source, job_id, state))
+            if len(rows) % SLICE == 0:
+                await asyncio.sleep(0)
+        return Checkpoint(NOTHING_FOLDED if position is None else int(json.loads(position)), rows)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> dict[bytes, bytes]:
+        """Return the newest record of each key, tombstones left out."""
+        newest: dict[bytes, bytes] = {}
+        place = self._place
+        await consumer.seek_to_beginning(place)
+        # Nobody but this process can write now, so the end stands still. It is the high watermark, not
+        # the end of what is committed: that one lags a little behind a commit that was acknowledged.
+        while (end := consumer.highwater(place)) is None or await consumer.position(place) < end:
+            for records in (await consumer.getmany(place, timeout_ms=1000, max_records=SLICE)).values():
+                for record in records:
+                    if record.key is None:
+                        continue
+                    if record.value is None:
+                        newest.pop(record.key, None)
+                    else:
+                        newest[record.key] = record.value
+            await asyncio.sleep(0)
+        return newest
+
+    async def save(self, position: int, changed: Sequence[Row]) -> None:
+        """Keep a position and the states that changed since the last one, in one transaction.
+
+        Raises:
+            FencedError: another process owns the partition by now; nothing of this was kept.
+            LogUnavailableError: nobody knows whether it was kept.
+        """
+        producer = self._producer
+        if producer is None:
+            raise LogUnavailableError(f"{self._name}: its checkpoints are closed")
+        try:
+            await producer.begin_transaction()
+            written = []
+            batch = producer.create_batch()
+            rows: Iterable[tuple[bytes, bytes | None]] = [
+                *((key_of(source, job_id), state) for source, job_id, state in changed),
+                (POSITION_KEY, json.dumps(position).encode()),
+            ]
+            for number, (key, value) in enumerate(rows):
+                if number % SLICE == SLICE - 1:
+                    await asyncio.sleep(0)
+                if batch.append(timestamp=None, key=key, value=value) is None:
+                    written.append(await self._send(producer, batch))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=key, value=value)
+            written.append(await self._send(producer, batch))
+            # A transaction can be committed without a batch that failed.
+            await asyncio.gather(*written)
+            await producer.commit_transaction()
+        except ProducerFenced as error:
+            raise FencedError(f"{self._name}: another process has taken it over") from error
+        except (KafkaError, AssertionError) as error:
+            # The client asserts its own states: once it has failed it goes on failing like this.
+            raise self._named(error) from error
+
+    async def _send(self, producer: AIOKafkaProducer, batch: object) -> "asyncio.Future[object]":
+        future: asyncio.Future[object] = await producer.send_batch(
+            batch, self._topic, partition=self._place.partition
+        )
+        return future
+
+    async def close(self) -> None:
+        """Let go of the producer; a transaction that is under way stays uncommitted."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        await closed_within(CLOSE_SECONDS, producer.stop())
+
+    def _named(self, error: Exception) -> LogUnavailableError:
+        return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")
+
+
+def key_of(source: str, job_id: str) -> bytes:
+    """Return the key of a stream's records."""
+    return f"{source}/{job_id}".encode()
+
+
+def stream_of(key: bytes) -> tuple[str, str]:
+    """Return source and job id of a stream's key; names of sources have no slash."""
+    source, _, job_id = key.decode().partition("/")
+    return source, job_id

@@ -1,0 +1,55 @@
+"""What every client of Kafka is made with: the addresses, the security, and aiokafka's compiled part."""
+
+import ssl
+from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from monitor.config import KafkaSettings
+from monitor.errors import ConfigurationError
+
+REQUEST_TIMEOUT_MS = 5000
+"""How long one request may stay unanswered before it is made again, perhaps of another broker.
+
+aiokafka has one request a broker under way: with its own 40 s, a broker that hangs rather than dies
+would hold its partitions long after another one has taken them over.
+"""
+
+
+def options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the arguments that a producer, a consumer and an admin client of aiokafka have in common.
+
+    Raises:
+        ConfigurationError: aiokafka came without its compiled part, or ssl_cafile holds no certificate.
+    """
+    _require_compiled_records()
+    common: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        common["ssl_context"] = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL_"):
+        common["sasl_mechanism"] = kafka.sasl_mechanism
+        common["sasl_plain_username"] = kafka.sasl_username
+        if kafka.sasl_password is not None:
+            common["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
+    return common
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=kafka.ssl_cafile)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            [f"kafka.ssl_cafile: {kafka.ssl_cafile} holds no certificates that can be read: {error.strerror}"]
+        ) from None
+
+
+def _require_compiled_records() -> None:
+    """Refuse aiokafka's fallback in Python: it reads and writes records many times slower, silently."""
+    if "_crecords" not in DefaultRecordBatch.__module__:
+        raise ConfigurationError(
+            ["log.backend: aiokafka lacks its compiled part here; install a wheel of it, or a compiler first"]
+        )

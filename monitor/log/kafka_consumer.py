@@ -1,0 +1,268 @@
+"""Reading from Kafka: the events of a group's partitions, and the health of all streams."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from monitor.clock import stopwatch
+from monitor.config import Settings
+from monitor.errors import LogUnavailableError
+from monitor.event import Stored
+from monitor.log import kafka_client, kafka_topics
+from monitor.log.cloudevents import from_headers
+from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
+from monitor.log.kafka_closing import closed_within
+
+CLOSE_SECONDS = 5.0
+"""How long a consumer may take to leave its group; if Kafka is away, it would take for ever."""
+
+HEARTBEATS = 10
+"""Heartbeats in a session time-out: the more, the sooner a move between workers is over."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Owner(Protocol):
+    """Who is told which partitions are this process's. Both return at once, whatever is to be done."""
+
+    def assigned(self, partitions: frozenset[int]) -> None:
+        """Take these partitions, and none beside them."""
+        ...
+
+    def revoked(self) -> None:
+        """Leave all partitions: another process may have them from now on."""
+        ...
+
+
+class Read(NamedTuple):
+    """What was read of one partition. next: the offset to go on from, behind what isn't an event too."""
+
+    partition: int
+    events: list[Stored]
+    next: int
+
+
+class EventConsumer:
+    """A member of the group that shares the partitions of events among workers.
+
+    A partition that is assigned is paused until `follow` says from where.
+    """
+
+    def __init__(self, settings: Settings, owner: Owner) -> None:
+        kafka = settings.kafka
+        self._topic = kafka_topics.names(kafka).events
+        self._timeout = kafka.session_timeout_seconds
+        self._consumer = AIOKafkaConsumer(
+            **kafka_client.options(kafka),
+            group_id=kafka.group_id,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            session_timeout_ms=round(self._timeout * 1000),
+            heartbeat_interval_ms=round(self._timeout * 1000 / HEARTBEATS),
+            # What a worker had it keeps as far as possible, and with it the states in its memory.
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+        )
+        self._consumer.subscribe([self._topic], listener=_Listener(self._consumer, owner))
+
+    async def start(self) -> None:
+        """Join the group.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
+        with _named_failures(self._topic):
+            await self._consumer.start()
+
+    def follow(self, partition: int, position: int) -> None:
+        """Read a partition from behind a position; it may have been revoked meanwhile."""
+        place = TopicPartition(self._topic, partition)
+        if place in self._consumer.assignment():
+            self._consumer.seek(place, position + 1)
+            self._consumer.resume(place)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Read nothing more of these partitions; they stay this process's."""
+        places = {TopicPartition(self._topic, partition) for partition in partitions}
+        self._consumer.pause(*(places & self._consumer.assignment()))
+
+    async def read(self, limit: int, seconds: float) -> list[Read]:
+        """Return what has come, up to `limit` events; wait up to `seconds` for the first.
+
+        During a rebalance it waits until that is over.
+
+        Raises:
+            LogUnavailableError: the consumer can't go on.
+        """
+        with _named_failures(self._topic):
+            found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
+            return [
+                Read(place.partition, _events(place, records), await self._consumer.position(place))
+                for place, records in found.items()
+                if place in self._consumer.assignment()
+            ]
+
+    async def position(self, partition: int) -> int | None:
+        """Return the offset that is read next; None if the partition isn't this process's any more."""
+        place = TopicPartition(self._topic, partition)
+        if place not in self._consumer.assignment():
+            return None
+        try:
+            return int(await self._consumer.position(place))
+        except KafkaError:
+            return None
+
+    def known_end(self, partition: int) -> int | None:
+        """Return where a partition ended when it was last read from; None if it hasn't been yet."""
+        place = TopicPartition(self._topic, partition)
+        if place not in self._consumer.assignment():
+            return None
+        end = self._consumer.last_stable_offset(place)
+        return None if end is None else int(end)
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Ask the brokers where partitions end now: the offset behind the last event that counts.
+
+        Raises:
+            LogUnavailableError: they don't answer.
+        """
+        places = [TopicPartition(self._topic, partition) for partition in partitions]
+        with _named_failures(self._topic):
+            async with asyncio.timeout(self._timeout):
+                found = await self._consumer.end_offsets(places)
+        return {place.partition: end for place, end in found.items()}
+
+    async def prove_membership(self, positions: Mapping[int, int]) -> float:
+        """Tell the group how far these partitions are folded; return when that was sent (`stopwatch`).
+
+        The group takes it only from a member with its present partitions, and it counts as a heartbeat:
+        so no other process has them before the session time-out has gone by since then.
+
+        Raises:
+            LogUnavailableError: there was no answer, or this process isn't a member with these partitions.
+        """
+        sent = stopwatch()
+        offsets = {
+            TopicPartition(self._topic, partition): position + 1 for partition, position in positions.items()
+        }
+        with _named_failures(self._topic):
+            async with asyncio.timeout(self._timeout / 2):
+                await self._consumer.commit(offsets)
+        return sent
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await closed_within(CLOSE_SECONDS, self._consumer.stop())
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no annotations
+    def __init__(self, consumer: AIOKafkaConsumer, owner: Owner) -> None:
+        self._consumer, self._owner = consumer, owner
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
+        self._owner.revoked()
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._consumer.pause(*assigned)
+        self._owner.assigned(frozenset(place.partition for place in assigned))
+
+
+def _events(place: TopicPartition, records: list[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
+    partition, events = place.partition, []
+    for record in records:
+        try:
+            event = from_headers(record.headers, record.value)
+        except ValueError as error:
+            # Whoever may write to the topic wrote this; it names no stream, so it can't be one's.
+            _log.warning("not an event", partition=partition, offset=record.offset, problem=str(error))
+            continue
+        events.append(Stored(partition, record.offset, event))
+    return events
+
+
+class Kept(NamedTuple):
+    """A record of health. state: None if the stream was forgotten."""
+
+    source: str
+    job_id: str
+    state: bytes | None
+
+
+class HealthReader:
+    """Follows the health of all streams, from the first record on; made by `open`."""
+
+    def __init__(self, settings: Settings) -> None:
+        kafka = settings.kafka
+        self._topic = kafka_topics.names(kafka).health
+        self._places = [TopicPartition(self._topic, number) for number in range(kafka.partitions)]
+        self._timeout = kafka.session_timeout_seconds
+        self._consumer = AIOKafkaConsumer(
+            **kafka_client.options(kafka),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        self._consumer.assign(self._places)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator["HealthReader"]:
+        """Connect, and begin at the beginning.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
+        reader = cls(settings)
+        try:
+            with _named_failures(reader._topic):
+                await reader._consumer.start()
+                await reader._consumer.seek_to_beginning(*reader._places)
+            yield reader
+        finally:
+            await closed_within(CLOSE_SECONDS, reader._consumer.stop())
+
+    async def read(self, limit: int, seconds: float) -> list[Kept]:
+        """Return what has come, up to `limit` records; wait up to `seconds` for the first.
+
+        Raises:
+            LogUnavailableError: the consumer can't go on.
+        """
+        with _named_failures(self._topic):
+            found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
+        return [
+            Kept(*stream_of(record.key), record.value)
+            for records in found.values()
+            for record in records
+            if record.key is not None and record.key != POSITION_KEY
+        ]
+
+    async def positions(self) -> dict[int, int]:
+        """Return for each partition the offset that is read next."""
+        with _named_failures(self._topic):
+            return {place.partition: await self._consumer.position(place) for place in self._places}
+
+    async def ends(self) -> dict[int, int]:
+        """Ask the brokers where the partitions end now.
+
+        Raises:
+            LogUnavailableError: they don't answer.
+        """
+        with _named_failures(self._topic):
+            async with asyncio.timeout(self._timeout):
+                found = await self._consumer.end_offsets(self._places)
+        return {place.partition: end for place, end in found.items()}
+
+
+@contextlib.contextmanager
+def _named_failures(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, TimeoutError, IllegalStateError) as error:
+        raise LogUnavailableError(f"{topic}: {str(error) or type(error).__name__}") from error

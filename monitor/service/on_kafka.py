@@ -1,0 +1,85 @@
+"""The service on Kafka: any number of processes, each of which receives, folds or shows, or all of it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import structlog
+
+from monitor.config import Role, Settings, build_clock
+from monitor.errors import LogUnavailableError
+from monitor.log import kafka_topics
+from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_history import KafkaHistory
+from monitor.metrics.exposition import Exposition
+from monitor.metrics.service import ServiceMetrics
+from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
+from monitor.web.app import Pages, build
+from monitor.worker.fleet import Fleet
+from monitor.worker.following import Follower
+from monitor.worker.partitions import PartitionWorker
+
+RETRY_SECONDS = 1.0
+
+SPOOL_SECONDS = 1.0
+"""How often the spool's gauges are set."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve_role(settings: Settings, role: Role) -> None:
+    """Run one role of the service, or all, until a signal."""
+    clock = build_clock(settings)
+    metrics = build_metrics(settings)
+    # A fleet that nobody fills recovers for ever: a process without partitions makes no claims.
+    folded, followed = Fleet(clock), Fleet(clock)
+    async with _open_log(settings) as log:
+        work: list[Coroutine[Any, Any, None]] = [_show_spool(log, metrics)]
+        needed, pages, receiver = [], None, None
+        if role in (Role.ALL, Role.WORKER):
+            needed.append(folded)
+            work.append(_on_topics(settings, PartitionWorker(settings, log, folded, metrics).run()))
+        if role in (Role.ALL, Role.WEB):
+            needed.append(followed)
+            pages = Pages(followed, KafkaHistory(settings.kafka))
+            shown = metrics if role is Role.WEB else None
+            work.append(_on_topics(settings, Follower(settings, followed, shown).run()))
+        if role in (Role.ALL, Role.RECEIVER):
+            receiver = build_receiver(settings, log, metrics, clock)
+        with contextlib.closing(Exposition(metrics, folded, settings.health)) as exposition:
+            operators = build(settings, log, exposition, needed, pages)
+            async with serving(settings, operators, receiver):
+                await until_signalled(*work)
+
+
+async def _on_topics(settings: Settings, work: Coroutine[Any, Any, None]) -> None:
+    """Do work once the topics are there: a broker would make one that is read too early, in its own way."""
+    with contextlib.closing(work):
+        while True:
+            try:
+                await kafka_topics.ensure(settings)
+                break
+            except LogUnavailableError as error:
+                _log.error("Kafka is not available", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+        await work
+
+
+async def _show_spool(log: KafkaLog, metrics: ServiceMetrics) -> None:
+    while True:
+        state = log.spool
+        metrics.spool_events.set(state.events)
+        metrics.spool_bytes.set(state.bytes)
+        metrics.spool_capacity_bytes.set(state.capacity_bytes)
+        metrics.spool_oldest.set(state.oldest)
+        await asyncio.sleep(SPOOL_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _open_log(settings: Settings) -> AsyncIterator[KafkaLog]:
+    log = await KafkaLog.open(settings)
+    try:
+        yield log
+    finally:
+        await log.close()

@@ -1,0 +1,91 @@
+"""What both kinds of service are built of: metrics, servers, and the wait for a signal."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from monitor import __version__
+from monitor.clock import Clock
+from monitor.config import Settings
+from monitor.errors import MonitorError
+from monitor.http_server import Application, serve
+from monitor.log.protocol import EventLog
+from monitor.metrics.service import ServiceMetrics
+from monitor.receiver.app import Receiver
+from monitor.receiver.limits import Limits
+from monitor.vendors import registry
+
+_log = structlog.get_logger(__name__)
+
+
+def build_metrics(settings: Settings) -> ServiceMetrics:
+    """Return the service's own metrics, with every source declared."""
+    metrics = ServiceMetrics(CollectorRegistry())
+    # Processor time, memory and open files, under the names that every dashboard knows.
+    ProcessCollector(registry=metrics.registry)
+    for source in settings.sources:
+        metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
+    return metrics
+
+
+def build_receiver(settings: Settings, log: EventLog, metrics: ServiceMetrics, clock: Clock) -> Receiver:
+    """Return the application that faces the vendors."""
+    limits = Limits(max_body_bytes=settings.receiver.max_body_bytes)
+    return Receiver(settings.sources, log, metrics, clock, limits)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: Settings, operators: Application, vendors: Application | None
+) -> AsyncIterator[None]:
+    """Serve the applications while the context is open.
+
+    Args:
+        settings: where to listen.
+        operators: faces operators.
+        vendors: faces the vendors, if this process takes callbacks.
+    """
+    async with contextlib.AsyncExitStack() as servers:
+        bound = await servers.enter_async_context(serve(operators, settings.admin.listen))
+        addresses = {"operators": f"http://{bound}"}
+        if vendors is not None:
+            bound = await servers.enter_async_context(serve(vendors, settings.receiver.listen))
+            addresses["callbacks"] = f"http://{bound}"
+        _log.info("serving", version=__version__, **addresses)
+        yield
+
+
+async def until_signalled(*work: Coroutine[Any, Any, None]) -> None:
+    """Let work run until a signal comes or one part of it fails; each may finish what it began.
+
+    Raises:
+        MonitorError: a part has ended, which none should without a signal.
+    """
+    tasks = [asyncio.create_task(one) for one in work]
+    stopping = asyncio.create_task(_signalled())
+    try:
+        await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        is_told = stopping.done()
+    finally:
+        stopping.cancel()
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
+    if not is_told:
+        raise MonitorError("a part of the service has ended by itself; see the log")
+
+
+async def _signalled() -> None:
+    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    await signalled.wait()
+    _log.info("stopping")

@@ -1,0 +1,94 @@
+"""Keeps an open page true: server-sent events with what has changed since the last one.
+
+A page consists of lists, and a list of parts with a key each. A message says which parts differ from
+what this page was sent, as HTML, and in which order the parts stand if that has changed. So a page of
+thousands of streams costs what changes among those that it shows.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from monitor.http_server import STOPPING
+
+MOST_PAGES = 50
+"""Open pages that are kept true at once; further ones try again later."""
+
+RETRY_MILLISECONDS = 2000
+"""When a browser connects again after it lost us."""
+
+
+class Message(NamedTuple):
+    """What a page should show. about: what a script reads beside it. lists: parts by key, in order."""
+
+    about: Mapping[str, Any]
+    lists: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one page was sent of its lists, to send only the difference."""
+
+    lists: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def difference(self, message: Message) -> str:
+        """Return a message as JSON without what the page already shows, and remember it as sent."""
+        changes: dict[str, Any] = {}
+        for name, parts in message.lists.items():
+            before = self.lists.get(name)
+            changed = {key: html for key, html in parts.items() if before is None or before.get(key) != html}
+            change: dict[str, Any] = {"changed": changed} if changed else {}
+            if before is None or list(before) != list(parts):
+                change["order"] = list(parts)
+            if change:
+                changes[name] = change
+            self.lists[name] = dict(parts)
+        return json.dumps({**message.about, "lists": changes}, ensure_ascii=False, separators=(",", ":"))
+
+
+class Pages:
+    """The open pages of a process."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    def follow(
+        self, request: Request, read: Callable[[], Awaitable[Message | None]], *, every: float
+    ) -> Response:
+        """Answer with an endless stream of messages.
+
+        Args:
+            request: of the page; the stream ends with its connection, or when the server stops.
+            read: returns what the page should show now; None if there is nothing to show any more.
+            every: seconds between messages. One is sent also when nothing has changed: then the page
+                knows that it is true.
+        """
+        if self._open >= MOST_PAGES:
+            return Response(status_code=503, headers={"retry-after": "10"})
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(
+            self._messages(request, read, every), media_type="text/event-stream", headers=headers
+        )
+
+    async def _messages(
+        self, request: Request, read: Callable[[], Awaitable[Message | None]], every: float
+    ) -> AsyncIterator[str]:
+        stopping: asyncio.Event = request.scope[STOPPING]
+        self._open += 1
+        try:
+            sent = Sent()
+            yield f"retry: {RETRY_MILLISECONDS}\n\n"
+            while not stopping.is_set() and (message := await read()) is not None:
+                yield f"data: {sent.difference(message)}\n\n"
+                try:
+                    async with asyncio.timeout(every):
+                        await stopping.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._open -= 1

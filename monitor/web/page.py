@@ -1,0 +1,336 @@
+"""The status page: all streams at `/`, and each stream's own page. Works in a closed network.
+
+Pages are whole without a script. With it they stay true by themselves (see `live`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Annotated, NamedTuple, Protocol
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from monitor.config import Settings
+from monitor.event import Stored, Vendor, canonical_job_id
+from monitor.health.status import Status, Verdict
+from monitor.health.stream import StreamKey, StreamState
+from monitor.web.addresses import links
+from monitor.web.board import LOOK_SECONDS, Board, Row, Shown, Streams, Wanted
+from monitor.web.live import Message, Pages
+from monitor.web.strip import in_words, last_hour
+from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_view
+
+MOST_ROWS = 5000
+"""Rows that one page shows at most; a search finds the others."""
+
+MORE_ROWS = 100
+"""Rows that a page shows at first, and that each "show more" adds."""
+
+EVENTS = 50
+"""Events on a stream's page; older ones are a link away."""
+
+STREAM_SECONDS = 1.0
+"""How often an open page of one stream hears something."""
+
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""Of every page. Nothing in it runs or loads but this service's own files."""
+
+_SECTIONS = ("verdict", "numbers", "script", "timeline")
+_WRITTEN_AT_ONCE = 25
+"""Rows written before the event loop has its turn."""
+
+_STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+class History(Protocol):
+    """What happened to one stream."""
+
+    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
+        ...
+
+
+class File(NamedTuple):
+    """A file that pages load. tag: of its content, for caches."""
+
+    content: bytes
+    media_type: str
+    tag: str
+
+
+class Look(NamedTuple):
+    """What the address of the page of all streams asks for."""
+
+    wanted: Wanted
+    search: str
+
+
+def add(app: FastAPI, settings: Settings, streams: Streams, history: History) -> None:
+    """Add the status page to the operators' application."""
+    static = _static()
+    writer = Writer(settings, static)
+    board, pages = Board(streams, settings.health), Pages()
+    _add_static(app, static)
+    _add_list(app, writer, board, pages)
+    _add_stream(app, writer, settings, streams, history, pages)
+
+
+class Writer:
+    """Writes pages and their parts as HTML; whatever comes from outside is escaped.
+
+    Args:
+        settings: the sources to choose from, and where links lead.
+        static: the files, whose tags keep caches from serving old ones.
+    """
+
+    def __init__(self, settings: Settings, static: dict[str, File]) -> None:
+        self._settings = settings
+        environment = Environment(
+            loader=PackageLoader("monitor.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(
+            age=_age, clock=_clock, in_words=in_words, seconds=datetime.timestamp, span=_span, when=_when
+        )
+        environment.globals.update(
+            worst_first=sorted(Status, key=WORST_FIRST.__getitem__),
+            sources=[source.name for source in settings.sources],
+            vendors=list(dict.fromkeys(source.vendor for source in settings.sources)),
+            version={name: file.tag for name, file in static.items()},
+        )
+        self._row = environment.get_template("row.html")
+        self._list = environment.get_template("streams.html")
+        self._stream = environment.get_template("stream.html")
+        self._missing = environment.get_template("missing.html")
+        self._event = environment.get_template("event.html")
+        self._sections = {name: environment.get_template(f"{name}.html") for name in _SECTIONS}
+
+    def row(self, row: Row, now: float) -> str:
+        """Return a row of the list; it is written once."""
+        if row.html is None:
+            row.html = self._row.render(row=row, line=row.line, now=now)
+        return row.html
+
+    def list(self, shown: Shown, look: Look, rows: Sequence[str], *, recovering: bool) -> str:
+        """Return the page of all streams."""
+        return self._list.render(
+            root="",
+            shown=shown,
+            look=look,
+            more=urlencode(_as_query(look, look.wanted.rows + MORE_ROWS)),
+            rows=Markup("".join(rows)),  # noqa: S704
+            recovering=recovering,
+            now=shown.now,
+        )
+
+    def sections(self, state: StreamState, one: StreamDetail, now: float) -> dict[str, str]:
+        """Return the parts of a stream's page that tell its health, by name."""
+        verdict = Verdict(one.status, one.since.timestamp(), tuple(one.reasons))
+        told = {
+            "one": one,
+            "now": now,
+            "strip": last_hour(state, verdict, now),
+            "links": links(self._settings.links, one.vendor, one.source, one.job_id, one.status, one.outcome),
+        }
+        return {name: template.render(told) for name, template in self._sections.items()}
+
+    def events(self, found: Sequence[Stored], now: float) -> dict[str, str]:
+        """Return a stream's events, newest first, by their places in the log; secrets are masked."""
+        views = [event_view(stored) for stored in found]
+        return {str(view.offset): self._event.render(event=view, now=now) for view in views}
+
+    def stream(
+        self,
+        one: StreamDetail,
+        sections: dict[str, str],
+        events: dict[str, str],
+        before: int | None,
+        now: float,
+    ) -> str:
+        """Return a stream's page. before: only events below this offset are on it."""
+        return self._stream.render(
+            root="../../",
+            here=quote(one.job_id, safe=""),
+            one=one,
+            sections={name: Markup(html) for name, html in sections.items()},  # noqa: S704
+            events=Markup("".join(events.values())),  # noqa: S704
+            older=min(map(int, events)) if len(events) == EVENTS else None,
+            before=before,
+            now=now,
+        )
+
+    def missing(self, source: str, job_id: str, *, recovering: bool, now: float) -> str:
+        """Return the page in place of a stream's that isn't known."""
+        return self._missing.render(
+            root="../../", source=source, job_id=job_id, recovering=recovering, now=now
+        )
+
+
+def _add_static(app: FastAPI, static: dict[str, File]) -> None:
+    @app.get("/static/{name}", include_in_schema=False)
+    async def file(name: str, request: Request) -> Response:
+        found = static.get(name)
+        if found is None:
+            return Response(status_code=404)
+        headers = {"etag": f'"{found.tag}"', "cache-control": "no-cache", "x-content-type-options": "nosniff"}
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(found.content, headers=headers, media_type=found.media_type)
+
+
+def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
+    @app.get("/", include_in_schema=False)
+    async def all_streams(look: Annotated[Look, Depends(_look)]) -> HTMLResponse:
+        shown = await board.look(look.wanted)
+        text = writer.list(shown, look, await _rows(writer, shown), recovering=board.recovering)
+        return HTMLResponse(text, headers=HEADERS)
+
+    @app.get("/live", include_in_schema=False)
+    async def live(request: Request, look: Annotated[Look, Depends(_look)]) -> Response:
+
+        async def read() -> Message:
+            shown = await board.look(look.wanted)
+            written = await _rows(writer, shown)
+            about = {
+                "now": shown.now,
+                "recovering": board.recovering,
+                "matching": shown.matching,
+                "counts": {one: shown.counts.get(one, 0) for one in Status},
+            }
+            parts = {row.key: html for row, html in zip(shown.rows, written, strict=True)}
+            return Message(about, {"streams": parts})
+
+        return pages.follow(request, read, every=LOOK_SECONDS)
+
+
+def _add_stream(
+    app: FastAPI, writer: Writer, settings: Settings, streams: Streams, history: History, pages: Pages
+) -> None:
+    @app.get("/streams/{source}/{job_id}", include_in_schema=False)
+    async def one_stream(
+        source: str, job_id: str, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
+    ) -> HTMLResponse:
+        key = StreamKey(source, canonical_job_id(job_id))
+        found = await history.history(*key, before, EVENTS)
+        now = streams.now()
+        state = None if streams.recovering else streams.get(key)
+        if state is None:
+            code = HTTPStatus.SERVICE_UNAVAILABLE if streams.recovering else HTTPStatus.NOT_FOUND
+            text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
+            return HTMLResponse(text, code, HEADERS)
+        one = detail(state, now, settings.health)
+        text = writer.stream(one, writer.sections(state, one, now), writer.events(found, now), before, now)
+        return HTMLResponse(text, headers=HEADERS)
+
+    @app.get("/streams/{source}/{job_id}/live", include_in_schema=False)
+    async def live(source: str, job_id: str, request: Request) -> Response:
+        key = StreamKey(source, canonical_job_id(job_id))
+        read_up_to: float | None = None
+        events: dict[str, str] = {}
+
+        async def read() -> Message | None:
+            nonlocal read_up_to, events
+            state = None if streams.recovering else streams.get(key)
+            if state is None:
+                return None
+            if state.last_received != read_up_to:
+                read_up_to = state.last_received
+                found = await history.history(*key, None, EVENTS)
+                events = writer.events(found, streams.now())
+            now = streams.now()
+            one = detail(state, now, settings.health)
+            sections = writer.sections(state, one, now)
+            return Message({"now": now, "status": one.status}, {"sections": sections, "events": events})
+
+        return pages.follow(request, read, every=STREAM_SECONDS)
+
+
+async def _rows(writer: Writer, shown: Shown) -> list[str]:
+    written = []
+    for number, row in enumerate(shown.rows, 1):
+        new = row.html is None
+        written.append(writer.row(row, shown.now))
+        if new and number % _WRITTEN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return written
+
+
+async def _look(
+    status: str = "",
+    vendor: str = "",
+    source: str = "",
+    q: str = "",
+    rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MORE_ROWS,
+) -> Look:
+    """Read what an address asks for; a filter that doesn't exist is none."""
+    wanted = Wanted(
+        status=Status(status) if status in set(Status) else None,
+        vendor=Vendor(vendor) if vendor in set(Vendor) else None,
+        source=source or None,
+        words=tuple(q.lower().split()),
+        rows=rows,
+    )
+    return Look(wanted, q)
+
+
+def _static() -> dict[str, File]:
+    folder = files("monitor.web") / "static"
+    read = {name: (folder / name).read_bytes() for name in _STATIC}
+    return {
+        name: File(content, _STATIC[name], sha256(content).hexdigest()[:16]) for name, content in read.items()
+    }
+
+
+def _as_query(look: Look, rows: int) -> dict[str, str]:
+    wanted = look.wanted
+    return {
+        "status": wanted.status or "",
+        "vendor": wanted.vendor or "",
+        "source": wanted.source or "",
+        "q": look.search,
+        "rows": str(min(rows, MOST_ROWS)),
+    }
+
+
+def _age(at: datetime, now: float) -> str:
+    """Say how long ago something was."""
+    return _span(now - at.timestamp())
+
+
+def _span(seconds: float) -> str:
+    """Say a length of time: 45 s, 3 min, 2 h 5 min, 4 d. The pages' script says it the same way."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        hours, rest = divmod(whole, 3600)
+        return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
+    return f"{whole // 86400} d"
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")

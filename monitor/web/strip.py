@@ -1,0 +1,114 @@
+"""The last hour of a stream as a strip: which state it was in, from when to when.
+
+A stream's state keeps its last transitions, so the strip needs no memory of its own and is the same
+after a restart and in each process. What is older than the oldest kept transition is shown as unknown.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from monitor.health.fold import TRANSITIONS
+from monitor.health.status import Verdict
+from monitor.health.stream import Phase, StreamState
+
+STRIP_SECONDS = 3600.0
+"""How far a strip goes back."""
+
+
+class Shade(StrEnum):
+    """How a part of a strip is drawn. outage: an outage that was not yet, or is no longer, the status."""
+
+    UNKNOWN = "unknown"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    OUTAGE = "outage"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    SILENT = "silent"
+    ENDED = "ended"
+
+
+class Part(NamedTuple):
+    """A part of a strip. begin, end: seconds since the strip's left edge, 0 to `STRIP_SECONDS`."""
+
+    begin: float
+    end: float
+    shade: Shade
+
+
+_OF_PHASE = {
+    Phase.STARTING: Shade.STARTING,
+    Phase.CONNECTED: Shade.HEALTHY,
+    Phase.OUTAGE: Shade.OUTAGE,
+    Phase.ENDED: Shade.ENDED,
+}
+
+_OF_WORD = {
+    "connected": Shade.HEALTHY,
+    "session running": Shade.HEALTHY,
+    "disconnected": Shade.OUTAGE,
+    "reconnecting": Shade.OUTAGE,
+    "reopened": Shade.STARTING,
+}
+"""What a line of the timeline says of the time after it; other lines leave it as it was."""
+
+_WORDS = {Shade.HEALTHY: "connected", Shade.UNKNOWN: "not known"}
+
+
+def last_hour(state: StreamState, verdict: Verdict, now: float) -> list[Part]:
+    """Return the parts of a stream's strip from left to right; none before it was first heard of.
+
+    Args:
+        state: of the stream.
+        verdict: its status at `now`: that part is drawn as the status.
+        now: Unix seconds, the right edge.
+    """
+    marks: list[tuple[float, Shade]] = [(state.first_received, Shade.STARTING)]
+    if len(state.transitions) >= TRANSITIONS:
+        marks = [(state.first_received, Shade.UNKNOWN)]
+    for line in state.transitions:
+        shade = Shade.ENDED if line.what.startswith("ended: ") else _OF_WORD.get(line.what)
+        if line.what == "connecting" and marks[-1][1] is Shade.HEALTHY:
+            shade = Shade.OUTAGE
+        if shade is not None:
+            marks.append((line.at, shade))
+    # Several outputs can tell different things; where the stream's time went is what its phase says.
+    marks = _cut(marks, state.phase_since, _OF_PHASE[state.phase])
+    # Not from before it: what flapped is drawn as it flapped.
+    marks = _cut(marks, max(verdict.since, state.phase_since), Shade(verdict.status.value))
+    return _parts(marks, now)
+
+
+def in_words(parts: list[Part]) -> str:
+    """Say what a strip shows, for who can't see it: each state with its minutes, the longest first."""
+    spent: dict[Shade, float] = {}
+    for part in parts:
+        spent[part.shade] = spent.get(part.shade, 0.0) + part.end - part.begin
+    told = [
+        f"{_WORDS.get(shade, shade.value)} {_minutes(seconds)}"
+        for shade, seconds in sorted(spent.items(), key=lambda one: -one[1])
+        if seconds >= 1
+    ]
+    return "Last hour: " + (", ".join(told) if told else "nothing") + "."
+
+
+def _cut(marks: list[tuple[float, Shade]], since: float, shade: Shade) -> list[tuple[float, Shade]]:
+    return [*(mark for mark in marks if mark[0] < since), (since, shade)]
+
+
+def _parts(marks: list[tuple[float, Shade]], now: float) -> list[Part]:
+    left = now - STRIP_SECONDS
+    parts: list[Part] = []
+    ends = [at for at, _ in marks[1:]] + [now]
+    for (begin, shade), end in zip(marks, ends, strict=True):
+        part = Part(max(begin - left, 0.0), min(end - left, STRIP_SECONDS), shade)
+        if part.end <= part.begin:
+            continue
+        if parts and parts[-1].shade is shade and parts[-1].end == part.begin:
+            part = Part(parts.pop().begin, part.end, shade)
+        parts.append(part)
+    return parts
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

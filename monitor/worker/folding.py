@@ -1,0 +1,175 @@
+"""Decodes and folds events of a log, whichever it is, and counts what became of them."""
+
+import gc
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from monitor.clock import Clock
+from monitor.config import Settings, Source
+from monitor.errors import MonitorError, UndecodableError
+from monitor.event import Channel, Event, SessionChanged, Stored
+from monitor.health.effect import Effect
+from monitor.log.protocol import DeadLetter, EventLog
+from monitor.metrics.service import ServiceMetrics
+from monitor.vendors import registry
+from monitor.worker.shard import Shard
+
+BATCH = 500
+"""Events folded before the event loop has its turn: about 10 ms of work."""
+
+TICK_SECONDS = 1.0
+
+TICK_SLICE = 2000
+"""Streams looked at before the event loop has its turn: a few ms of work."""
+
+MARGIN_SECONDS = 2.0
+"""An event received now may become visible in the log a moment later; what time brings about waits
+that long, so that live folding and folding the log again see the same order."""
+
+YOUNG_OBJECTS = 10_000
+"""New objects after which the garbage collector looks for cycles among them: about a millisecond."""
+
+WINDOW = 1000
+"""The last events of which the share of undecodable ones is taken."""
+
+FEWEST = 100
+"""Of fewer events than these, no share means anything."""
+
+WHAT_TO_DO = (
+    "Most events can't be decoded, so the worker has stopped reading: nothing is lost, it waits in the log. "
+    "Look at `monitor dead-letters list`; then update the service, or correct the source's configuration, "
+    "and restart it. If these events are rightly undecodable, set log.undecodable_share = 1."
+)
+
+Counted = tuple[str, str, str, str, str]
+"""vendor, source, channel, event type, outcome: the labels of `monitor_events_total`."""
+
+
+class StalledError(MonitorError):
+    """Most of what comes in can't be decoded; going on would empty the log into the dead letters."""
+
+
+class Folder:
+    """Folds batches into shards.
+
+    Args:
+        settings: the sources, and when to stop.
+        log: where dead letters go.
+        metrics: where it is all counted.
+        clock: tells when an event was folded.
+    """
+
+    def __init__(self, settings: Settings, log: EventLog, metrics: ServiceMetrics, clock: Clock) -> None:
+        self._sources = {source.name: source for source in settings.sources}
+        self._configured = frozenset(self._sources)
+        self._log = log
+        self._metrics = metrics
+        self._clock = clock
+        self._window = _Window(settings.log.undecodable_share)
+
+    async def fold(self, shard: Shard, batch: Sequence[Stored]) -> None:
+        """Fold events in order of their offsets; the shard's position moves on.
+
+        Raises:
+            StalledError: too much of it can't be decoded; the position stays where it was.
+            LogUnavailableError: dead letters can't be kept now; the position stays where it was.
+        """
+        counted, before = Counter[Counted](), shard.position
+        now = self._clock.now()
+        dead_letters: list[DeadLetter] = []
+        strangers = 0
+        for stored in batch:
+            event = stored.event
+            try:
+                decoded = registry.decode(event, self._source(event))
+            except UndecodableError as error:
+                shard.position = stored.offset
+                dead_letters.append(_dead_letter(event, error))
+                strangers += not self._is_authentic(event)
+                continue
+            effect = shard.fold(stored, decoded)
+            counted[event.vendor, event.source, event.channel, event.type, effect] += 1
+            payload = decoded.payload
+            if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
+                category = registry.error_category(event.vendor, payload.code)
+                self._metrics.vendor_errors.labels(
+                    event.vendor, event.source, str(payload.code), category
+                ).inc()
+        for labels, number in counted.items():
+            self._metrics.events.labels(*labels).inc(number)
+        # Events that were folded and are folded again, because the position goes back, are known by id.
+        try:
+            self._window.note(len(batch) - strangers, len(dead_letters) - strangers)
+            if dead_letters:
+                await self._log.append((), dead_letters)
+        except BaseException:
+            shard.position = before
+            raise
+        self._metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
+        for letter in dead_letters:
+            self._metrics.dead_letters.labels(letter.source, letter.channel, letter.reason).inc()
+
+    def _source(self, event: Event) -> Source:
+        """Return the event's source as configured; one that was taken out since decodes by default."""
+        source = self._sources.get(event.source)
+        if source is None:
+            source = Source(name=event.source, vendor=event.vendor, public_url="http://removed.invalid/")
+            self._sources[event.source] = source
+        return source
+
+    def _is_authentic(self, event: Event) -> bool:
+        """Whether the sender proved who it is: strangers must not be able to stop the worker."""
+        if event.source not in self._configured:
+            return False
+        return event.channel is not Channel.CALLBACK or bool(self._sources[event.source].keys)
+
+
+def spare_collections() -> None:
+    """Let the garbage collector leave the states alone, for the whole process.
+
+    They hold no cycles, so reference counts free them; a collection of the oldest generation would walk
+    all of them for nothing, and hold the event loop for more than 100 ms.
+    """
+    gc.set_threshold(YOUNG_OBJECTS, 20, 1_000_000)
+
+
+class _Window:
+    """How many of the last events could not be decoded."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._parts: deque[tuple[int, int]] = deque()
+        self._events = 0
+        self._undecodable = 0
+
+    def note(self, events: int, undecodable: int) -> None:
+        """Take a batch in.
+
+        Raises:
+            StalledError: the share is over the limit.
+        """
+        self._parts.append((events, undecodable))
+        self._events += events
+        self._undecodable += undecodable
+        while self._events - self._parts[0][0] >= WINDOW:
+            oldest, oldest_undecodable = self._parts.popleft()
+            self._events -= oldest
+            self._undecodable -= oldest_undecodable
+        if self._events >= FEWEST and self._undecodable > self._share * self._events:
+            raise StalledError(WHAT_TO_DO)
+
+
+def _dead_letter(event: Event, error: UndecodableError) -> DeadLetter:
+    return DeadLetter(
+        event.id,
+        event.vendor,
+        event.source,
+        event.job_id,
+        event.channel,
+        event.type,
+        event.received,
+        event.signed,
+        event.body,
+        error.reason,
+        error.detail,
+    )

@@ -1,0 +1,114 @@
+"""Follows the health that workers keep, of all streams: what a process without partitions shows."""
+
+import asyncio
+
+import structlog
+from pydantic import ValidationError
+
+from monitor.clock import stopwatch
+from monitor.config import Settings
+from monitor.errors import LogUnavailableError
+from monitor.health.stream import StreamKey, from_json
+from monitor.log.kafka_consumer import HealthReader, Kept
+from monitor.metrics.service import ServiceMetrics
+from monitor.worker.fleet import Fleet
+from monitor.worker.folding import spare_collections
+from monitor.worker.shard import Shard
+from monitor.worker.uncancelled import uncancelled
+from monitor.worker.watchdog import Watchdog
+
+SLICE = 300
+"""States read before the event loop has its turn: about 5 ms of work."""
+
+READ_SECONDS = 0.2
+
+LOOK_SECONDS = 1.0
+"""How often to compare with where the partitions end."""
+
+RETRY_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """Keeps a fleet of all streams true to the topic of health.
+
+    Args:
+        settings: of the service.
+        fleet: has one shard with all streams.
+        metrics: tells whether it recovers or stands still; None if another part of the process does.
+    """
+
+    def __init__(self, settings: Settings, fleet: Fleet, metrics: ServiceMetrics | None) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        spare_collections()
+        self._show(recovering=True, stalled=False)
+        while True:
+            try:
+                async with HealthReader.open(self._settings) as reader:
+                    await uncancelled(self._follow(reader))
+            except LogUnavailableError as error:
+                _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self, reader: HealthReader) -> None:
+        """Read all that was kept, then what is kept from now on.
+
+        Raises:
+            LogUnavailableError: the reader stands still, or can't go on.
+        """
+        # A new shard each time: what was forgotten meanwhile may have left no tombstone.
+        shard = Shard(self._settings.health, {})
+        watchdog = Watchdog(self._settings.kafka.stall_seconds)
+        goal: dict[int, int] | None = await reader.ends()
+        next_look = 0.0
+        while True:
+            for kept in await reader.read(SLICE, READ_SECONDS):
+                _apply(shard, kept)
+            await asyncio.sleep(0)
+            if goal is not None:
+                positions = await reader.positions()
+                if all(positions[partition] >= end for partition, end in goal.items()):
+                    goal = None
+                    self._fleet.join(shard)
+                    self._show(recovering=False, stalled=False)
+                    _log.info("following", streams=len(shard.streams))
+            if stopwatch() >= next_look:
+                await self._look(reader, watchdog)
+                next_look = stopwatch() + LOOK_SECONDS
+
+    async def _look(self, reader: HealthReader, watchdog: Watchdog) -> None:
+        try:
+            positions, ends = await reader.positions(), await reader.ends()
+        except LogUnavailableError:
+            return
+        still = watchdog.look(positions, ends, stopwatch())
+        if still:
+            self._show(recovering=self._fleet.recovering, stalled=True)
+            raise LogUnavailableError(
+                f"partitions {still} have stood still for {self._settings.kafka.stall_seconds:g} s "
+                "while states wait in them"
+            )
+
+    def _show(self, *, recovering: bool, stalled: bool) -> None:
+        self._fleet.recovering = recovering
+        if self._metrics is not None:
+            self._metrics.recovering.set(recovering)
+            self._metrics.consumer_stalled.set(stalled)
+
+
+def _apply(shard: Shard, kept: Kept) -> None:
+    key = StreamKey(kept.source, kept.job_id)
+    if kept.state is None:
+        shard.streams.pop(key, None)
+        return
+    try:
+        shard.streams[key] = from_json(kept.state)
+    except ValidationError:
+        # Written by a newer worker; that one's pages show it.
+        _log.warning("a state can't be read", source=kept.source, job_id=kept.job_id)

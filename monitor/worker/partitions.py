@@ -1,0 +1,433 @@
+"""Folds the partitions of a Kafka group that are this process's, and hands them over cleanly.
+
+Of each partition that comes: first its checkpoints are taken over, which fences whoever had them; then
+they are restored; then its events are folded up to where they ended; then the group must have confirmed
+that this process is its member; only then its streams are shown. When partitions go, their streams are
+gone at once. What was held stays in memory until the group has decided: a partition that comes back
+goes on from there, if a checkpoint can still be written, which tells that nobody else had it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from monitor.clock import stopwatch
+from monitor.config import Settings
+from monitor.errors import LogUnavailableError
+from monitor.log.kafka_consumer import EventConsumer, Read
+from monitor.log.protocol import EventLog
+from monitor.metrics.service import ServiceMetrics
+from monitor.worker.fleet import Fleet
+from monitor.worker.folding import (
+    BATCH,
+    MARGIN_SECONDS,
+    TICK_SECONDS,
+    TICK_SLICE,
+    Folder,
+    StalledError,
+    spare_collections,
+)
+from monitor.worker.holding import Holding
+from monitor.worker.shard import retire_replaced
+from monitor.worker.uncancelled import uncancelled
+from monitor.worker.watchdog import Watchdog
+
+READ_SECONDS = 0.2
+"""How long to wait for events before looking after what is due."""
+
+LINGER_SECONDS = 0.01
+"""A short wait for more events to fold together, where few have come."""
+
+LOOK_SECONDS = 0.05
+"""How often to look after what is due."""
+
+RETRY_SECONDS = 1.0
+
+RESTORED_AT_ONCE = 2
+"""A restore takes memory for all texts of its partition, beside the states."""
+
+PROOFS = 10
+"""How often in a session time-out the group is asked whether this process is still its member."""
+
+GIVEN_UP = 3
+"""So many session time-outs without the group's word, and the client is made anew."""
+
+END_SECONDS = 5.0
+"""How long the last checkpoints may take when the process ends."""
+
+_log = structlog.get_logger(__name__)
+
+
+class PartitionWorker:
+    """Keeps a fleet true to those partitions that the group gives this process.
+
+    Args:
+        settings: of the service.
+        log: where dead letters go.
+        fleet: the shards that are true, and for how long they are this process's.
+        metrics: where all of it is counted.
+    """
+
+    def __init__(self, settings: Settings, log: EventLog, fleet: Fleet, metrics: ServiceMetrics) -> None:
+        self._settings = settings
+        self._session = settings.kafka.session_timeout_seconds
+        self._fleet = fleet
+        self._clock = fleet.clock
+        self._metrics = metrics
+        self._folder = Folder(settings, log, metrics, fleet.clock)
+        self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._consumer: EventConsumer | None = None
+        # Which partitions are assigned; None until the group has said so.
+        self._assigned: frozenset[int] | None = None
+        # Rises whenever partitions come or go: what was read before belongs to nobody here any more.
+        self._generation = 0
+        self._opening: dict[int, asyncio.Task[None]] = {}
+        self._held: dict[int, Holding] = {}
+        self._kept: dict[int, Holding] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._is_ready = asyncio.Event()
+        self._proven = 0.0
+        self._next_look = 0.0
+        self._next_tick = 0.0
+        self._stalled = False
+
+    async def run(self) -> None:
+        """Fold until cancelled; what was folded is kept at the end.
+
+        Raises:
+            ConfigurationError: a kept state can't be read.
+        """
+        spare_collections()
+        self._metrics.consumer_stalled.set(0)
+        self._show_recovery()
+        try:
+            while True:
+                try:
+                    await self._be_a_member()
+                except LogUnavailableError as error:
+                    _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._close_kept(set(self._kept))
+            await asyncio.gather(*self._background, return_exceptions=True)
+
+    def revoked(self) -> None:
+        """Show no stream any more; keep what was folded until it is known who goes on."""
+        self._generation += 1
+        self._assigned = None
+        for task in self._opening.values():
+            task.cancel()
+        self._opening.clear()
+        for partition, holding in self._held.items():
+            self._fleet.leave(partition)
+            self._kept[partition] = holding
+        self._held.clear()
+        self._metrics.log_lag.clear()
+        self._show_recovery()
+
+    def assigned(self, partitions: frozenset[int]) -> None:
+        """Begin to open what has come; let go of what belongs to others now."""
+        self._generation += 1
+        self._assigned = partitions
+        self._proven = stopwatch()
+        _log.info("assigned", partitions=sorted(partitions))
+        self._close_kept(self._kept.keys() - partitions)
+        for partition in partitions:
+            self._open_later(partition)
+        self._show_recovery()
+
+    async def _be_a_member(self) -> None:
+        """Join the group and fold, until that fails."""
+        consumer = self._consumer = EventConsumer(self._settings, self)
+        self._proven = stopwatch()
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(uncancelled(self._prove_membership(consumer)))
+                self._tasks.create_task(uncancelled(self._watch(consumer)))
+                await consumer.start()
+                await uncancelled(self._follow(consumer))
+        except ExceptionGroup as group:
+            raise _worst(group) from group
+        except asyncio.CancelledError:
+            # The process ends: what was folded is kept before anybody else begins to restore it.
+            self.revoked()
+            await self._save_kept()
+            raise
+        finally:
+            self._tasks = None
+            self.revoked()
+            await consumer.close()
+
+    async def _follow(self, consumer: EventConsumer) -> None:
+        """Read and fold."""
+        while True:
+            reads = await consumer.read(BATCH, READ_SECONDS)
+            generation = self._generation
+            for read in reads:
+                # Partitions may go and come back between two folds; they are then read again from
+                # where they were, and what is still here must not be folded before that.
+                if generation == self._generation:
+                    await self._fold(consumer, read)
+                    await asyncio.sleep(0)
+            await self._look_after(consumer)
+            if sum(len(read.events) for read in reads) < BATCH:
+                await asyncio.sleep(LINGER_SECONDS)
+
+    async def _fold(self, consumer: EventConsumer, read: Read) -> None:
+        holding = self._held.get(read.partition)
+        if holding is None or self._stalled:
+            return
+        shard = holding.shard
+        try:
+            await self._folder.fold(shard, read.events)
+        except StalledError as error:
+            _log.error("stalled", problem=str(error), partition=read.partition, position=shard.position)
+            self._stalled = True
+            self._metrics.consumer_stalled.set(1)
+            consumer.pause(self._held)
+            return
+        except LogUnavailableError as error:
+            _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
+            generation = self._generation
+            await asyncio.sleep(RETRY_SECONDS)
+            if generation == self._generation:
+                consumer.follow(read.partition, shard.position)
+            return
+        shard.position = read.next - 1
+        end = consumer.known_end(read.partition)
+        waits = end is not None and end > read.next
+        holding.oldest = read.events[-1].event.received if waits and read.events else None
+
+    async def _look_after(self, consumer: EventConsumer) -> None:
+        """Do what is due: shards that are true by now, checkpoints, what only time brings about."""
+        if stopwatch() < self._next_look:
+            return
+        caught_up = []
+        for partition, holding in list(self._held.items()):
+            position = await consumer.position(partition)
+            if position is None:
+                continue
+            if not holding.ready and holding.goal is not None and position >= holding.goal:
+                holding.ready = True
+                self._is_ready.set()
+            end = consumer.known_end(partition)
+            if end is not None and not self._stalled:
+                self._metrics.log_lag.labels(str(partition)).set(max(0, end - position))
+                if position >= end and self._fleet.has(partition):
+                    caught_up.append(holding)
+            if (holding.saving is None or holding.saving.done()) and holding.checkpointer.is_due():
+                holding.saving = asyncio.create_task(self._save(partition, holding))
+        self._show_progress()
+        if stopwatch() >= self._next_tick:
+            await self._tick(caught_up)
+        self._next_look = stopwatch() + LOOK_SECONDS
+
+    async def _tick(self, caught_up: list[Holding]) -> None:
+        now = self._clock.now() - MARGIN_SECONDS
+        shards = [holding.shard for holding in caught_up]
+        for shard in shards:
+            for keys in shard.slices(TICK_SLICE):
+                shard.tick(now, keys)
+                await asyncio.sleep(0)
+        retire_replaced(shards, now)
+        self._next_tick = stopwatch() + TICK_SECONDS
+
+    async def _prove_membership(self, consumer: EventConsumer) -> None:
+        """Ask the group again and again, and show streams for one session time-out from each asking.
+
+        Raises:
+            LogUnavailableError: the group has said nothing for long.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._session / PROOFS):
+                    await self._is_ready.wait()
+            self._is_ready.clear()
+            generation = self._generation
+            held = dict(self._held)
+            true = {partition for partition, holding in held.items() if holding.ready}
+            if held:
+                try:
+                    sent = await consumer.prove_membership(
+                        {partition: holding.checkpointer.position for partition, holding in held.items()}
+                    )
+                except LogUnavailableError as error:
+                    _log.warning("the group doesn't confirm", error=str(error))
+                else:
+                    if generation == self._generation:
+                        self._proven = sent
+                        self._fleet.expires = sent + self._session
+                        self._show(true)
+            elif self._assigned is not None:
+                # Nothing here could be somebody else's.
+                self._proven = stopwatch()
+            if stopwatch() - self._proven > GIVEN_UP * self._session:
+                raise LogUnavailableError(
+                    f"the group {self._settings.kafka.group_id} has confirmed nothing for "
+                    f"{GIVEN_UP * self._session:g} s"
+                )
+
+    def _show(self, partitions: set[int]) -> None:
+        for partition in partitions:
+            holding = self._held.get(partition)
+            if holding is not None and not self._fleet.has(partition):
+                self._fleet.join(holding.shard)
+                _log.info("recovered", partition=partition, streams=len(holding.shard.streams))
+        self._show_recovery()
+
+    async def _watch(self, consumer: EventConsumer) -> None:
+        """Compare where the consumer is with where its partitions end.
+
+        Raises:
+            LogUnavailableError: it stands still.
+        """
+        watchdog = Watchdog(self._settings.kafka.stall_seconds)
+        while True:
+            await asyncio.sleep(self._settings.kafka.stall_seconds / 5)
+            positions = {}
+            for partition in list(self._held):
+                position = await consumer.position(partition)
+                if position is not None:
+                    positions[partition] = position
+            if not positions:
+                continue
+            try:
+                ends = await consumer.ends(positions)
+            except LogUnavailableError:
+                continue
+            if self._stalled:
+                for partition, end in ends.items():
+                    self._metrics.log_lag.labels(str(partition)).set(max(0, end - positions[partition]))
+                continue
+            still = watchdog.look(positions, ends, stopwatch())
+            self._metrics.consumer_stalled.set(bool(still))
+            if still:
+                raise LogUnavailableError(
+                    f"partitions {still} have stood still for {self._settings.kafka.stall_seconds:g} s "
+                    "while events wait in them"
+                )
+
+    def _open_later(self, partition: int) -> None:
+        assert self._tasks is not None
+        self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
+
+    async def _open(self, partition: int) -> None:
+        """Take a partition over, restore it, and begin to read it."""
+        consumer = self._consumer
+        assert consumer is not None
+        async with self._restoring:
+            holding = await self._taken_over(partition)
+            # From here on it is kept, should the partition go again before it is true.
+            self._held[partition] = holding
+        goal = await self._end(consumer, partition)
+        shard = holding.shard
+        _log.info(
+            "restored", partition=partition, streams=len(shard.streams), position=shard.position, end=goal
+        )
+        if not self._stalled:
+            holding.goal = goal
+            consumer.follow(partition, shard.position)
+
+    async def _taken_over(self, partition: int) -> Holding:
+        while True:
+            try:
+                mine = await self._go_on_with(partition)
+                return mine or await Holding.open(self._settings, partition)
+            except LogUnavailableError as error:
+                _log.warning("can't restore", partition=partition, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _end(self, consumer: EventConsumer, partition: int) -> int:
+        while True:
+            try:
+                return (await consumer.ends([partition]))[partition]
+            except LogUnavailableError as error:
+                _log.warning("can't tell where events end", partition=partition, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _go_on_with(self, partition: int) -> Holding | None:
+        """Return what this process held of a partition, if nobody else has had it since."""
+        holding = self._kept.pop(partition, None)
+        if holding is None:
+            return None
+        is_owner = False
+        try:
+            is_owner = await holding.confirm()
+        finally:
+            if not is_owner:
+                self._later(holding.close())
+        return holding if is_owner else None
+
+    async def _save(self, partition: int, holding: Holding) -> bool:
+        saved = await holding.save()
+        if saved:
+            holding.saved = self._clock.now()
+        else:
+            self._lose(partition, holding)
+        return saved
+
+    def _lose(self, partition: int, holding: Holding) -> None:
+        """Give up what can't be kept any more; open the partition anew if it is still this process's."""
+        self._later(holding.close())
+        if self._kept.get(partition) is holding:
+            del self._kept[partition]
+        if self._held.get(partition) is not holding:
+            return
+        del self._held[partition]
+        self._fleet.leave(partition)
+        self._show_recovery()
+        if self._consumer is not None and self._tasks is not None:
+            self._consumer.pause([partition])
+            self._opening[partition].cancel()
+            self._opening[partition] = self._tasks.create_task(
+                uncancelled(self._open_again(partition, holding.checkpointer.position))
+            )
+
+    async def _open_again(self, partition: int, position: int) -> None:
+        """Open a partition that was lost, once the group has confirmed that it still is this process's."""
+        assert self._consumer is not None
+        while True:
+            try:
+                await self._consumer.prove_membership({partition: position})
+                break
+            except LogUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+        await self._open(partition)
+
+    async def _save_kept(self) -> None:
+        kept = list(self._kept.values())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await asyncio.gather(*(holding.confirm() for holding in kept))
+
+    def _close_kept(self, partitions: set[int]) -> None:
+        for partition in partitions:
+            self._later(self._kept.pop(partition).close())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _show_recovery(self) -> None:
+        fleet, assigned = self._fleet, self._assigned
+        fleet.recovering = assigned is None or not all(map(fleet.has, assigned))
+        self._metrics.recovering.set(fleet.recovering)
+
+    def _show_progress(self) -> None:
+        held = self._held.values()
+        waiting = [holding.oldest for holding in held if holding.oldest is not None]
+        self._metrics.log_oldest_unfolded.set(min(waiting, default=None))
+        saved = [holding.saved for holding in held if holding.saved is not None]
+        self._metrics.checkpoint_timestamp.set(min(saved, default=None))
+
+
+def _worst(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the failure that must end the process, if one is among them."""
+    failures = [failure for failure in group.exceptions if not isinstance(failure, LogUnavailableError)]
+    return (failures or list(group.exceptions))[0]

@@ -1,0 +1,128 @@
+"""The streams of one partition of the log, and how far in it they are true."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from monitor.config import HealthSettings
+from monitor.event import Decoded, Stored
+from monitor.health.effect import Effect
+from monitor.health.fold import begin, fold, is_due, retire, settle
+from monitor.health.status import Status, status
+from monitor.health.stream import Outcome, StreamKey, StreamState
+
+DEFAULT_MAX_STREAMS = 20000
+"""For events of a source that is no longer configured."""
+
+MARKER_SECONDS = 86400.0
+"""How long the marker of an ended stream stays, so that a late event can't bring it back to life."""
+
+
+@dataclass(slots=True)
+class Shard:
+    """The streams by their keys; markers of ended ones among them.
+
+    max_streams: how many of a source may be live here at once. position: offset of the last event
+    folded; before the first, one less than a log's first offset. changed: streams whose state differs
+    from the last checkpoint; one that isn't in `streams` any more was dropped.
+    """
+
+    settings: HealthSettings
+    max_streams: Mapping[str, int]
+    partition: int = 0
+    streams: dict[StreamKey, StreamState] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=dict)
+    changed: set[StreamKey] = field(default_factory=set)
+    position: int = 0
+
+    def restore(self, states: Iterable[StreamState]) -> None:
+        """Take states from a checkpoint."""
+        for state in states:
+            self.streams[state.key] = state
+            if state.end is None:
+                self.live[state.source] = self.live.get(state.source, 0) + 1
+
+    def fold(self, stored: Stored, decoded: Decoded) -> Effect:
+        """Fold one event into its stream, which it may begin; `position` moves on."""
+        event = stored.event
+        self.position = stored.offset
+        key = StreamKey(event.source, event.job_id)
+        state = self.streams.get(key)
+        if state is None:
+            if self.live.get(event.source, 0) >= self.max_streams.get(event.source, DEFAULT_MAX_STREAMS):
+                return Effect.OVERFLOW
+            state = self.streams[key] = begin(event)
+            self.live[event.source] = self.live.get(event.source, 0) + 1
+        was_live = state.end is None
+        effect = fold(state, stored, decoded, self.settings)
+        if was_live is not (state.end is None):
+            self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
+        self.changed.add(key)
+        return effect
+
+    def tick(self, now: float, keys: Iterable[StreamKey]) -> None:
+        """Do for these streams what only time brings about: settle, retire, forget.
+
+        Args:
+            now: Unix seconds; everything received before must have been folded.
+        """
+        settings = self.settings
+        for key in keys:
+            state = self.streams.get(key)
+            if state is None:
+                continue
+            if is_due(state, now, settings):
+                was_live = state.end is None
+                settle(state, now, settings)
+                if was_live and state.end is not None:
+                    self.live[state.source] -= 1
+                self.changed.add(key)
+            if state.end is None:
+                continue
+            if state.retired:
+                if now - state.end.at > MARKER_SECONDS:
+                    del self.streams[key]
+                    self.changed.add(key)
+            elif now - state.end.at > self._keep_seconds(state):
+                self.streams[key] = retire(state)
+                self.changed.add(key)
+
+    def slices(self, size: int) -> Iterator[list[StreamKey]]:
+        """Return all keys, `size` at a time, as they are now."""
+        keys = iter(list(self.streams))
+        while part := list(islice(keys, size)):
+            yield part
+
+    def _keep_seconds(self, state: StreamState) -> float:
+        completed = state.end is not None and state.end.outcome is Outcome.COMPLETED
+        return self.settings.keep_ended_seconds if completed else self.settings.keep_abnormal_seconds
+
+
+def retire_replaced(shards: Iterable[Shard], now: float) -> None:
+    """Retire streams that ended badly once a newer job of their room is healthy, in any of the shards."""
+    shards = list(shards)
+    replaced = [
+        (shard, state)
+        for shard in shards
+        for state in shard.streams.values()
+        if state.end is not None
+        and not state.retired
+        and state.end.outcome is not Outcome.COMPLETED
+        and state.job.room_id is not None
+    ]
+    if not replaced:
+        return
+    healthy: dict[tuple[str, str], float] = {}
+    for shard in shards:
+        for state in shard.streams.values():
+            room = state.job.room_id
+            if state.end is not None or room is None:
+                continue
+            if status(state, now, shard.settings).status is Status.HEALTHY:
+                begun = healthy.get((state.source, room), 0.0)
+                healthy[state.source, room] = max(begun, state.first_received)
+    for shard, state in replaced:
+        room = state.job.room_id
+        if room is not None and healthy.get((state.source, room), 0.0) > state.first_received:
+            shard.streams[state.key] = retire(state)
+            shard.changed.add(state.key)

@@ -1,0 +1,157 @@
+"""The rules that a linter of dashboards knows, for each panel and each query."""
+
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.build import FOLDER, differences, files
+from dashboards.thresholds import BURNS, COVERAGE_RATIO
+from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, FamilyType
+from tests.dashboards.reading import NAMES, Asked, dashboard, expressions, panels, queries, selectors
+
+FAMILIES = {family.name: family for family in STREAM_FAMILIES + SERVICE_FAMILIES}
+
+OF_OTHERS = re.compile(r"^(up|scrape_duration_seconds|ALERTS|process_[a-z_]+)$")
+"""Metrics of Prometheus, and of every process that prometheus_client describes."""
+
+TO_COME = {
+    "livestream_vendor_duration_seconds",
+    "livestream_vendor_push_seconds",
+    "monitor_spool_bytes",
+    "monitor_spool_capacity_bytes",
+    "monitor_spool_events",
+    "monitor_spool_oldest_timestamp_seconds",
+}
+"""Promised, and not exported by every build of the service."""
+
+UNITS = {"short", "s", "percentunit", "none", "reqps", "cps", "bytes", "dateTimeFromNow"}
+
+ALL_PANELS = [pytest.param(panel, id=f"{name}-{panel['title']}") for name in NAMES for panel in panels(name)]
+ALL_QUERIES = [pytest.param(asked, id=str(asked)[:90]) for name in NAMES for asked in queries(name)]
+ALL_EXPRESSIONS = [expression for name in NAMES for expression in expressions(name)]
+
+
+def test_the_files_are_what_the_code_says() -> None:
+    assert differences(files(), FOLDER) == []
+
+
+def test_a_file_that_was_changed_by_hand_or_is_nobodys_is_told(tmp_path: Path) -> None:
+    for name, text in files().items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "fleet.json").write_text(files()["fleet.json"].replace("Worst streams", "Worse streams"))
+    (tmp_path / "old.json").write_text("{}")
+    (tmp_path / "pipeline.json").unlink()
+
+    assert differences(files(), tmp_path) == ["fleet.json", "old.json", "pipeline.json"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dashboard_is_named_and_no_page_can_change_it(name: str) -> None:
+    read = dashboard(name)
+    assert read["uid"] == f"livestream-{name}"
+    assert read["editable"] is False
+    assert read["schemaVersion"] == 42
+    assert read["title"].startswith("Livestreams: ")
+    assert read["description"].endswith(".")
+    assert [link["tags"] for link in read["links"]] == [read["tags"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_variables_are_the_data_source_and_each_level_below_it(name: str) -> None:
+    variables = dashboard(name)["templating"]["list"]
+    shown = [variable["name"] for variable in variables if variable.get("hide") != 2]
+    expected = ["datasource", "job", "instance", "vendor", "source"]
+    assert shown == expected + (["stream"] if name == "stream" else [])
+    assert variables[0]["type"] == "datasource"
+    for variable in variables[1:]:
+        assert variable["type"] == "constant" or variable["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("panel", ALL_PANELS)
+def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+    assert panel["targets"]
+    assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
+    assert all(link["url"].startswith("${runbooks}/") for link in panel["links"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_and_titles_are_unique_and_nothing_overlaps(name: str) -> None:
+    every = dashboard(name)["panels"]
+    assert len({panel["id"] for panel in every}) == len(every)
+    titles = [panel["title"] for panel in panels(name)]
+    assert sorted(set(titles)) == sorted(titles)
+    taken = {
+        panel["id"]: {(x, y) for x in _across(panel["gridPos"]) for y in _down(panel["gridPos"])}
+        for panel in every
+    }
+    assert all(x < 24 for cells in taken.values() for x, _ in cells)
+    for one, other in combinations(taken, 2):
+        assert not taken[one] & taken[other], f"{one} and {other} overlap"
+
+
+def _across(place: dict[str, int]) -> range:
+    return range(place["x"], place["x"] + place["w"])
+
+
+def _down(place: dict[str, int]) -> range:
+    return range(place["y"], place["y"] + place["h"])
+
+
+@pytest.mark.parametrize("expression", ALL_EXPRESSIONS)
+def test_a_query_reads_known_metrics_of_the_chosen_processes(expression: str) -> None:
+    found = selectors(expression)
+    read = {selector.metric for selector in found}
+    bare = re.findall(r"\b(?:livestream|monitor|process)_\w+(?!\w|\{)", expression)
+    assert found or "label_values(monitor_build_info, job)" in expression
+    assert [name for name in bare if name != "monitor_build_info"] == []
+    for name in read:
+        family = name.removesuffix("_bucket")
+        assert family in FAMILIES or family in TO_COME or OF_OTHERS.match(name), name
+    if expression.startswith("label_values("):
+        return
+    for selector in found:
+        if selector.metric == "ALERTS":
+            continue
+        assert 'job=~"$job"' in selector.matchers
+        assert 'instance=~"$instance"' in selector.matchers
+
+
+@pytest.mark.parametrize("asked", ALL_QUERIES)
+def test_a_counter_is_read_as_a_rate_over_the_interval_that_the_graph_has(asked: Asked) -> None:
+    for selector in selectors(asked.expression):
+        family = FAMILIES.get(selector.metric.removesuffix("_bucket"))
+        counts = selector.metric.endswith("_total") or (
+            family is not None and family.type is FamilyType.HISTOGRAM
+        )
+        if counts:
+            assert selector.within in ("rate", "increase"), selector
+            assert selector.window == ("$__range" if "$__range" in asked.expression else "$__rate_interval")
+            assert asked.now or selector.window == "$__rate_interval"
+        else:
+            assert selector.within not in ("rate", "increase", "irate", "delta"), selector
+
+
+@pytest.mark.parametrize("asked", ALL_QUERIES)
+def test_a_graph_has_no_line_for_each_stream(asked: Asked) -> None:
+    if asked.now or "job_id" not in asked.expression:
+        return
+    outermost = re.match(r"\(*(?:sum|count|max|min)(?: by \(([^)]*)\))? ?\(", asked.expression)
+    assert asked.dashboard == "stream" or (outermost and "job_id" not in (outermost[1] or "")), asked
+
+
+def test_what_pages_is_marked_where_it_is_shown() -> None:
+    marked = {
+        panel["title"]: [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        for name in NAMES
+        for panel in panels(name)
+    }
+    assert marked["Coverage"] == [None, COVERAGE_RATIO]
+    assert marked["Burn rate of the error budget"] == [None, *sorted(burn.factor for burn in BURNS)]
+    assert marked["Clock skew"] == [None, 120]

@@ -1,0 +1,122 @@
+"""The deployments that come with the service: what they name is there, and the service accepts it."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.config import Role, load_settings
+from tests.kafka_broker import ROOT
+
+DEPLOY = ROOT / "deploy"
+KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+
+
+def compose() -> Any:
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def documents() -> list[Any]:
+    return [one for path in KUBERNETES for one in yaml.safe_load_all(path.read_text())]
+
+
+def pods() -> dict[str, Any]:
+    """Return the pod specifications of Kubernetes by their role."""
+    return {
+        one["spec"]["template"]["metadata"]["labels"]["role"]: one["spec"]["template"]["spec"]
+        for one in documents()
+        if one["kind"] in ("StatefulSet", "Deployment")
+    }
+
+
+def role_of(command: list[str]) -> Role:
+    assert command[0] == "serve"
+    return Role(command[command.index("--role") + 1])
+
+
+def test_the_configuration_of_the_compositions_is_accepted(tmp_path: Path) -> None:
+    text = (DEPLOY / "compose.toml").read_text()
+    for name in compose()["secrets"]:
+        secret = tmp_path / name
+        secret.write_text("aB3" + "x" * 20)
+        secret.chmod(0o600)
+        assert f'"/run/secrets/{name}"' in text
+        text = text.replace(f"/run/secrets/{name}", str(secret))
+    file = tmp_path / "monitor.toml"
+    file.write_text(text)
+
+    settings = load_settings(file, {})
+
+    assert settings.log.backend == "kafka"
+    servers = settings.kafka.bootstrap_servers.split(",")
+    assert {server.split(":")[0] for server in servers} <= set(compose()["services"])
+    assert settings.kafka.replication_factor == len(servers)
+
+
+def test_a_composition_runs_every_role_on_ports_that_the_configuration_has() -> None:
+    services = compose()["services"]
+
+    assert {role_of(services[name]["command"]) for name in ("receiver", "worker", "web")} == {
+        Role.RECEIVER,
+        Role.WORKER,
+        Role.WEB,
+    }
+    text = (DEPLOY / "compose.toml").read_text()
+    for port in ("8080", "9108"):
+        assert f'"0.0.0.0:{port}"' in text
+    prometheus = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
+    [found] = prometheus["scrape_configs"][0]["dns_sd_configs"]
+    assert set(found["names"]) == {"receiver", "worker", "web"}
+    assert found["port"] == 9108
+
+
+def test_every_broker_of_a_composition_votes() -> None:
+    services = compose()["services"]
+    brokers = {name: one["environment"] for name, one in services.items() if name.startswith("kafka")}
+
+    voters = {f"{one['KAFKA_NODE_ID']}@{name}:9093" for name, one in brokers.items()}
+    for name, one in brokers.items():
+        assert set(one["KAFKA_CONTROLLER_QUORUM_VOTERS"].split(",")) == voters
+        assert one["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{name}:9092"
+
+
+def test_kubernetes_runs_the_role_that_its_labels_say_and_keeps_its_spool() -> None:
+    assert set(pods()) == {"receiver", "worker", "web"}
+    for role, pod in pods().items():
+        [container] = pod["containers"]
+        assert role_of(container["args"]) == Role(role)
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts["state"] == "/var/lib/monitor"
+        assert {volume["name"] for volume in pod["volumes"]} | {"state"} == set(mounts)
+
+
+def test_kubernetes_services_reach_pods_and_ports_that_are_there() -> None:
+    services = [one for one in documents() if one["kind"] == "Service"]
+
+    assert services
+    for service in services:
+        pod = pods()[service["spec"]["selector"]["role"]]
+        ports = {port["containerPort"] for port in pod["containers"][0]["ports"]}
+        assert {port["port"] for port in service["spec"]["ports"]} <= ports
+
+
+def test_the_image_copies_what_is_there() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    copied = [
+        name
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for name in shlex.split(line)[1:-1]
+    ]
+
+    assert "pyproject.toml" in copied
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_the_unit_calls_commands_that_are_there(command: str) -> None:
+    text = (DEPLOY / "systemd" / "livestream-monitor.service").read_text()
+
+    assert f"/bin/monitor {command} --config /etc/livestream-monitor/monitor.toml" in text

@@ -1,0 +1,197 @@
+"""Real Kafka brokers on loopback for tests: started, paused, killed and brought back, one by one."""
+
+import asyncio
+import base64
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from monitor.config import KafkaSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "deploy" / "kafka" / "kafka"
+
+_START_SECONDS = 90.0
+_SYNC_SECONDS = 120.0
+
+
+class Broker:
+    """One broker process, which may be gone and come back; its folder and ports stay.
+
+    Args:
+        folder: of its data; made when it starts first.
+        command: how it is started.
+        port: where clients reach it.
+    """
+
+    def __init__(self, folder: Path, command: list[str], port: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._folder, self._command = folder, command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to start; `Brokers.wait` tells when it is there."""
+        assert self._process is None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                env={**os.environ, "KAFKA_HEAP": "256m"},
+                stdout=output,
+                stderr=output,
+            )
+
+    def pause(self) -> None:
+        """Stop it where it is: connections stay, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused broker go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def check(self) -> None:
+        """Fail, with its last lines, if it has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            lines = (self._folder / "output.log").read_text(errors="replace").splitlines()
+            raise AssertionError("\n".join([f"a broker ended by itself: {self._folder}", *lines[-20:]]))
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class Brokers:
+    """Brokers that make one cluster.
+
+    Args:
+        folder: where their folders go.
+        count: 1 or 3.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        ports = free_ports(2 * count)
+        nodes = list(zip(range(1, count + 1), ports[:count], ports[count:], strict=True))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "a")
+        voters = ",".join(f"{node}@127.0.0.1:{controller}" for node, _, controller in nodes)
+        self.each = [
+            Broker(
+                folder / str(node),
+                [str(SCRIPT), "run", str(folder / str(node)), str(port), str(controller)]
+                if count == 1
+                else [
+                    *(str(SCRIPT), "join", str(folder / str(node)), str(port), str(controller)),
+                    *(str(node), cluster, voters),
+                ],
+                port,
+            )
+            for node, port, controller in nodes
+        ]
+        self.addresses = ",".join(broker.address for broker in self.each)
+
+    def start(self) -> None:
+        """Start all of them, and wait until they are one cluster."""
+        subprocess.run([SCRIPT, "fetch"], check=True)
+        for broker in self.each:
+            broker.start()
+        self.wait()
+
+    def wait(self, count: int | None = None) -> None:
+        """Return once as many brokers as there are (or `count`) know each other and take requests."""
+        wanted = len(self.each) if count is None else count
+        limit = time.monotonic() + _START_SECONDS
+        while asyncio.run(_members(self.addresses)) < wanted:
+            for broker in self.each:
+                broker.check()
+            assert time.monotonic() < limit, f"{wanted} brokers at {self.addresses} did not come up"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End all of them at once: an orderly end waits for the others, and nobody needs their data."""
+        for broker in self.each:
+            broker.kill()
+
+    def settings(self, *, partitions: int = 4) -> KafkaSettings:
+        """Return settings with topics and a group that nothing else uses."""
+        name = uuid.uuid4().hex[:12]
+        return KafkaSettings(
+            bootstrap_servers=self.addresses,
+            topic_prefix=f"{name}.",
+            group_id=name,
+            partitions=partitions,
+            replication_factor=len(self.each),
+        )
+
+
+def bring_back(broker: Broker) -> None:
+    """Start a broker that was killed, and wait until it holds all that the others hold."""
+    broker.start()
+    limit = time.monotonic() + _SYNC_SECONDS
+    # Right after a kill the others still count it in: what it says itself is what tells.
+    while not asyncio.run(_is_in_sync(broker.address)):
+        broker.check()
+        assert time.monotonic() < limit, f"{broker.address} is not in sync"
+        time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, each another."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+async def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Return once a condition holds; fail after the limit."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, f"not within {seconds:g} s"
+        await asyncio.sleep(0.01)
+
+
+async def _members(addresses: str) -> int:
+    """Return how many brokers the cluster counts, as any of the addresses tells; 0 if none answers."""
+    client = AIOKafkaClient(bootstrap_servers=addresses.split(","), request_timeout_ms=2000)
+    try:
+        await client.bootstrap()
+        return len(client.cluster.brokers())
+    except KafkaError:
+        return 0
+    finally:
+        await client.close()
+
+
+async def _is_in_sync(address: str) -> bool:
+    """Whether a broker answers, and knows no partition that lacks a replica."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000)
+    try:
+        await admin.start()
+        topics = await admin.describe_topics()
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        return bool(partitions) and all(
+            len(partition["isr"]) == len(partition["replicas"]) for partition in partitions
+        )
+    except (KafkaError, TimeoutError):
+        return False
+    finally:
+        await admin.close()

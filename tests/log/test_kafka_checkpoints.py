@@ -1,0 +1,134 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from monitor.config import LogSettings, Settings
+from monitor.errors import FencedError, LogUnavailableError
+from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.protocol import Checkpoint
+from tests.kafka_broker import Brokers
+
+
+@pytest.fixture
+async def settings(kafka: Brokers, tmp_path: Path) -> Settings:
+    made = Settings(kafka=kafka.settings(), log=LogSettings(backend="kafka", path=tmp_path / "spool.db"))
+    await kafka_topics.ensure(made)
+    return made
+
+
+@pytest.fixture
+async def checkpoints(settings: Settings) -> AsyncIterator[KafkaCheckpoints]:
+    opened = await KafkaCheckpoints.open(settings, 2)
+    yield opened
+    await opened.close()
+
+
+async def test_without_a_checkpoint_nothing_is_folded_yet(checkpoints: KafkaCheckpoints) -> None:
+    assert Checkpoint(-1, []) == await checkpoints.load()
+
+
+async def test_what_was_saved_is_loaded(checkpoints: KafkaCheckpoints) -> None:
+    await checkpoints.save(7, [("a", "1", b"one"), ("a", "x/2", b"\x00\xff"), ("b", "1", b"")])
+
+    loaded = await checkpoints.load()
+
+    assert loaded.position == 7
+    assert sorted(loaded.states) == [("a", "1", b"one"), ("a", "x/2", b"\x00\xff"), ("b", "1", b"")]
+
+
+async def test_only_what_changed_is_replaced_or_removed(checkpoints: KafkaCheckpoints) -> None:
+    await checkpoints.save(1, [("a", "1", b"one"), ("a", "2", b"two"), ("b", "1", b"three")])
+
+    await checkpoints.save(2, [("a", "1", b"newer"), ("a", "2", None), ("never", "there", None)])
+
+    loaded = await checkpoints.load()
+    assert loaded.position == 2
+    assert sorted(loaded.states) == [("a", "1", b"newer"), ("b", "1", b"three")]
+
+
+async def test_thousands_of_large_states_come_back(checkpoints: KafkaCheckpoints) -> None:
+    states = [("source", f"{number:05}", b"%d" % number * 300) for number in range(2345)]
+
+    await checkpoints.save(1, states)
+    await checkpoints.save(2, [(source, job_id, None) for source, job_id, _ in states[::2]])
+
+    assert states[1::2] == sorted((await checkpoints.load()).states)
+
+
+async def test_partitions_keep_apart(settings: Settings, checkpoints: KafkaCheckpoints) -> None:
+    await checkpoints.save(7, [("a", "1", b"one")])
+    other = await KafkaCheckpoints.open(settings, 3)
+
+    assert Checkpoint(-1, []) == await other.load()
+
+    await other.close()
+    await checkpoints.save(8, [])
+    assert Checkpoint(8, [("a", "1", b"one")]) == await checkpoints.load()
+
+
+async def test_whoever_opens_them_later_fences_the_earlier_owner(
+    settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    await checkpoints.save(1, [("a", "1", b"first")])
+    successor = await KafkaCheckpoints.open(settings, 2)
+
+    with pytest.raises(FencedError, match="partition 2"):
+        await checkpoints.save(99, [("a", "1", b"from the grave")])
+
+    await successor.save(2, [("a", "1", b"second")])
+    with pytest.raises(LogUnavailableError):
+        await checkpoints.save(99, [("a", "1", b"from the grave")])
+    assert Checkpoint(2, [("a", "1", b"second")]) == await successor.load()
+    await successor.close()
+
+
+async def test_what_an_earlier_owner_had_begun_is_neither_loaded_nor_committed(settings: Settings) -> None:
+    topic = kafka_topics.names(settings.kafka).health
+    begun = AIOKafkaProducer(
+        **kafka_client.options(settings.kafka),
+        transactional_id=f"{settings.kafka.group_id}-{settings.kafka.topic_prefix}2",
+    )
+    await begun.start()
+    await begun.begin_transaction()
+    await (await begun.send(topic, b"half", key=b"a/1", partition=2))
+
+    successor = await KafkaCheckpoints.open(settings, 2)
+
+    assert Checkpoint(-1, []) == await successor.load()
+    with pytest.raises(ProducerFenced):
+        await begun.commit_transaction()
+    assert Checkpoint(-1, []) == await successor.load()
+    await successor.close()
+    await begun.stop()
+
+
+async def test_others_can_tell_states_from_the_position(
+    settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    await checkpoints.save(1, [("a", "1", b"one")])
+    consumer = AIOKafkaConsumer(
+        **kafka_client.options(settings.kafka), enable_auto_commit=False, isolation_level="read_committed"
+    )
+    consumer.assign([TopicPartition(kafka_topics.names(settings.kafka).health, 2)])
+    await consumer.start()
+    await consumer.seek_to_beginning()
+
+    async with asyncio.timeout(30):
+        records = [await consumer.getone() for _ in range(2)]
+
+    await consumer.stop()
+    assert [(record.key, record.value) for record in records] == [(b"a/1", b"one"), (b"~position", b"1")]
+
+
+async def test_closed_checkpoints_say_so(settings: Settings) -> None:
+    checkpoints = await KafkaCheckpoints.open(settings, 1)
+    await checkpoints.close()
+    await checkpoints.close()
+
+    with pytest.raises(LogUnavailableError):
+        await checkpoints.save(1, [])

@@ -1,0 +1,74 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from monitor.config import LogSettings, Settings
+from monitor.errors import LogUnavailableError
+from monitor.log import kafka_history
+from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_history import KafkaHistory
+from tests.kafka_broker import Brokers
+from tests.log.making import event
+
+
+@pytest.fixture
+def settings(kafka: Brokers, tmp_path: Path) -> Settings:
+    return Settings(kafka=kafka.settings(partitions=2), log=LogSettings(path=tmp_path / "spool.db"))
+
+
+@pytest.fixture
+async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
+    opened = await KafkaLog.open(settings)
+    yield opened
+    await opened.close()
+
+
+async def test_history_is_one_streams_newest_first(log: KafkaLog, settings: Settings) -> None:
+    await log.append(
+        [
+            event(log.next_id(), source=source, job_id=job_id, body=b"%d" % number)
+            for number in range(5)
+            for source, job_id in (("room-a", "one"), ("room-a", "two"), ("room-b", "one"))
+        ]
+    )
+    reader = KafkaHistory(settings.kafka)
+
+    history = await reader.history("room-a", "one", None, 100)
+
+    assert [one.event.body for one in history] == [b"4", b"3", b"2", b"1", b"0"]
+    assert history[:2] == await reader.history("room-a", "one", None, 2)
+    assert history[2:4] == await reader.history("room-a", "one", history[1].offset, 2)
+    assert await reader.history("room-a", "one", history[-1].offset, 2) == []
+    assert await reader.history("room-a", "unheard", None, 2) == []
+
+
+async def test_an_event_that_was_written_twice_is_told_once(log: KafkaLog, settings: Settings) -> None:
+    first, second = event(log.next_id()), event(log.next_id())
+    for one in (first, second, first):
+        await log.append([one])
+
+    history = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
+
+    assert [second, first] == [one.event for one in history]
+
+
+async def test_a_call_looks_through_so_many_records_at_most(
+    log: KafkaLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_history, "WINDOW_RECORDS", 10)
+    monkeypatch.setattr(kafka_history, "SCANNED_RECORDS", 25)
+    await log.append([event(log.next_id(), body=b"%d" % number) for number in range(60)])
+    reader = KafkaHistory(settings.kafka)
+
+    newest = await reader.history("room-a", "job-1", None, 100)
+    older = await reader.history("room-a", "job-1", newest[-1].offset, 100)
+
+    assert [int(one.event.body) for one in newest + older] == list(range(59, 9, -1))
+
+
+async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:
+    away = settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+
+    with pytest.raises(LogUnavailableError, match=r"127\.0\.0\.1:1"):
+        await KafkaHistory(away).history("room-a", "job-1", None, 10)

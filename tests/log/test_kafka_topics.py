@@ -1,0 +1,109 @@
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from monitor.config import KafkaSettings, LogSettings, Settings
+from monitor.errors import ConfigurationError, LogUnavailableError
+from monitor.log import kafka_client, kafka_topics
+from tests.kafka_broker import Brokers
+
+
+@pytest.fixture
+def settings(kafka: Brokers) -> Settings:
+    return Settings(kafka=kafka.settings(), log=LogSettings(retention_hours=2))
+
+
+def changed(settings: Settings, **kafka: object) -> Settings:
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=kafka)})
+
+
+async def make(kafka: KafkaSettings, name: str, partitions: int, **configuration: str) -> None:
+    admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration)])
+    finally:
+        await admin.close()
+
+
+async def test_topics_are_made_as_configured_and_looking_at_them_finds_nothing(settings: Settings) -> None:
+    assert await kafka_topics.problems(settings) == []
+    await kafka_topics.ensure(settings)
+
+    await kafka_topics.ensure(settings)
+    assert await kafka_topics.problems(settings) == []
+
+
+async def test_looking_makes_nothing(settings: Settings) -> None:
+    await kafka_topics.problems(settings)
+
+    # Were they there, then with as many partitions as the broker gives by default.
+    assert await kafka_topics.problems(changed(settings, partitions=7)) == []
+
+
+async def test_processes_that_start_together_make_them_once(settings: Settings) -> None:
+    await asyncio.gather(*(kafka_topics.ensure(settings) for _ in range(3)))
+
+    assert await kafka_topics.problems(settings) == []
+
+
+async def test_each_difference_is_one_line(settings: Settings) -> None:
+    await kafka_topics.ensure(settings)
+    events, health, letters = kafka_topics.names(settings.kafka)
+
+    other = changed(settings, partitions=7, replication_factor=3).model_copy(
+        update={"log": LogSettings(retention_hours=3)}
+    )
+
+    short = "retention.ms=7200000, log.retention_hours asks for 10800000"
+    thin = "1 replicas, kafka.replication_factor asks for 3"
+    unsafe = "min.insync.replicas=1, it takes 2 to lose nothing"
+    assert await kafka_topics.problems(other) == [
+        f"the topic {events} has 4 partitions, kafka.partitions asks for 7",
+        f"the topic {events} has {thin}",
+        f"the topic {events} has {unsafe}",
+        f"the topic {events} has {short}",
+        f"the topic {health} has 4 partitions, kafka.partitions asks for 7",
+        f"the topic {health} has {thin}",
+        f"the topic {health} has {unsafe}",
+        f"the topic {letters} has {thin}",
+        f"the topic {letters} has {unsafe}",
+        f"the topic {letters} has {short}",
+    ]
+    with pytest.raises(ConfigurationError):
+        await kafka_topics.ensure(other)
+
+
+async def test_a_health_topic_that_is_not_compacted_is_refused(settings: Settings) -> None:
+    health = kafka_topics.names(settings.kafka).health
+    await make(settings.kafka, health, 4, **{"cleanup.policy": "delete"})
+
+    with pytest.raises(ConfigurationError, match=f"{health} has cleanup.policy=delete, it must be compact"):
+        await kafka_topics.ensure(settings)
+
+
+async def test_a_topic_without_room_for_large_bodies_is_refused(settings: Settings) -> None:
+    events = kafka_topics.names(settings.kafka).events
+    await make(settings.kafka, events, 4, **{"max.message.bytes": "50000", "retention.ms": "-1"})
+
+    with pytest.raises(ConfigurationError, match=f"{events} has max.message.bytes=50000, it takes 1000000"):
+        await kafka_topics.ensure(settings)
+
+
+async def test_more_retention_than_asked_for_is_fine(settings: Settings) -> None:
+    await kafka_topics.ensure(settings)
+
+    less = settings.model_copy(update={"log": LogSettings(retention_hours=1)})
+
+    assert await kafka_topics.problems(less) == []
+
+
+async def test_topics_that_cannot_be_made_are_refused(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match=r"can't be made: .*replication factor"):
+        await kafka_topics.ensure(changed(settings, replication_factor=3))
+
+
+async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:
+    with pytest.raises(LogUnavailableError, match=r"Kafka at 127\.0\.0\.1:1"):
+        await kafka_topics.ensure(changed(settings, bootstrap_servers="127.0.0.1:1"))

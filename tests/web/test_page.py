@@ -1,0 +1,93 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from monitor.config import Settings
+from monitor.log.sqlite import SqliteLog
+from monitor.web import page
+from tests.health.story import START, Story
+from tests.metrics.building import Desk
+
+
+@pytest.fixture
+async def pages(desk: Desk, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The pages of a fleet with one stream, two minutes after it went down."""
+    story = Story()
+    story.links("C D")
+    assert story.state is not None
+    desk.show(story.state)
+    desk.clock.time = START + 140
+    log = await SqliteLog.open(tmp_path / "log.db")
+    app = FastAPI()
+    page.add(app, Settings(), desk.fleet, log)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        yield client
+    await log.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/streams/prod/job", "/streams/prod/unknown"])
+async def test_a_page_may_run_and_load_this_services_own_files_alone(
+    pages: httpx.AsyncClient, path: str
+) -> None:
+    answer = await pages.get(path)
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "://" not in answer.text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert " style=" not in answer.text
+    assert "onclick" not in answer.text
+
+
+async def test_a_row_says_status_why_since_when_and_the_last_hour(pages: httpx.AsyncClient) -> None:
+    text = (await pages.get("/")).text
+
+    assert '<span class="badge down">down</span>' in text
+    assert "The RTMP push is disconnected, without connection for 2 min" in text
+    assert 'title="2023-11-14 22:14:40 UTC">1 min</time>' in text
+    assert 'aria-label="Last hour: ' in text
+    assert 'href="streams/prod/job"' in text
+
+
+async def test_a_filter_that_does_not_exist_is_none(pages: httpx.AsyncClient) -> None:
+    text = (await pages.get("/?status=angry&vendor=nobody")).text
+
+    assert 'data-key="prod/job"' in text
+
+
+@pytest.mark.parametrize("rows", ["0", "-1", "5001", "many"])
+async def test_a_page_has_a_bounded_number_of_rows(pages: httpx.AsyncClient, rows: str) -> None:
+    assert (await pages.get("/", params={"rows": rows})).status_code == 422
+
+
+async def test_a_stream_that_nobody_knows_is_not_found(pages: httpx.AsyncClient) -> None:
+    answer = await pages.get("/streams/prod/<b>")
+
+    assert answer.status_code == 404
+    assert "No stream of this job id is known under the source prod." in answer.text
+    assert "&lt;b&gt;" in answer.text
+
+
+async def test_a_service_that_recovers_says_so(pages: httpx.AsyncClient, desk: Desk) -> None:
+    desk.fleet.recovering = True
+
+    text = (await pages.get("/")).text
+    assert '<p id="recovering" class="notice">' in text
+    assert "data-key" not in text
+    assert (await pages.get("/streams/prod/job")).status_code == 503
+
+
+async def test_a_file_is_sent_once_and_then_only_when_it_has_changed(pages: httpx.AsyncClient) -> None:
+    first = await pages.get("/static/page.js")
+    again = await pages.get("/static/page.js", headers={"if-none-match": first.headers["etag"]})
+
+    assert first.headers["content-type"].startswith("text/javascript")
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await pages.get("/static/../app.py")).status_code == 404
+    assert (await pages.get("/static/nothing.js")).status_code == 404

@@ -1,0 +1,77 @@
+from monitor.config import HealthSettings
+from monitor.health.fold import TRANSITIONS
+from monitor.health.status import status
+from monitor.web.strip import STRIP_SECONDS, Part, Shade, in_words, last_hour
+from tests.health.story import START, Story
+
+
+def strip(story: Story, at: float) -> list[Part]:
+    assert story.state is not None
+    now = START + at
+    return last_hour(story.state, status(story.state, now, HealthSettings()), now)
+
+
+def shades(parts: list[Part]) -> list[str]:
+    return [part.shade.value for part in parts]
+
+
+def test_a_strip_shows_connection_outage_and_down_up_to_now() -> None:
+    story = Story()
+    story.link("G", at=0)
+    story.link("C", at=10)
+    story.link("D", at=1000)
+
+    parts = strip(story, at=1200)
+
+    assert shades(parts) == ["starting", "healthy", "outage", "down"]
+    left = STRIP_SECONDS - 1200
+    assert [part.begin - left for part in parts] == [0, 10, 1000, 1060]
+    assert parts[-1].end == STRIP_SECONDS
+
+
+def test_what_is_older_than_an_hour_is_cut_off() -> None:
+    story = Story()
+    story.link("C", at=0)
+
+    assert strip(story, at=20_000) == [Part(0, STRIP_SECONDS, Shade.HEALTHY)]
+
+
+def test_an_ended_stream_ends_in_its_end() -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.link("E", at=100)
+
+    assert shades(strip(story, at=400)) == ["healthy", "ended"]
+    assert strip(story, at=STRIP_SECONDS + 500) == [Part(0, STRIP_SECONDS, Shade.ENDED)]
+
+
+def test_what_is_older_than_the_kept_transitions_is_unknown() -> None:
+    story = Story()
+    story.links(" ".join("CD" * TRANSITIONS), step=20)
+
+    parts = strip(story, at=story.now)
+
+    assert parts[0].shade is Shade.UNKNOWN
+    assert Shade.UNKNOWN not in [part.shade for part in parts[1:]]
+
+
+def test_the_first_connecting_is_no_outage_and_a_later_one_is() -> None:
+    story = Story()
+    story.link("G", at=0)
+    story.link("C", at=100)
+    story.link("G", at=200)
+    story.link("C", at=230)
+
+    assert shades(strip(story, at=300)) == ["starting", "healthy", "outage", "healthy"]
+
+
+def test_a_strip_is_said_in_words_the_longest_first() -> None:
+    parts = [
+        Part(0, 600, Shade.HEALTHY),
+        Part(600, 630, Shade.OUTAGE),
+        Part(630, 1230, Shade.HEALTHY),
+        Part(1230, 1230.5, Shade.DOWN),
+    ]
+
+    assert in_words(parts) == "Last hour: connected 20 min, outage 30 s."
+    assert in_words([]) == "Last hour: nothing."

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor.clock import SystemClock
+from monitor.config import AuthType, HealthSettings, LogSettings, Settings, Source
+from monitor.event import Channel, Event, EventId, Stored, Vendor
+from monitor.log.sqlite import SqliteLog
+from monitor.metrics.service import ServiceMetrics
+from monitor.worker.folding import FEWEST, WINDOW, Folder, StalledError
+from monitor.worker.shard import Shard
+
+SIGNED = Source(
+    name="signed",
+    vendor=Vendor.METASTUDIO,
+    public_url="https://hooks.example.com/signed",
+    auth_type=AuthType.MSS_A_HEAD,
+    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),
+)
+OPEN = Source(name="open", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/open")
+
+GOOD = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"job\\",\\"reply_id\\":\\"%d\\"}"}'
+
+
+class Bench:
+    """A folder with a log for its dead letters, and events for it."""
+
+    def __init__(self, log: SqliteLog, share: float = 0.5) -> None:
+        self.log = log
+        self.metrics = ServiceMetrics(CollectorRegistry())
+        self.shard = Shard(HealthSettings(), {})
+        self._offset = 0
+        settings = Settings(log=LogSettings(undecodable_share=share), sources=(SIGNED, OPEN))
+        self._folder = Folder(settings, log, self.metrics, SystemClock())
+
+    async def fold(self, *, good: int = 0, bad: int = 0, source: Source = SIGNED) -> None:
+        """Fold a batch, the bad ones last."""
+        batch = []
+        for number in range(good + bad):
+            self._offset += 1
+            body = GOOD % self._offset if number < good else b"no JSON"
+            event = Event(
+                EventId("receiver", 1, self._offset),
+                source.vendor,
+                source.name,
+                "job",
+                Channel.CALLBACK,
+                "REPLY_COMMAND_FINISH",
+                1_700_000_000.0 + self._offset,
+                None,
+                body,
+            )
+            batch.append(Stored(0, self._offset, event))
+        await self._folder.fold(self.shard, batch)
+
+    async def letters(self) -> int:
+        return len(await self.log.list(10_000, None))
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> SqliteLog:
+    return await SqliteLog.open(tmp_path / "monitor.db")
+
+
+async def test_what_cannot_be_decoded_goes_to_the_dead_letters(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    await bench.fold(good=3, bad=2)
+
+    assert await bench.letters() == 2
+    assert bench.shard.position == 5
+    labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
+    assert bench.metrics.registry.get_sample_value("monitor_dead_letters_total", labels) == 2
+    await log.close()
+
+
+async def test_when_most_cannot_be_decoded_folding_stops_before_the_dead_letters_fill(log: SqliteLog) -> None:
+    bench = Bench(log)
+    await bench.fold(good=400)
+
+    with pytest.raises(StalledError, match="undecodable_share"):
+        await bench.fold(bad=401)
+
+    assert await bench.letters() == 0
+    assert bench.shard.position == 400
+    await log.close()
+
+
+async def test_few_events_are_no_reason_to_stop(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    for _ in range(FEWEST - 1):
+        await bench.fold(bad=1)
+    assert await bench.letters() == FEWEST - 1
+
+    with pytest.raises(StalledError):
+        await bench.fold(bad=1)
+    await log.close()
+
+
+async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:
+    bench = Bench(log)
+    await bench.fold(good=10 * WINDOW)
+
+    await bench.fold(good=WINDOW // 2, bad=WINDOW // 2)
+    with pytest.raises(StalledError):
+        await bench.fold(bad=200)
+    await log.close()
+
+
+async def test_strangers_cannot_stop_the_worker(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    await bench.fold(bad=2 * WINDOW, source=OPEN)
+
+    assert await bench.letters() == 2 * WINDOW
+    assert bench.shard.position == 2 * WINDOW
+    await log.close()
+
+
+async def test_a_share_of_one_lets_everything_become_a_dead_letter(log: SqliteLog) -> None:
+    bench = Bench(log, share=1)
+
+    await bench.fold(bad=2 * WINDOW)
+
+    assert await bench.letters() == 2 * WINDOW
+    await log.close()

@@ -1,0 +1,236 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from prometheus_client import CollectorRegistry
+
+from monitor.clock import SystemClock, stopwatch
+from monitor.config import AuthType, LogSettings, Settings, Source
+from monitor.event import Channel, Event, Vendor
+from monitor.health.stream import StreamKey
+from monitor.log import kafka_topics
+from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.metrics.service import ServiceMetrics
+from monitor.worker.fleet import Fleet
+from monitor.worker.following import Follower
+from monitor.worker.partitions import PartitionWorker
+from tests.kafka_broker import Brokers, eventually
+
+SOURCE = Source(
+    name="signed",
+    vendor=Vendor.METASTUDIO,
+    public_url="https://hooks.example.com/signed",
+    auth_type=AuthType.MSS_A_HEAD,
+    keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),
+)
+
+REPLY = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"%b\\",\\"reply_id\\":\\"%d\\"}"}'
+
+
+@pytest.fixture
+async def settings(kafka: Brokers, tmp_path: Path) -> Settings:
+    names = kafka.settings(partitions=3).model_copy(
+        update={"session_timeout_seconds": 6.0, "stall_seconds": 2.0}
+    )
+    made = Settings(
+        kafka=names, log=LogSettings(backend="kafka", path=tmp_path / "spool.db"), sources=(SOURCE,)
+    )
+    await kafka_topics.ensure(made)
+    return made
+
+
+@pytest.fixture
+async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
+    opened = await KafkaLog.open(settings)
+    yield opened
+    await opened.close()
+
+
+class Process:
+    """A worker, as a process has one."""
+
+    def __init__(self, settings: Settings, log: KafkaLog) -> None:
+        self.fleet = Fleet(SystemClock())
+        self.metrics = ServiceMetrics(CollectorRegistry())
+        self.worker = PartitionWorker(settings, log, self.fleet, self.metrics)
+        self.running = asyncio.create_task(self.worker.run())
+
+    async def end(self) -> None:
+        """End it as a signal would."""
+        self.running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.running
+
+    def replies(self) -> dict[str, int]:
+        return {key.job_id: state.replies.finished for key, state in self.fleet.streams.items()}
+
+    def metric(self, name: str, labels: dict[str, str] | None = None) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels or {})
+
+
+@contextlib.asynccontextmanager
+async def working(settings: Settings, log: KafkaLog) -> AsyncIterator[Process]:
+    process = Process(settings, log)
+    try:
+        await eventually(lambda: not process.fleet.recovering)
+        yield process
+    finally:
+        await process.end()
+
+
+async def reply(log: KafkaLog, *job_ids: str, first: int = 0, count: int = 1) -> None:
+    """Append finished replies of these streams."""
+    for number in range(first, first + count):
+        for job_id in job_ids:
+            await append(log, job_id, REPLY % (job_id.encode(), number))
+
+
+async def append(log: KafkaLog, job_id: str, body: bytes) -> None:
+    now = SystemClock().now()
+    identity, kind = log.next_id(), "REPLY_COMMAND_FINISH"
+    await log.append(
+        [Event(identity, SOURCE.vendor, SOURCE.name, job_id, Channel.CALLBACK, kind, now, int(now), body)]
+    )
+
+
+JOBS = tuple(f"job-{number}" for number in range(9))
+
+
+async def test_a_worker_folds_what_came_before_it_and_what_comes_after(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS, count=2)
+
+    async with working(settings, log) as process:
+        assert process.replies() == dict.fromkeys(JOBS, 2)
+        await reply(log, *JOBS, first=2)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
+        for partition in "012":
+            lag = {"partition": partition}
+            await eventually(lambda lag=lag: process.metric("monitor_log_lag_events", lag) == 0)  # type: ignore[misc]
+
+
+async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
+    await reply(log, *JOBS, count=2)
+    async with working(settings, log):
+        pass
+    await reply(log, *JOBS, first=2)
+
+    async with working(settings, log) as process:
+        assert process.replies() == dict.fromkeys(JOBS, 3)
+        counted = {"vendor": "metastudio", "source": "signed", "channel": "callback"}
+        kind = {"event_type": "REPLY_COMMAND_FINISH", "outcome": "applied"}
+        # Only what came in between was read: the rest was restored.
+        assert process.metric("monitor_events_total", counted | kind) == len(JOBS)
+
+
+async def test_two_workers_share_the_streams_and_none_is_shown_twice(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as first:
+        async with working(settings, log) as second:
+            await eventually(lambda: not (first.fleet.recovering or second.fleet.recovering))
+            await eventually(lambda: len(first.replies()) + len(second.replies()) == len(JOBS))
+            assert not first.replies().keys() & second.replies().keys()
+            assert first.replies()
+            assert second.replies()
+            await reply(log, *JOBS, first=1)
+            await eventually(lambda: first.replies() | second.replies() == dict.fromkeys(JOBS, 2))
+
+        await eventually(lambda: first.replies() == dict.fromkeys(JOBS, 2))
+
+
+async def test_a_partition_that_somebody_took_over_leaves_at_once_and_comes_back_true(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        losses = process.fleet.losses
+        for partition in range(3):
+            thief = await KafkaCheckpoints.open(settings, partition)
+            await thief.close()
+        # A partition without anything to keep doesn't notice, and needn't.
+        await reply(log, *JOBS, first=1)
+
+        await eventually(lambda: process.fleet.losses >= losses + 3)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 2))
+
+
+async def test_streams_are_hidden_while_the_group_does_not_confirm(settings: Settings, log: KafkaLog) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        assert stopwatch() < process.fleet.expires <= stopwatch() + 6.0
+
+        process.fleet.expires = stopwatch() - 1
+        assert process.replies() == {}
+
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 1))
+
+
+async def test_a_consumer_that_stands_still_is_seen_and_made_anew(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        # What the client's known failure looks like from outside: it says nothing and reads nothing.
+        consumer = process.worker._consumer
+        assert consumer is not None
+        monkeypatch.setattr(AIOKafkaConsumer, "resume", lambda self, *places: None)  # noqa: ARG005
+        consumer.pause(range(3))
+        await reply(log, *JOBS, first=1)
+
+        await eventually(lambda: process.metric("monitor_consumer_stalled") == 1)
+        monkeypatch.undo()
+
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 2))
+        assert process.worker._consumer is not consumer
+        await reply(log, *JOBS, first=2)
+        await eventually(lambda: process.metric("monitor_consumer_stalled") == 0)
+
+
+async def test_a_worker_stops_rather_than_make_everything_a_dead_letter(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        for number in range(400):
+            await append(log, f"odd-{number}", b"no JSON")
+
+        await eventually(lambda: process.metric("monitor_consumer_stalled") == 1)
+
+        letters = {"source": "signed", "channel": "callback", "reason": "not_json"}
+        assert (process.metric("monitor_dead_letters_total", letters) or 0) < 120
+        # It stays a member, and goes on showing what it knows.
+        await asyncio.sleep(2 * settings.kafka.stall_seconds)
+        assert process.replies() == dict.fromkeys(JOBS, 1)
+        lags = [process.metric("monitor_log_lag_events", {"partition": name}) or 0 for name in "012"]
+        assert sum(lags) > 250
+
+
+async def test_a_follower_shows_the_streams_of_all_workers(settings: Settings, log: KafkaLog) -> None:
+    await reply(log, *JOBS)
+    followed = Fleet(SystemClock())
+    metrics = ServiceMetrics(CollectorRegistry())
+    async with working(settings, log) as process:
+        following = asyncio.create_task(Follower(settings, followed, metrics).run())
+        await eventually(lambda: not followed.recovering)
+        await eventually(lambda: len(followed.streams) == len(JOBS))
+
+        await reply(log, *JOBS, first=1)
+        await eventually(lambda: {state.replies.finished for state in followed.streams.values()} == {2})
+
+        shard = next(iter(process.fleet._shards.values()))
+        key = next(iter(shard.streams))
+        del shard.streams[key]
+        shard.changed.add(key)
+        await eventually(lambda: key not in followed.streams)
+        assert isinstance(key, StreamKey)
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+    assert metrics.registry.get_sample_value("monitor_recovering") == 0
