@@ -38,12 +38,17 @@ test: .venv/.developed ## fetch what the tests need, and run them all
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 .PHONY: lint
-lint: .venv/.developed ## format, lint, types and the direction of imports
+lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m dashboards.build --check
+	$(BIN)/python -m alerts.build --check
+
+.PHONY: alerts
+alerts: .venv/.developed ## write alerts/rules/ from alerts/thresholds.toml
+	$(BIN)/python -m alerts.build
 
 .PHONY: format
 format: .venv/.developed ## write the format, and the fixes that are safe
@@ -64,7 +69,7 @@ bench: .venv/.developed .venv-bench/.installed ## benchmarks, side by side with 
 clean: ## remove all that make has made here; the service's own data in var/ stays
 	rm -rf .venv .venv-bench .components var/demo build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find monitor dashboards tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	find alerts monitor dashboards tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # The project is installed editable with the build backend of requirements/build.txt: pip's own
 # isolated build would fetch an unpinned one.

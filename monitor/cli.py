@@ -5,20 +5,24 @@ the configuration is imported inside it, so that the others start quickly.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from monitor import __version__
 from monitor.config import Role, load_settings
 from monitor.errors import ConfigurationError, MonitorError
+from monitor.event import canonical_job_id
 from monitor.jobs.commands import jobs
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
@@ -265,3 +269,72 @@ def retry_letters(
         for outcome in left:
             _complain(f"{outcome.number}: {outcome.problem}")
     raise typer.Exit(1 if left else 0)
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("must be Unix seconds, or a time such as 2025-07-01T12:00:00Z") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+
+
+@app.command()
+def replay(
+    config: Config = DEFAULT_CONFIG,
+    since: Annotated[
+        float | None,
+        typer.Option("--from", metavar="T", parser=_moment, help="Leave out what was over before."),
+    ] = None,
+    until: Annotated[
+        float | None, typer.Option("--to", metavar="T", parser=_moment, help="Stop there.")
+    ] = None,
+    job: Annotated[str | None, typer.Option("--job", metavar="ID", help="One stream only.")] = None,
+    openmetrics: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="Write series to this file, for promtool; else report each stream."),
+    ] = None,
+    step: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Seconds between the samples of a series.")
+    ] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Fold the stored events again. Times are RFC 3339 (UTC, unless they say more) or Unix seconds."""
+    settings = load_settings(config, os.environ)
+    from monitor import replay as replaying
+    from monitor.replay_openmetrics import Written, write_openmetrics
+
+    period = replaying.Period(since, until, None if job is None else canonical_job_id(job))
+
+    async def run() -> tuple[list[replaying.Replayed] | Written, int]:
+        async with replaying.opened(settings) as log:
+            with _reading(await log.head()) as progress:
+                events = replaying.Events(log, settings, period, progress)
+                if openmetrics is None:
+                    return await replaying.report(events, settings, period), events.undecodable
+                written = await write_openmetrics(events, settings, period, openmetrics, step)
+                return written, events.undecodable
+
+    found, undecodable = asyncio.run(run())
+    if isinstance(found, Written):
+        answer = found._asdict()
+        typer.echo(json.dumps(answer) if as_json else f"{found.samples} samples at {found.pages} moments")
+    elif as_json:
+        typer.echo(json.dumps([row._asdict() for row in found]))
+    else:
+        columns = replaying.Replayed._fields
+        _print_rows(columns, [[_cell(value) for value in row] for row in found])
+    if undecodable:
+        _complain(f"{undecodable} events could not be decoded, and were left out")
+
+
+@contextlib.contextmanager
+def _reading(head: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how far into the log a command has come."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
+        task = shown.add_task("Folding", total=head)
+        yield lambda position: shown.update(task, completed=position)

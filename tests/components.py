@@ -18,6 +18,16 @@ def promtool() -> Path:
     return _program("prometheus", "promtool")
 
 
+def alertmanager() -> Path:
+    """Return Debian's Alertmanager."""
+    return _program("prometheus-alertmanager", "prometheus-alertmanager")
+
+
+def amtool() -> Path:
+    """Return the tool that checks Alertmanager's configuration, of the same package."""
+    return _program("prometheus-alertmanager", "amtool")
+
+
 def chromium() -> Path:
     """Return Debian's browser."""
     return _program("chromium", "chromium")

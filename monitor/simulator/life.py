@@ -17,6 +17,10 @@ LATENESS = 15.0
 """Simulated seconds by which a held-back or repeated delivery comes late at most: a vendor's retry span."""
 
 
+_ABNORMAL_ENDS = {Scenario.STEADY: 0.0, Scenario.OUTAGE: 0.6}
+"""The share of sessions that end as abnormal; of other scenarios, some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that happened to a stream.
@@ -157,7 +161,7 @@ def session_life(random: Random, character: Character, begin: float, until: floa
         sketch.tell(middle, SessionChanged(None, 80115947))
     if character.mortal or random.random() < 0.35:
         end_at = middle + (until - middle) * random.uniform(0.2, 1)
-        abnormal = random.random() < (0.6 if scenario is Scenario.OUTAGE else 0.3)
+        abnormal = random.random() < _ABNORMAL_ENDS.get(scenario, 0.3)
         # 83115920: a live session's own error.
         end = (
             SessionChanged(SessionState.ABNORMAL, 83115920)

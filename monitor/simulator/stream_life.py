@@ -42,7 +42,7 @@ def stream_life(random: Random, character: Character, begin: float, until: float
     script = script_of(random, character)
     replies_by = _reply_channels(random, script, character)
     if script.registered:
-        sketch.tell(begin, _registration(random, script, replies_by), Channel.API)
+        sketch.tell(begin, _registration(random, script, character, replies_by), Channel.API)
     connected_at, over_at = push(sketch, character, begin, until)
     playing = performance(random, script, character, connected_at + random.uniform(1, 5), over_at)
     if character.relayed:
@@ -53,7 +53,9 @@ def stream_life(random: Random, character: Character, begin: float, until: float
     return sketch.deliveries()
 
 
-def _registration(random: Random, script: Script, replies_by: tuple[Channel, ...]) -> JobRegistered:
+def _registration(
+    random: Random, script: Script, character: Character, replies_by: tuple[Channel, ...]
+) -> JobRegistered:
     kinds = [CallbackKind.LINK, CallbackKind.PARAGRAPH]
     if Channel.CALLBACK in replies_by:
         kinds.append(CallbackKind.REPLY)
@@ -66,8 +68,14 @@ def _registration(random: Random, script: Script, replies_by: tuple[Channel, ...
         max_duration=random.choice((None, 24 * 3600.0)),
         subscribed=tuple(kinds),
         plan=script.plan,
-        warnings=tuple(sorted(random.sample(_WARNINGS, random.choice((0, 0, 1, 2))))),
+        warnings=_warnings(random, character),
     )
+
+
+def _warnings(random: Random, character: Character) -> tuple[str, ...]:
+    given = tuple(sorted(random.sample(_WARNINGS, random.choice((0, 0, 1, 2)))))
+    # Of a steady stream there is nothing to warn of.
+    return () if character.scenario is Scenario.STEADY else given
 
 
 def _tell_by_callback(sketch: Sketch, script: Script, character: Character, playing: list[Playing]) -> None:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.config import HealthSettings, Source
-from monitor.event import Channel, Event, EventId, Stored, canonical_job_id
+from monitor.event import Event, Stored
 from monitor.health import fold as folding
 from monitor.health import reading
 from monitor.health.stream import StreamState
@@ -19,51 +18,23 @@ from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import lives
 from monitor.simulator.truth import Expectation, expectation
 from monitor.vendors import registry
-from monitor.vendors.protocol import Request
+from tests.simulator.receiving import Receiving
 from tests.simulator.stepped import SteppedPace
 
 HEALTH = HealthSettings()
 
 
-class Folder:
-    """A service without a log: what is posted is verified, decoded and folded at once."""
+class Folder(Receiving):
+    """A service without a log: what is posted is folded at once."""
 
     def __init__(self, sources: tuple[Source, ...], pace: SteppedPace) -> None:
-        self._sources = {source.name: source for source in sources}
-        self._pace = pace
-        self._sequence = 0
+        super().__init__(sources, pace)
         self.states: dict[tuple[str, str], StreamState] = {}
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        parts = request.url.raw_path.decode().partition("?")[0].split("/")
-        body = request.content
-        if parts[1] == "callbacks":
-            source = self._sources[parts[2]]
-            shown = Request(request.url.query.decode(), dict(request.headers), body)
-            signed = registry.verify(source, shown).signed
-            job_id = registry.decode_callback(source, body).job_id
-            assert job_id is not None
-            self._fold(source, job_id, Channel.CALLBACK, signed, body)
-        elif parts[1] == "rtc":
-            source = self._sources[parts[2]]
-            assert source.rtc_token is not None
-            assert request.headers["authorization"] == f"Bearer {source.rtc_token.get_secret_value()}"
-            for message in registry.split_rtc(body):
-                self._fold(source, canonical_job_id(unquote(parts[3])), Channel.RTC, None, message)
-        else:
-            source = self._sources[parts[3]]
-            job_id, reduced = registry.reduce_registration(source.vendor, body)
-            self._fold(source, job_id, Channel.API, None, reduced)
-        return httpx.Response(200)
-
-    def _fold(self, source: Source, job_id: str, channel: Channel, signed: int | None, body: bytes) -> None:
-        self._sequence += 1
-        identity = EventId("receiver", 1, self._sequence)
-        kind = "job_registered" if channel is Channel.API else "any"
-        received = self._pace.now()
-        event = Event(identity, source.vendor, source.name, job_id, channel, kind, received, signed, body)
-        state = self.states.setdefault((source.name, job_id), folding.begin(event))
-        folding.fold(state, Stored(0, self._sequence, event), registry.decode(event, source), HEALTH)
+    def take(self, event: Event, source: Source, /) -> None:
+        state = self.states.setdefault((event.source, event.job_id), folding.begin(event))
+        stored = Stored(0, event.id.sequence, event)
+        folding.fold(state, stored, registry.decode(event, source), HEALTH)
 
 
 def seen(state: StreamState, now: float) -> Expectation:

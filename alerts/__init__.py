@@ -1,0 +1,1 @@
+"""The alerting rules, and what they are written from."""

@@ -1,0 +1,71 @@
+"""The pieces of PromQL that rules share.
+
+A stream's series come from whichever worker has the stream, so its gauges are taken `max by` the labels
+that are the stream's own. They are gone while a scrape fails, the service restarts or the stream moves;
+an open page must neither resolve then nor be opened a second time.
+"""
+
+from alerts.rule import span
+from alerts.thresholds import View
+
+STREAM = "vendor, source, job_id"
+"""The labels that make a stream."""
+
+ON = f"on ({STREAM})"
+
+VIEW_LOST = "monitor:view_lost:bool"
+"""Recorded: 1 while a part of the service can't be seen, or couldn't lately, so that a missing series
+means nothing."""
+
+STATUS = "stream:livestream_status:bool"
+"""Recorded of each stream and status: what is scraped now."""
+
+SEEN = "stream:livestream_status:seen"
+"""Recorded of each stream: 1 for the status in which it was last seen. A stream whose series end while all
+of the service is in view is gone."""
+
+BAD_END = "stream:livestream_bad_end_timestamp_seconds:seen"
+"""Recorded of each stream that ended other than completed: when, and by its label how."""
+
+AVAILABLE = "stream:livestream_available:bool"
+"""Recorded of each stream that runs: 1, or 0 while it is down or silent."""
+
+UNPUSHED = "stream:livestream_unpushed_seconds"
+"""Recorded of each stream whose vendor tells: seconds that it ran without being pushed."""
+
+LIVE = f'{SEEN}{{status!="ended"}}'
+"""The streams that haven't ended."""
+
+
+def last(selector: str, view: View, by: str = STREAM) -> str:
+    """Return a gauge as it was last scraped of anybody. Whether the stream still counts, `SEEN` knows."""
+    return f"max by ({by}) (last_over_time({selector}[{span(view.hold_seconds)}]))"
+
+
+def risen(counter: str, window: int) -> str:
+    """Return by how much a stream's counter rose within a window (seconds), in whole numbers.
+
+    Over instances: a stream that moves takes its counter along, and for Prometheus a new series begins.
+    One that began within the window began at 0, whatever the first scrape saw of it.
+    """
+    length = span(window)
+    return (
+        f"max by ({STREAM}) (last_over_time({counter}[{length}]))\n"
+        f"  - min by ({STREAM}) (min_over_time({counter}[{length}]))\n"
+        f"    * (max by ({STREAM}) (last_over_time(livestream_start_timestamp_seconds[{length}]))"
+        f" <= bool time() - {window})"
+    )
+
+
+SINCE = "{{ $value | humanizeTimestamp }}"
+"""A template for an expression whose value is the time since when it holds."""
+
+NAME = "{{ $labels.source }}/{{ $labels.job_id }}"
+"""A template that names the stream."""
+
+NAMED = NAME + (
+    '{{ range query (printf "max by (room_id) (livestream_info{source=%q,job_id=%q})" '
+    "$labels.source $labels.job_id) }}{{ if .Labels.room_id }} (room {{ .Labels.room_id }})"
+    "{{ end }}{{ end }}"
+)
+"""A template that names the stream, and its room where that is known."""

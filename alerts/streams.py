@@ -1,0 +1,207 @@
+"""What wakes somebody because of one stream."""
+
+from alerts.expressions import (
+    AVAILABLE,
+    BAD_END,
+    LIVE,
+    NAME,
+    NAMED,
+    ON,
+    SEEN,
+    SINCE,
+    STATUS,
+    STREAM,
+    UNPUSHED,
+    VIEW_LOST,
+    last,
+    risen,
+)
+from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
+from alerts.thresholds import Streams, Thresholds, View
+
+_SINCE = "livestream_status_since_timestamp_seconds"
+_ENDED_BADLY = 'livestream_end_timestamp_seconds{outcome!="completed"}'
+
+
+def group(thresholds: Thresholds) -> Group:
+    """Return the rules of single streams, the recordings that others use first."""
+    view, streams = thresholds.view, thresholds.streams
+    return Group("livestream-streams", (*_recordings(view), *_push(view, streams), *_script(view, streams)))
+
+
+def _recordings(view: View) -> tuple[Record, ...]:
+    up, recovering = f'up{{job="{view.job}"}}', f'monitor_recovering{{job="{view.job}"}}'
+    hold, settle = span(view.hold_seconds), span(view.settle_seconds)
+    ended = f"{STREAM}, outcome"
+    return (
+        # A process that recovers, one that wasn't reached, or one that is gone: each for a while after,
+        # since a stream that moves is nobody's until its new worker has it.
+        Record(
+            VIEW_LOST,
+            f"""
+            (max(max_over_time({recovering}[{settle}])) or vector(0))
+              + (max(1 - min_over_time({up}[{settle}])) or vector(1))
+              + (count(last_over_time({up}[{settle}])) > bool count({up}) or vector(0))
+              > bool 0
+            """,
+        ),
+        Record(STATUS, f"max by ({STREAM}, status) (livestream_status)"),
+        # Over a stream's own recording, not over its workers' series: of two workers that had it within
+        # the time, only the later one's word counts.
+        Record(
+            SEEN,
+            f"""
+            {STATUS} == 1
+              or (last_over_time({STATUS}[{hold}]) == 1 and on () {VIEW_LOST} == 1)
+            """,
+        ),
+        Record(
+            BAD_END,
+            f"""
+            max by ({ended}) ({_ENDED_BADLY})
+              or (max by ({ended}) (last_over_time({_ENDED_BADLY}[{hold}])) and on () {VIEW_LOST} == 1)
+            """,
+        ),
+        Record(
+            AVAILABLE,
+            f"""
+            max by ({STREAM}) ({SEEN}{{status=~"healthy|degraded"}})
+              or max by ({STREAM}) ({SEEN}{{status=~"down|silent"}}) * 0
+            """,
+        ),
+        Record(
+            UNPUSHED,
+            f"""
+            {last("livestream_vendor_duration_seconds", view)}
+              - {last("livestream_vendor_push_seconds", view)}
+            """,
+        ),
+    )
+
+
+def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
+    since, handover = last(_SINCE, view), span(streams.handover_seconds)
+    flapping, unpushed = span(streams.flapping_window_seconds), span(streams.unpushed_window_seconds)
+    return (
+        Alert(
+            "LivestreamDown",
+            Severity.CRITICAL,
+            Dashboard.STREAM,
+            # The status has waited down_after_seconds already, so nothing here waits. When the vendor
+            # gives the stream up, this page is closed only after the next one is open.
+            f"""
+            {since}
+              and {ON} (
+                {SEEN}{{status="down"}}
+                or max_over_time({SEEN}{{status="down"}}[{handover}])
+                  and {ON} ({BAD_END} > time() - {streams.handover_seconds})
+              )
+            """,
+            f"{NAME} is down",
+            f"The RTMP push of {NAMED} has been gone for too long; down since {SINCE}. Viewers see nothing. "
+            "MetaStudio ends a job about three minutes after its push is lost: refresh the output address, "
+            "or start the job again.",
+        ),
+        Alert(
+            "LivestreamEndedAbnormally",
+            Severity.CRITICAL,
+            Dashboard.STREAM,
+            # The service drops the series once a new job of the room is healthy.
+            BAD_END,
+            f"{NAME} ended: {{{{ $labels.outcome }}}}",
+            f"{NAMED} ended at {SINCE}, and not as it should: {{{{ $labels.outcome }}}}. Start a new job in "
+            "its room; the page closes once that one is healthy.",
+        ),
+        Alert(
+            "LivestreamSilent",
+            Severity.CRITICAL,
+            Dashboard.STREAM,
+            f'{since}\n  and {ON} {SEEN}{{status="silent"}}',
+            f"{NAME} says nothing any more",
+            f"Nothing has been heard of {NAMED} on any channel, although its script tells something "
+            f"regularly; silent since {SINCE}. Look at the live room itself, then at its job.",
+        ),
+        Alert(
+            "LivestreamFlapping",
+            Severity.WARNING,
+            Dashboard.STREAM,
+            f"{risen('livestream_reconnects_total', streams.flapping_window_seconds)}\n"
+            f"  >= {streams.flapping_reconnects}\n  and {ON} {LIVE}",
+            f"{NAME} keeps reconnecting",
+            f"The RTMP push of {NAMED} has reconnected {{{{ $value }}}} times within {flapping}. Viewers see "
+            "it stutter: look at the way to the CDN.",
+        ),
+        Alert(
+            "LivestreamStuckConnecting",
+            Severity.WARNING,
+            Dashboard.STREAM,
+            f'{since}\n  < time() - {streams.connecting_seconds}\n  and {ON} {SEEN}{{status="starting"}}',
+            f"{NAME} doesn't start",
+            f"{NAMED} is known since {SINCE} and has never connected. Check the output address and its "
+            "stream key.",
+        ),
+        Alert(
+            "LivestreamRunningWithoutPush",
+            Severity.CRITICAL,
+            Dashboard.STREAM,
+            f"{UNPUSHED} - min_over_time({UNPUSHED}[{unpushed}])\n"
+            f"  > {streams.unpushed_seconds}\n  and {ON} {LIVE}",
+            f"{NAME} runs without being pushed",
+            f"The vendor counts {NAMED} as running, and for {{{{ $value | humanizeDuration }}}} of the last "
+            f"{unpushed} it pushed nothing. Viewers see nothing, and the time is paid for.",
+        ),
+    )
+
+
+def _script(view: View, streams: Streams) -> tuple[Alert, ...]:
+    out = last('livestream_rtmp_state{state=~"disconnected|reconnecting"}', view)
+    remaining = last("livestream_script_remaining_seconds", view)
+    return (
+        Alert(
+            "LivestreamScriptStalled",
+            Severity.WARNING,
+            Dashboard.STREAM,
+            # Degraded: the service knows of a script that is over, and doesn't count that as a stall.
+            f"{last('livestream_script_progress_timestamp_seconds', view)}\n"
+            f"  < time() - {last('livestream_script_stall_after_seconds', view)}\n"
+            f'  and {ON} {SEEN}{{status="degraded"}}\n'
+            f"  unless {ON} {out} == 1",
+            f"The script of {NAME} stands still",
+            f"The script of {NAMED} last moved at {SINCE}, longer ago than its paragraphs take. The picture "
+            "may be live and the presenter mute: look at the live room.",
+            seconds=streams.stalled_for_seconds,
+        ),
+        Alert(
+            "LivestreamScriptCoverageLow",
+            Severity.WARNING,
+            Dashboard.STREAM,
+            f"{last('livestream_script_round_coverage_ratio', view)}\n"
+            f"  < {streams.coverage_ratio}\n  and {ON} {LIVE}",
+            f"{NAME} leaves out parts of its script",
+            f"The last finished round of {NAMED} played {{{{ $value | humanizePercentage }}}} of the planned "
+            "paragraphs. Its page names those that were skipped.",
+        ),
+        Alert(
+            "LivestreamScriptRunningOut",
+            Severity.WARNING,
+            Dashboard.STREAM,
+            # Not if the stream is to end before its script does.
+            f"{remaining}\n  < {streams.remaining_seconds}\n"
+            f'  and {ON} {SEEN}{{status=~"healthy|degraded"}}\n'
+            f"  unless {ON} ({last('livestream_expected_end_timestamp_seconds', view)} - time())\n"
+            f"    <= {remaining}",
+            f"The script of {NAME} is nearly over",
+            f"The script of {NAMED} lasts about {{{{ $value | humanizeDuration }}}} more, and is not "
+            "repeated. Then the presenter has nothing to say: extend the script, or stop the job.",
+        ),
+        Alert(
+            "LivestreamLiveWarning",
+            Severity.INFO,
+            Dashboard.STREAM,
+            f"{last('livestream_live_warning', view, by=f'{STREAM}, warning_type')}\n"
+            f"  == 1\n  and {ON} {LIVE}",
+            f"The vendor warns of {NAME}: {{{{ $labels.warning_type }}}}",
+            f"The vendor gave the warning {{{{ $labels.warning_type }}}} for {NAMED}. It is advice on how "
+            "the room is set up, and no failure.",
+        ),
+    )

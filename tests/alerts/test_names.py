@@ -1,0 +1,119 @@
+"""Alerts, runbooks, dashboards' names and the metric catalogue: nothing names what isn't there."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from alerts.build import rules
+from alerts.rule import Alert, Record
+from alerts.thresholds import read
+from dashboards import thresholds as drawn
+from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, STREAM_LABELS, FamilyType
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RUNBOOKS = ROOT / "alerts" / "runbooks"
+
+RULES = rules(read())
+ALERTS = {rule.name: rule for rule in RULES if isinstance(rule, Alert)}
+RECORDS = {rule.name for rule in RULES if isinstance(rule, Record)}
+
+PROMETHEUS_OWN = {"up", "ALERTS", "prometheus_notifications_errors_total"}
+
+_FAMILIES = {family.name: family for family in SERVICE_FAMILIES + STREAM_FAMILIES}
+_NAME = re.compile(r"\b(?:livestream|monitor|prometheus|stream|source)[_:][a-z_:]+\b|\bup\b|\bALERTS\b")
+
+
+def queries(text: str) -> list[str]:
+    return re.findall(r"```promql\n(.*?)```", text, re.DOTALL)
+
+
+def names(expression: str) -> set[str]:
+    """Return the series that an expression names."""
+    bare = re.sub(r'"[^"]*"', '""', expression)
+    return set(_NAME.findall(bare))
+
+
+def known() -> set[str]:
+    found = set(_FAMILIES) | RECORDS | PROMETHEUS_OWN
+    histograms = [name for name, family in _FAMILIES.items() if family.type is FamilyType.HISTOGRAM]
+    return found | {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == set(ALERTS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_names_only_what_is_exported_or_recorded(rule: Alert | Record) -> None:
+    assert names(rule.expression) - known() == set()
+    if rule.name != "Watchdog":
+        assert names(rule.expression)
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_names_only_what_is_there(path: Path) -> None:
+    text = path.read_text()
+    for query in queries(text):
+        assert names(query) - known() == set(), query
+    for target in re.findall(r"\]\(([^)]+\.md)\)", text):
+        assert (RUNBOOKS / target).is_file(), target
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_runbook_says_what_who_is_woken_needs(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    for part in ("**Meaning.**", "**Impact.**", "## Diagnosis", "## Mitigation", "**Escalation.**"):
+        assert part in text, part
+    assert queries(text)
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda alert: alert.name)
+def test_a_message_asks_only_for_labels_that_the_alert_has(alert: Alert) -> None:
+    told = set(re.findall(r"\$labels\.(\w+)", alert.summary + alert.description))
+    described = {label for family in _FAMILIES.values() for label in family.labels}
+    assert told <= described | set(STREAM_LABELS) | {"instance"}
+
+
+def dashboards() -> dict[str, str]:
+    """Return each dashboard's text by its uid."""
+    texts = [path.read_text() for path in (ROOT / "dashboards" / "json").glob("*.json")]
+    return {json.loads(text)["uid"]: text for text in texts}
+
+
+def test_every_alerts_dashboard_is_there_with_a_panel_that_leads_to_its_runbook() -> None:
+    shown = dashboards()
+    # That alerts reach anybody at all is nothing to draw.
+    for alert in (alert for name, alert in ALERTS.items() if name != "Watchdog"):
+        assert f'"Runbook {alert.name}"' in shown[alert.dashboard], alert.name
+
+
+def test_no_panel_leads_to_a_runbook_that_isnt_there() -> None:
+    named = {name for text in dashboards().values() for name in re.findall(r'"Runbook (\w+)"', text)}
+    assert named - set(ALERTS) == set()
+
+
+def test_a_line_on_a_panel_means_an_alert() -> None:
+    numbers = read()
+    assert (
+        numbers.objective.availability,
+        numbers.streams.coverage_ratio,
+        numbers.streams.flapping_reconnects,
+    ) == (drawn.OBJECTIVE, drawn.COVERAGE_RATIO, drawn.FLAPPING_RECONNECTS)
+    assert (
+        numbers.streams.remaining_seconds,
+        numbers.streams.unpushed_seconds,
+    ) == (drawn.REMAINING_SECONDS, drawn.UNPUSHED_SECONDS)
+    assert (
+        numbers.ingest.clock_skew_seconds,
+        numbers.ingest.authentication_share,
+    ) == (drawn.CLOCK_SKEW_SECONDS, drawn.AUTHENTICATION_SHARE)
+    assert (
+        numbers.pipeline.lag_seconds,
+        numbers.pipeline.spool_ratio,
+        numbers.pipeline.spool_age_seconds,
+        numbers.pipeline.checkpoint_seconds,
+    ) == (drawn.LAG_SECONDS, drawn.SPOOL_RATIO, drawn.SPOOL_AGE_SECONDS, drawn.CHECKPOINT_SECONDS)
+    assert numbers.links.runbook_url == drawn.RUNBOOKS_URL

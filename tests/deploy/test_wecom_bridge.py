@@ -1,0 +1,122 @@
+"""What Alertmanager posts reaches a WeCom robot in the robot's own form."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.listening import Answer, Listener
+
+BRIDGE = Path(__file__).resolve().parent.parent.parent / "deploy" / "alertmanager" / "wecom_bridge.py"
+
+RUNBOOK = "https://runbooks.example.com/LivestreamDown.md"
+DASHBOARD = "https://grafana.example.com/d/livestream-stream"
+
+FIRING = {
+    "status": "firing",
+    "labels": {"alertname": "LivestreamDown", "severity": "critical"},
+    "annotations": {
+        "summary": "one/房间-1 is down",
+        "description": "Viewers see nothing.",
+        "runbook_url": RUNBOOK,
+        "dashboard_url": DASHBOARD,
+    },
+    "startsAt": "2025-07-01T12:00:00Z",
+}
+
+
+class Robot(Listener):
+    """A WeCom robot's address; `errcode` is what it answers."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.errcode = 0
+        super().__init__(self._take)
+
+    @property
+    def secret_url(self) -> str:
+        return f"{self.url}/send?key=a-key-of-tests"
+
+    def _take(self, _path: str, body: dict[str, Any]) -> Answer:
+        self.told.append(body)
+        return Answer(200, {"errcode": self.errcode, "errmsg": "?"})
+
+
+@pytest.fixture
+def robot() -> Iterator[Robot]:
+    one = Robot()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def bridge(robot: Robot, tmp_path: Path) -> Iterator[str]:
+    secret = tmp_path / "robot-url"
+    secret.write_text(robot.secret_url + "\n")
+    command = [sys.executable, str(BRIDGE), "--url-file", str(secret), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        yield f"http://{process.stderr.readline().strip().removeprefix('listening on ')}/"
+        process.terminate()
+        assert "a-key-of-tests" not in process.stderr.read()
+
+
+def test_a_page_says_which_stream_since_when_and_what_to_do(bridge: str, robot: Robot) -> None:
+    assert httpx.post(bridge, json={"alerts": [FIRING]}).status_code == 200
+    (told,) = robot.told
+    assert told["msgtype"] == "markdown"
+    assert told["markdown"]["content"].splitlines() == [
+        '<font color="warning">critical</font> **one/房间-1 is down**',
+        "> since 2025-07-01T12:00:00Z",
+        "> Viewers see nothing.",
+        f"[runbook]({RUNBOOK}) [dashboard]({DASHBOARD})",
+    ]
+
+
+def test_what_is_over_is_said_in_a_line(bridge: str, robot: Robot) -> None:
+    assert httpx.post(bridge, json={"alerts": [FIRING | {"status": "resolved"}]}).status_code == 200
+    assert robot.told[0]["markdown"]["content"] == '<font color="info">Over</font> one/房间-1 is down'
+
+
+def test_a_message_that_is_too_long_is_cut_at_a_whole_line(bridge: str, robot: Robot) -> None:
+    assert httpx.post(bridge, json={"alerts": [FIRING] * 100}).status_code == 200
+    content = robot.told[0]["markdown"]["content"]
+    assert 3500 < len(content.encode()) <= 4096
+    assert content.endswith("\n…")
+
+
+def test_what_wecom_refuses_alertmanager_has_to_try_again(bridge: str, robot: Robot) -> None:
+    robot.errcode = 45009
+    answer = httpx.post(bridge, json={"alerts": [FIRING]})
+    assert (answer.status_code, answer.text) == (502, "WeCom refused the message: errcode 45009\n")
+
+
+def test_a_robot_that_cant_be_reached_is_said_without_its_address(bridge: str, robot: Robot) -> None:
+    robot.close()
+    answer = httpx.post(bridge, json={"alerts": [FIRING]})
+    assert answer.status_code == 502
+    assert answer.text.startswith("WeCom can't be reached")
+    assert "a-key-of-tests" not in answer.text
+
+
+@pytest.mark.parametrize("body", [b"[]", b"not JSON", b'{"alerts": [1]}'])
+def test_what_is_no_webhook_is_refused(bridge: str, robot: Robot, body: bytes) -> None:
+    assert httpx.post(bridge, content=body).status_code == 400
+    assert robot.told == []
+
+
+@pytest.mark.parametrize("content", [None, "not an address"])
+def test_an_address_that_isnt_there_is_said_at_the_start(tmp_path: Path, content: str | None) -> None:
+    secret = tmp_path / "robot-url"
+    if content is not None:
+        secret.write_text(content)
+    done = subprocess.run(
+        [sys.executable, str(BRIDGE), "--url-file", str(secret)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(str(secret))
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,117 @@
+"""Which alert silences which, asked of a real Alertmanager with the project's configuration."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from tests.end_to_end.observing import Alertmanager
+from tests.end_to_end.paging import Pager, routes
+from tests.end_to_end.running import wait_for
+
+# One line of servers for all of the file.
+pytestmark = pytest.mark.xdist_group("inhibition")
+
+STREAM = {"vendor": "v", "source": "s", "job_id": "j"}
+OTHER_STREAM = STREAM | {"job_id": "other"}
+SOURCE = {"vendor": "v", "source": "s"}
+OTHER_SOURCE = {"vendor": "v", "source": "other"}
+
+DOWN = {"alertname": "LivestreamDown", "severity": "critical"}
+ENDED = {"alertname": "LivestreamEndedAbnormally", "severity": "critical", "outcome": "cut_off"}
+SILENT = {"alertname": "LivestreamSilent", "severity": "critical"}
+STALLED = {"alertname": "LivestreamScriptStalled", "severity": "warning"}
+WARNING = {"alertname": "LivestreamLiveWarning", "severity": "info"}
+INCIDENT = {"alertname": "LivestreamVendorIncident", "severity": "critical"} | SOURCE
+QUOTA = {"alertname": "LivestreamQuotaExhausted", "severity": "critical"} | SOURCE
+FAST = {"alertname": "LivestreamAvailabilityBurnFast", "severity": "critical", "window": "1h"} | SOURCE
+SLOW = {"alertname": "LivestreamAvailabilityBurnSlow", "severity": "warning", "window": "3d"} | SOURCE
+MONITOR_DOWN = {"alertname": "MonitorDown", "severity": "critical", "scope": "all"}
+ONE_DOWN = {"alertname": "MonitorDown", "severity": "warning", "scope": "instance", "instance": "a"}
+RECOVERING = {"alertname": "MonitorRecoveringTooLong", "severity": "critical", "instance": "a"}
+LAGGING = {"alertname": "MonitorLagging", "severity": "critical", "instance": "a"}
+NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
+
+SILENCES = [
+    (INCIDENT, DOWN | STREAM),
+    (INCIDENT, ENDED | STREAM),
+    (INCIDENT, STALLED | STREAM),
+    (INCIDENT, FAST),
+    (INCIDENT, SLOW),
+    (MONITOR_DOWN, DOWN | STREAM),
+    (MONITOR_DOWN, ENDED | STREAM),
+    (RECOVERING, SILENT | STREAM),
+    (LAGGING, SILENT | STREAM),
+    (LAGGING, STALLED | STREAM),
+    (LAGGING, NO_CALLBACKS),
+    (NO_CALLBACKS, SILENT | STREAM),
+    (DOWN | STREAM, STALLED | STREAM),
+    (DOWN | STREAM, WARNING | STREAM),
+    (FAST, SLOW),
+]
+
+LEAVES_ALONE = [
+    (INCIDENT, DOWN | STREAM | OTHER_SOURCE),
+    (INCIDENT, QUOTA),
+    (INCIDENT, MONITOR_DOWN),
+    (ONE_DOWN, DOWN | STREAM),
+    (MONITOR_DOWN, INCIDENT),
+    (LAGGING, DOWN | STREAM),
+    (NO_CALLBACKS, SILENT | STREAM | OTHER_SOURCE),
+    (NO_CALLBACKS, DOWN | STREAM),
+    (DOWN | STREAM, STALLED | OTHER_STREAM),
+    (STALLED | STREAM, WARNING | STREAM),
+    (ENDED | STREAM, DOWN | STREAM),
+    (DOWN | STREAM, ENDED | STREAM),
+    (QUOTA, SLOW),
+]
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    folder, pager = tmp_path_factory.mktemp("inhibition"), Pager()
+    one = Alertmanager(folder, routes(pager, folder))
+    one.start()
+    yield one
+    one.stop()
+    pager.close()
+
+
+def _name(labels: dict[str, str]) -> str:
+    return f"{labels['alertname']}-{labels.get('scope', labels.get('job_id', labels.get('source', '')))}"
+
+
+@pytest.mark.parametrize(
+    ("speaker", "other", "silenced"),
+    [
+        *((speaker, other, True) for speaker, other in SILENCES),
+        *((speaker, other, False) for speaker, other in LEAVES_ALONE),
+    ],
+    ids=lambda value: _name(value) if isinstance(value, dict) else str(value),
+)
+def test_an_alert_silences_what_it_speaks_for_and_nothing_else(
+    alertmanager: Alertmanager, speaker: dict[str, str], other: dict[str, str], silenced: bool
+) -> None:
+    _post(alertmanager, [speaker, other], over=False)
+    found = wait_for(lambda: _state(alertmanager, other), seconds=10, what="the alert")
+    assert found == ("suppressed" if silenced else "active")
+    assert _state(alertmanager, speaker) == "active"
+    _post(alertmanager, [speaker, other], over=True)
+    wait_for(lambda: not alertmanager.alerts(), seconds=10, what="the end of both")
+
+
+def _post(alertmanager: Alertmanager, alerts: list[dict[str, str]], *, over: bool) -> None:
+    # An end before the beginning is refused, so that it has to lie ahead, if only just.
+    at = datetime.fromtimestamp(time.time() + (0.1 if over else 3600), UTC).isoformat()
+    body = [{"labels": labels, "endsAt": at} for labels in alerts]
+    httpx.post(f"{alertmanager.url}/api/v2/alerts", json=body).raise_for_status()
+
+
+def _state(alertmanager: Alertmanager, labels: dict[str, str]) -> str | None:
+    for alert in alertmanager.alerts():
+        # Until it was looked at for the first time its state isn't known.
+        if alert["labels"] == labels and alert["status"]["state"] != "unprocessed":
+            return str(alert["status"]["state"])
+    return None

@@ -1,0 +1,85 @@
+"""What the runbooks tell somebody to type works, against a running service and a real Prometheus."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from monitor.event import LinkState
+from tests.end_to_end.paging import ROOT, Stream, Watch
+from tests.end_to_end.running import wait_for
+
+# One line of servers for all of the file.
+pytestmark = pytest.mark.xdist_group("runbooks")
+
+RUNBOOKS = sorted((ROOT / "alerts" / "runbooks").glob("*.md"))
+SOURCE, JOB = "metastudio-open", "of-the-runbooks"
+
+
+class Block(NamedTuple):
+    """A query or commands of a runbook."""
+
+    runbook: str
+    language: str
+    text: str
+
+
+def blocks(language: str) -> list[Block]:
+    return [
+        Block(path.stem, language, text)
+        for path in RUNBOOKS
+        for text in re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+    ]
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    one = Watch(tmp_path_factory.mktemp("runbooks"))
+    one.start()
+    stream = Stream(one, JOB)
+    stream.tell(LinkState.CONNECTED)
+    seen = f'livestream_status{{source="{SOURCE}",job_id="{JOB}",status="healthy"}} == 1'
+    wait_for(lambda: one.prometheus.query(seen), seconds=30, what="the stream")
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("block", blocks("promql"), ids=lambda block: block.runbook)
+def test_a_query_of_a_runbook_is_one_that_prometheus_answers(block: Block, watch: Watch) -> None:
+    watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", JOB))
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.runbook)
+def test_a_command_of_a_runbook_does_what_it_should(block: Block, watch: Watch, tmp_path: Path) -> None:
+    # The command by its name, as on a machine on which the service is installed.
+    command = tmp_path / "monitor"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
+    command.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MONITOR": watch.service.operators,
+        "RECEIVER": watch.service.callbacks,
+        "CONFIG": str(watch.service.config),
+        "SOURCE": SOURCE,
+        "JOB": JOB,
+    }
+    done = subprocess.run(
+        ["sh", "-eu", "-c", block.text], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_queries_about_the_stream_find_it(watch: Watch) -> None:
+    asked = [block for block in blocks("promql") if 'source="$source",job_id="$job"} == 1' in block.text]
+    found = [
+        block.runbook
+        for block in asked
+        if watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", JOB))
+    ]
+    assert "LivestreamStuckConnecting" in found
