@@ -16,6 +16,8 @@ from tests.end_to_end.browsing import tell
 from tests.end_to_end.database import ask, scraping
 from tests.end_to_end.running import Service, Simulation, wait_for
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 STREAMS = 200
 
 MAY_BE_EMPTY = {

@@ -12,7 +12,7 @@ from tests.end_to_end.paging import Pager, routes
 from tests.end_to_end.running import wait_for
 
 # One line of servers for all of the file.
-pytestmark = pytest.mark.xdist_group("inhibition")
+pytestmark = pytest.mark.xdist_group("brokers")
 
 STREAM = {"vendor": "v", "source": "s", "job_id": "j"}
 OTHER_STREAM = STREAM | {"job_id": "other"}

@@ -72,6 +72,7 @@ def assert_true(truth: dict[str, Any], deployment: Deployment) -> None:
     assert len(owners) == len(truth["streams"])
 
 
+@pytest.mark.xdist_group("busy")
 def test_each_event_counts_once_whatever_becomes_of_the_workers(deployment: Deployment) -> None:
     watcher = Watcher(lambda: dict(deployment.workers))
     run = started(deployment, workers=3, streams=300, duration=600, seed=41)
@@ -103,6 +104,7 @@ def trouble(deployment: Deployment, run: Simulation, choices: Random) -> None:
             deployment.workers[worker].resume()
 
 
+@pytest.mark.xdist_group("brokers")
 def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
     on_three: Deployment, three_kafkas: Brokers
 ) -> None:
@@ -119,6 +121,7 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
     assert_true(truth, on_three)
 
 
+@pytest.mark.xdist_group("brokers")
 def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, three_kafkas: Brokers) -> None:
     run = started(on_three, workers=2, streams=150, duration=500, seed=47)
     time.sleep(10)
@@ -138,6 +141,7 @@ def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, th
     assert on_three.receiver.total("monitor_spool_events") == 0
 
 
+@pytest.mark.xdist_group("busy")
 def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
     on_its_own: Deployment, own_kafka: Brokers
 ) -> None:

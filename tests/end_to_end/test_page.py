@@ -19,6 +19,8 @@ from tests.end_to_end.browsing import (
 )
 from tests.end_to_end.running import Service, wait_for
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 DOWN_AT_ONCE = "[health]\ndown_after_seconds = 0.001\n"
 
 LINKS = """

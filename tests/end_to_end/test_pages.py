@@ -25,7 +25,7 @@ from tests.end_to_end.paging import (
 from tests.end_to_end.running import Simulation, wait_for
 
 # One line of servers for all of the file.
-pytestmark = pytest.mark.xdist_group("pages")
+pytestmark = pytest.mark.xdist_group("brokers")
 
 SOURCE = "metastudio-open"
 

@@ -15,7 +15,7 @@ from tests.end_to_end.paging import ROOT, Stream, Watch
 from tests.end_to_end.running import wait_for
 
 # One line of servers for all of the file.
-pytestmark = pytest.mark.xdist_group("runbooks")
+pytestmark = pytest.mark.xdist_group("browser")
 
 RUNBOOKS = sorted((ROOT / "alerts" / "runbooks").glob("*.md"))
 SOURCE, JOB = "metastudio-open", "of-the-runbooks"

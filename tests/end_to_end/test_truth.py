@@ -13,6 +13,9 @@ from tests.end_to_end.database import ask, scraping
 from tests.end_to_end.running import Service, Simulation, wait_for
 from tests.end_to_end.truth import differences, uncomparable, unexpected
 
+# Those that keep the machine busy run one after another, whatever runs beside them.
+pytestmark = pytest.mark.xdist_group("busy")
+
 SETTLING_SECONDS = 75
 """What a round skipped is counted 45 s after it ended, so that late paragraphs have their time."""
 

@@ -356,6 +356,7 @@ async def test_a_caller_that_gave_up_while_kafka_is_away_does_not_hurt_the_other
     await log.close()
 
 
+@pytest.mark.xdist_group("brokers")
 async def test_the_death_of_each_of_three_brokers_loses_nothing(
     three_kafkas: Brokers, tmp_path: Path
 ) -> None:
