@@ -2,36 +2,41 @@
 
 from typing import NamedTuple
 
-RUNBOOKS_URL = "https://runbooks.example.com/livestream-monitor"
+from alerts.rule import span
+from alerts.thresholds import read
+
+_ALERTS = read()
+
+RUNBOOKS_URL = _ALERTS.links.runbook_url
 """Where the runbooks are; a page of each alert's name. Every dashboard has it as a variable."""
 
-OBJECTIVE = 0.99
+OBJECTIVE = _ALERTS.objective.availability
 """Share of the streams' running time that is neither down nor silent."""
 
-COVERAGE_RATIO = 0.8
+COVERAGE_RATIO = _ALERTS.streams.coverage_ratio
 """Of a finished round."""
 
-FLAPPING_RECONNECTS = 3
-"""Of one stream, within ten minutes."""
+FLAPPING_RECONNECTS = _ALERTS.streams.flapping_reconnects
+"""Of one stream, within the alert's window."""
 
-REMAINING_SECONDS = 900
+REMAINING_SECONDS = _ALERTS.streams.remaining_seconds
 """Of a script that plays a finite number of times."""
 
-UNPUSHED_SECONDS = 300
+UNPUSHED_SECONDS = _ALERTS.streams.unpushed_seconds
 """By which the vendor's running time may outgrow its pushing time."""
 
-CLOCK_SKEW_SECONDS = 120
+CLOCK_SKEW_SECONDS = _ALERTS.ingest.clock_skew_seconds
 
-AUTHENTICATION_SHARE = 0.1
+AUTHENTICATION_SHARE = _ALERTS.ingest.authentication_share
 """Of a source's requests."""
 
-LAG_SECONDS = 60
+LAG_SECONDS = _ALERTS.pipeline.lag_seconds
 
-SPOOL_RATIO = 0.5
+SPOOL_RATIO = _ALERTS.pipeline.spool_ratio
 
-SPOOL_AGE_SECONDS = 300
+SPOOL_AGE_SECONDS = _ALERTS.pipeline.spool_age_seconds
 
-CHECKPOINT_SECONDS = 300
+CHECKPOINT_SECONDS = _ALERTS.pipeline.checkpoint_seconds
 
 
 class Burn(NamedTuple):
@@ -42,9 +47,4 @@ class Burn(NamedTuple):
     severity: str
 
 
-BURNS = (
-    Burn(14.4, "1h", "critical"),
-    Burn(6.0, "6h", "critical"),
-    Burn(3.0, "1d", "warning"),
-    Burn(1.0, "3d", "warning"),
-)
+BURNS = tuple(Burn(burn.factor, span(burn.long_seconds), burn.severity) for burn in _ALERTS.objective.burns)

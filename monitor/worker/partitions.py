@@ -9,6 +9,7 @@ goes on from there, if a checkpoint can still be written, which tells that nobod
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Coroutine
 from typing import Any
 
@@ -45,6 +46,9 @@ LOOK_SECONDS = 0.05
 """How often to look after what is due."""
 
 RETRY_SECONDS = 1.0
+
+REPEAT_SECONDS = 30.0
+"""Between two lines of the log about Kafka being away."""
 
 RESTORED_AT_ONCE = 2
 """A restore takes memory for all texts of its partition, beside the states."""
@@ -104,12 +108,16 @@ class PartitionWorker:
         spare_collections()
         self._metrics.consumer_stalled.set(0)
         self._show_recovery()
+        said = -math.inf
         try:
             while True:
                 try:
                     await self._be_a_member()
                 except LogUnavailableError as error:
-                    _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                    # It tries once a second, and with Kafka away says the same each time.
+                    if stopwatch() - said >= REPEAT_SECONDS:
+                        _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                        said = stopwatch()
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._close_kept(set(self._kept))
