@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 # Most of the tests' time is waiting: for brokers to die and come back, for rounds to end.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
 
 .PHONY: help

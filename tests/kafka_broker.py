@@ -138,15 +138,17 @@ class Brokers:
         )
 
 
-def bring_back(broker: Broker) -> None:
-    """Start a broker that was killed, and wait until it holds all that the others hold."""
-    broker.start()
+def bring_back(*brokers: Broker) -> None:
+    """Start brokers that were killed, and wait until each holds all that the others hold."""
+    for broker in brokers:
+        broker.start()
     limit = time.monotonic() + _SYNC_SECONDS
-    # Right after a kill the others still count it in: what it says itself is what tells.
-    while not asyncio.run(_is_in_sync(broker.address)):
-        broker.check()
-        assert time.monotonic() < limit, f"{broker.address} is not in sync"
-        time.sleep(0.1)
+    for broker in brokers:
+        # Right after a kill the others still count it in: what it says itself is what tells.
+        while not asyncio.run(_is_in_sync(broker.address)):
+            broker.check()
+            assert time.monotonic() < limit, f"{broker.address} is not in sync"
+            time.sleep(0.1)
 
 
 def free_ports(count: int) -> list[int]:

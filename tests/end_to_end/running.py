@@ -219,6 +219,11 @@ class Simulation:
         assert self.process is not None
         return self.process.poll() is None
 
+    def stop(self) -> None:
+        """Have it end now, and not only after its duration; `finish` returns the truth all the same."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+
     def finish(self, *, seconds: float) -> dict[str, Any]:
         """Wait for its end and return the truth."""
         assert self.process is not None

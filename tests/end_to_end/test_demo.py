@@ -12,6 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+# A folder has one demo at a time.
+pytestmark = pytest.mark.xdist_group("browser")
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT_SECONDS = 90.0
 

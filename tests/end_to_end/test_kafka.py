@@ -23,6 +23,9 @@ from tests.log.kafka_records import events
 SETTLING_SECONDS = 90
 """What a round skipped is counted 45 s after it ended; and partitions may still be moving."""
 
+LONGEST = 1200
+"""Simulated seconds after which a run ends, if nobody has stopped it before."""
+
 TROUBLES = 20
 
 KILLS = 10
@@ -75,10 +78,11 @@ def assert_true(truth: dict[str, Any], deployment: Deployment) -> None:
 @pytest.mark.xdist_group("busy")
 def test_each_event_counts_once_whatever_becomes_of_the_workers(deployment: Deployment) -> None:
     watcher = Watcher(lambda: dict(deployment.workers))
-    run = started(deployment, workers=3, streams=300, duration=600, seed=41)
+    run = started(deployment, workers=3, streams=300, seed=41)
     with watcher.watching():
         trouble(deployment, run, Random(17))
-        truth = run.finish(seconds=300)
+        run.stop()
+        truth = run.finish(seconds=60)
         assert_true(truth, deployment)
 
     assert watcher.complaints == []
@@ -108,7 +112,7 @@ def trouble(deployment: Deployment, run: Simulation, choices: Random) -> None:
 def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
     on_three: Deployment, three_kafkas: Brokers
 ) -> None:
-    run = started(on_three, workers=2, streams=150, duration=500, seed=43)
+    run = started(on_three, workers=2, streams=150, seed=43)
     moments = Random(19)
     for broker in three_kafkas.each * 2:
         time.sleep(moments.uniform(1.0, 4.0))
@@ -116,23 +120,24 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
         broker.kill()
         time.sleep(moments.uniform(1.0, 10.0))
         bring_back(broker)
-    truth = run.finish(seconds=240)
+    run.stop()
+    truth = run.finish(seconds=60)
 
     assert_true(truth, on_three)
 
 
 @pytest.mark.xdist_group("brokers")
 def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, three_kafkas: Brokers) -> None:
-    run = started(on_three, workers=2, streams=150, duration=500, seed=47)
+    run = started(on_three, workers=2, streams=150, seed=47)
     time.sleep(10)
     for broker in three_kafkas.each:
         broker.kill()
     time.sleep(AWAY_SECONDS)
     assert run.is_running(), "the run was over before the brokers came back"
     spooled = on_three.receiver.total("monitor_spool_events")
-    for broker in three_kafkas.each:
-        broker.start()
-    truth = run.finish(seconds=240)
+    bring_back(*three_kafkas.each)
+    run.stop()
+    truth = run.finish(seconds=60)
 
     assert spooled > 0
     # Nothing was refused meanwhile.
@@ -145,7 +150,7 @@ def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, th
 def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
     on_its_own: Deployment, own_kafka: Brokers
 ) -> None:
-    run = started(on_its_own, workers=1, streams=500, duration=650, seed=53, attempts=60)
+    run = started(on_its_own, workers=1, streams=500, seed=53, attempts=60)
     receiver, moments, kills = on_its_own.receiver, Random(29), 0
     [broker] = own_kafka.each
     while kills < KILLS:
@@ -162,7 +167,8 @@ def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
         # Only what hit the drain counts: some rows are left, and some are gone or were written already.
         kills += bool(left) and bool(full - left or left & written)
         receiver.start()
-    truth = run.finish(seconds=300)
+    run.stop()
+    truth = run.finish(seconds=60)
 
     assert_true(truth, on_its_own)
     assert receiver.total("monitor_spool_events") == 0
@@ -173,7 +179,6 @@ def started(
     *,
     workers: int,
     streams: int,
-    duration: float,
     seed: int,
     attempts: int | None = None,
 ) -> Simulation:
@@ -183,7 +188,7 @@ def started(
         deployment.add_worker()
     deployment.wait_until_ready()
     return deployment.play(
-        streams=streams, duration=duration, speed=5, scenario="mixed", seed=seed, attempts=attempts
+        streams=streams, duration=LONGEST, speed=5, scenario="mixed", seed=seed, attempts=attempts
     )
 
 

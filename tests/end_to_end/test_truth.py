@@ -70,7 +70,7 @@ def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
 
 def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Service) -> None:
     service.start()
-    run = Simulation(service, streams=60, duration=1000, speed=10, scenario="mixed", seed=23, attempts=60)
+    run = Simulation(service, streams=60, duration=1500, speed=10, scenario="mixed", seed=23, attempts=60)
     run.start()
     moments = Random(5)
     for _ in range(20):
@@ -80,7 +80,8 @@ def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Ser
         service.kill()
         service.launch()
         wait_for(service.is_ready, seconds=30, what="readiness after a kill")
-    truth = run.finish(seconds=300)
+    run.stop()
+    truth = run.finish(seconds=60)
     assert unexpected(truth) == []
     wait_for(
         lambda: not differences(truth, service.page()),
