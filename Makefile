@@ -37,6 +37,10 @@ test: .venv/.developed ## fetch what the tests need, and run them all
 	@deploy/kafka/kafka fetch
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
+.PHONY: properties
+properties: .venv/.developed ## try each property of health with thousands of examples more
+	EXAMPLES_TIMES=5 $(BIN)/python -m pytest --numprocesses 2 tests/properties $(ARGS)
+
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated
 	$(BIN)/ruff format --check .

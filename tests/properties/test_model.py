@@ -21,6 +21,7 @@ from monitor.health.effect import Effect
 from monitor.health.stream import StreamKey, StreamState, from_json, to_json
 from monitor.vendors import registry
 from monitor.worker.shard import Shard
+from tests.properties.examples import examples
 from tests.properties.reference import Player, Push
 from tests.properties.stories import START
 
@@ -354,4 +355,4 @@ class Livestream(RuleBasedStateMachine):
 
 
 TestLivestream = Livestream.TestCase
-TestLivestream.settings = settings(max_examples=300, stateful_step_count=40)
+TestLivestream.settings = settings(examples(300), stateful_step_count=40)

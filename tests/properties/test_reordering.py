@@ -9,7 +9,7 @@ would have made it say. What can't be decided is left out of the stories by a na
 from itertools import pairwise
 from typing import NamedTuple
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monitor.event import (
@@ -21,6 +21,7 @@ from monitor.event import (
     RandomPlayMode,
     ReplyFinished,
 )
+from tests.properties.examples import examples
 from tests.properties.health_facts import health
 from tests.properties.stories import Step, log_of, registration, told, written
 
@@ -108,7 +109,7 @@ def assert_same_sum(before: list[Step], life: list[Happening], late: list[Step])
     assert expected == got, f"\n{written(late)}"
 
 
-@settings(max_examples=2000)
+@examples(2000)
 @given(link_lives(), st.data())
 def test_a_link_told_out_of_order_adds_up_to_the_same(life: list[Happening], data: st.DataObject) -> None:
     assert_same_sum([], life, delivered(data, life))
@@ -153,7 +154,7 @@ def script_lives(draw: st.DrawFn, shortest: int) -> tuple[list[Paragraph], Rando
     return script, mode, life
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
@@ -162,7 +163,7 @@ def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     assert_same_sum([registration(mode, script)], life, delivered(data, life))
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(script_lives(shortest=15), st.data())
 def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
@@ -173,7 +174,7 @@ def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     assert_same_sum([registration(mode, [])], life, delivered(data, life))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from("uvwxyz")), max_size=12), st.data())
 def test_replies_told_out_of_order_are_as_many(told_of: list[tuple[int, str]], data: st.DataObject) -> None:
     life = []

@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.health.fold import fold, settle
 from monitor.health.stream import StreamState, from_json, to_json
+from tests.properties.examples import examples
 from tests.properties.stories import SETTINGS, START, Logged, Step, any_stories, log_of, signed_stories, told
 
 stories = st.one_of(
@@ -15,7 +16,7 @@ stories = st.one_of(
 )
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(stories, st.data())
 def test_a_log_that_is_split_anywhere_and_resumed_from_a_checkpoint_equals_one_pass(
     log: list[Logged], data: st.DataObject
@@ -27,7 +28,7 @@ def test_a_log_that_is_split_anywhere_and_resumed_from_a_checkpoint_equals_one_p
     assert told(log[split:], from_json(checkpoint)) == at_once
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(signed_stories(), st.data())
 def test_events_that_are_read_again_after_a_restart_count_once(
     steps: list[Step], data: st.DataObject
@@ -39,7 +40,7 @@ def test_events_that_are_read_again_after_a_restart_count_once(
     assert told(log[reread:], restored) == told(log)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(signed_stories(), st.lists(st.floats(0.0, 1.0), max_size=5), st.data())
 def test_it_makes_no_difference_when_and_how_often_somebody_settles(
     steps: list[Step], moments: list[float], data: st.DataObject

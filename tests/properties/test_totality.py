@@ -4,7 +4,7 @@ from copy import deepcopy
 from math import inf
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.event import Channel, JobRegistered, Payload
@@ -23,6 +23,7 @@ from monitor.health.reading import (
 )
 from monitor.health.status import Status, status
 from monitor.health.stream import StreamState, from_json, to_json
+from tests.properties.examples import examples
 from tests.properties.stories import (
     SETTINGS,
     Logged,
@@ -85,7 +86,7 @@ def look_at(state: StreamState, now: float) -> None:
     assert from_json(to_json(state)) == state
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(any_stories())
 def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
     story: list[tuple[Logged, float | None]],
@@ -105,7 +106,7 @@ def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
             look_at(state, now)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(st.lists(st.one_of(switches, switches, progress, registrations), min_size=1, max_size=20))
 def test_a_plan_may_be_registered_at_any_moment_of_a_script(payloads: list[Payload]) -> None:
     steps = [
@@ -120,7 +121,7 @@ def test_a_plan_may_be_registered_at_any_moment_of_a_script(payloads: list[Paylo
     assert current is None or set(current.played) <= set(state.script.plan)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(any_stories())
 def test_no_counter_ever_goes_down_and_no_second_counts_twice(
     story: list[tuple[Logged, float | None]],
@@ -144,7 +145,7 @@ def test_no_counter_ever_goes_down_and_no_second_counts_twice(
             before = after
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(any_stories())
 def test_every_second_of_a_stream_that_is_not_reopened_is_in_one_phase(
     story: list[tuple[Logged, float | None]],
