@@ -35,6 +35,9 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
     if effect is Effect.DUPLICATE or effect is Effect.AFTER_END:
         return effect
     summary, end = state.link.current, state.end
+    if effect is Effect.APPLIED and before is Phase.ENDED and summary.phase is Phase.ENDED:
+        # Of the second in which the stream ended, and told behind the end: it opens nothing.
+        return Effect.AFTER_END
     late = " (late)" if effect is Effect.LATE else ""
     note(state, stored, at, fact.state.value + late + source)
     final = end is not None and end.by_api and not was_a_guess(end)

@@ -39,11 +39,11 @@ _END_SENTENCES = {
     Outcome.LOST: "Nothing was heard of the stream for so long that it was given up.",
 }
 
-_NEVER_CALLED = "The vendor's API says that the job runs, but it never called back"
+_NEVER_CALLED = "The vendor's API says that the job runs, but no callback ever came"
 _UNCALLED_SENTENCES = {
     CallbackAim.NOWHERE: f"{_NEVER_CALLED}: it was started without callbacks.",
     CallbackAim.ELSEWHERE: f"{_NEVER_CALLED}: its callbacks go to another address than this source's.",
-    CallbackAim.HERE: f"{_NEVER_CALLED}, though its callbacks are aimed here: is the address reachable?",
+    CallbackAim.HERE: f"{_NEVER_CALLED}, though they are aimed here: the address may be out of reach.",
     None: f"{_NEVER_CALLED}: its callback configuration is probably wrong.",
 }
 

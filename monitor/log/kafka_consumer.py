@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -10,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from monitor.clock import stopwatch
+from monitor.clock import SystemClock, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.event import Stored
@@ -125,6 +126,14 @@ class EventConsumer:
             return None
         end = self._consumer.last_stable_offset(place)
         return None if end is None else int(end)
+
+    def silence(self, partition: int) -> float:
+        """Return for how many seconds no broker has answered for a partition, whether with events or none."""
+        place = TopicPartition(self._topic, partition)
+        if place not in self._consumer.assignment():
+            return math.inf
+        answered: int | None = self._consumer.last_poll_timestamp(place)
+        return math.inf if answered is None else SystemClock().now() - answered / 1000
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Ask the brokers where partitions end now: the offset behind the last event that counts.

@@ -1,5 +1,6 @@
 """Signs one stream's deliveries as its vendor does, and posts them, one after another."""
 
+import asyncio
 from collections import Counter
 from enum import StrEnum
 from typing import NamedTuple
@@ -197,7 +198,10 @@ class Courier:
             try:
                 await self._pace.sleep(pause)
             except StoppedError:
-                return fate, sent, self._pace.now(), broke
+                if not broke:
+                    return fate, sent, self._pace.now(), broke
+                # The service may have it: only an answer tells, and what comes of it is the truth.
+                await asyncio.sleep(_FIRST_PAUSE)
             pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
 
 

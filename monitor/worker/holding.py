@@ -30,6 +30,7 @@ class Holding:
         oldest: when the last event was received that was folded while others waited; None if none did.
         saved: when it was last kept (the clock's time); None if it wasn't yet.
         saving: the checkpoint that is being written.
+        calm_from: from when on (of `stopwatch`) no event of the partition is held up in a spool.
     """
 
     def __init__(self, shard: Shard, checkpoints: KafkaCheckpoints, checkpointer: Checkpointer) -> None:
@@ -40,6 +41,7 @@ class Holding:
         self.oldest: float | None = None
         self.saved: float | None = None
         self.saving: asyncio.Task[bool] | None = None
+        self.calm_from = 0.0
         self._checkpoints = checkpoints
 
     @classmethod

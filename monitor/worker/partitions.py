@@ -50,6 +50,13 @@ RETRY_SECONDS = 1.0
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away."""
 
+HEARD_SECONDS = 1.5
+"""A partition whose broker says nothing for so long stands still: what is received now is in spools."""
+
+DRAINED_SECONDS = 5.0
+"""How long spools may take to drain, once a partition goes on. Until then nothing is done there that only
+time brings about: a callback that would have come in time isn't missed."""
+
 RESTORED_AT_ONCE = 2
 """A restore takes memory for all texts of its partition, beside the states."""
 
@@ -225,7 +232,9 @@ class PartitionWorker:
             end = consumer.known_end(partition)
             if end is not None and not self._stalled:
                 self._metrics.log_lag.labels(str(partition)).set(max(0, end - position))
-                if position >= end and self._fleet.has(partition):
+                if consumer.silence(partition) > HEARD_SECONDS:
+                    holding.calm_from = stopwatch() + DRAINED_SECONDS
+                if position >= end and self._fleet.has(partition) and stopwatch() >= holding.calm_from:
                     caught_up.append(holding)
             if (holding.saving is None or holding.saving.done()) and holding.checkpointer.is_due():
                 holding.saving = asyncio.create_task(self._save(partition, holding))

@@ -206,7 +206,7 @@ def test_a_job_without_any_callback_is_connected_once_it_is_seen_to_push() -> No
     [
         (CallbackAim.NOWHERE, "it was started without callbacks"),
         (CallbackAim.ELSEWHERE, "its callbacks go to another address"),
-        (CallbackAim.HERE, "is the address reachable?"),
+        (CallbackAim.HERE, "the address may be out of reach."),
         (None, "its callback configuration is probably wrong"),
     ],
 )
