@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
 from monitor.event import CallbackAim, Decoded, JobObserved, JobState
 from monitor.vendors.json_body import Body, Identifier, undecodable
@@ -22,8 +22,8 @@ class _Observation(Body):
     room_id: str | None = None
     duration: _Seconds | None = None
     push_duration: _Seconds | None = None
-    error: Annotated[str, StringConstraints(max_length=64)] | None = None
-    reason: Annotated[str, StringConstraints(max_length=REASON_LENGTH)] | None = None
+    error: str | None = None
+    reason: str | None = None
     warnings: tuple[str, ...] | None = None
     aim: CallbackAim | None = None
 
