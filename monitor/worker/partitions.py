@@ -53,9 +53,9 @@ REPEAT_SECONDS = 30.0
 HEARD_SECONDS = 1.5
 """A partition whose broker says nothing for so long stands still: what is received now is in spools."""
 
-DRAINED_SECONDS = 5.0
-"""How long spools may take to drain, once a partition goes on. Until then nothing is done there that only
-time brings about: a callback that would have come in time isn't missed."""
+DRAINED_SECONDS = 20.0
+"""How long receivers may take to come back, and their spools to drain, once a partition goes on. Until
+then nothing is done there that only time brings about: a callback that came in time isn't missed."""
 
 RESTORED_AT_ONCE = 2
 """A restore takes memory for all texts of its partition, beside the states."""
