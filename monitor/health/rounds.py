@@ -9,6 +9,7 @@ seconds where the script is; it begins a repeat only where its offset falls.
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health import plan
 from monitor.health.effect import Effect
+from monitor.health.sparse import NOTHING, without
 from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 
 LOOP_SECONDS = 1.0
@@ -38,9 +39,9 @@ def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start:
         return Effect.APPLIED
     if play.signed is not None:
         # Whatever is signed after this one is no callback of what RTC proved before it.
-        current.awaited.clear()
+        current.awaited = NOTHING
         if rounds.finished is not None:
-            rounds.finished.round.awaited.clear()
+            rounds.finished.round.awaited = NOTHING
     return _advance(rounds, play, mode)
 
 
@@ -86,9 +87,7 @@ def share(rounds: Rounds, other: Rounds) -> None:
 
 
 def _copied_round(one: Round) -> Round:
-    return Round(
-        dict(one.played), dict(one.awaited), one.last, one.last_since, one.last_signed, one.from_start
-    )
+    return Round(dict(one.played), one.last, one.last_since, one.last_signed, one.from_start, one.awaited)
 
 
 def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
@@ -113,7 +112,7 @@ def _confirm(rounds: Rounds, play: Play) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did a moment ago."""
     for current in (rounds.round, rounds.finished.round if rounds.finished is not None else None):
         if current is not None and play.received <= current.awaited.get(play.paragraph, 0.0):
-            del current.awaited[play.paragraph]
+            current.awaited = without(current.awaited, play.paragraph)
             return True
     return False
 
@@ -139,7 +138,7 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
     plan.include(rounds, key)
     rounds.round = Round(
         played={key: play.offset},
-        awaited={} if play.due is None else {key: play.due},
+        awaited=NOTHING if play.due is None else {key: play.due},
         last=key,
         last_since=play.received,
         last_signed=play.signed,
@@ -166,22 +165,15 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
             rounds.tentative = None
     if key == last:
         return _repeat_last(rounds, current, play, mode)
-    if sequential:
-        returned = not plan.after(rounds, key, last)
-        ends = plan.is_first(rounds, key)
-        if rounds.origin is not None:
-            ends = ends or plan.complete(rounds) or plan.is_last(rounds, last)
-    else:
-        returned = key in current.played
-        ends = plan.complete(rounds)
+    returned = not plan.after(rounds, key, last) if sequential else key in current.played
     if not returned:
         current.played[key] = play.offset
         current.last = key
         current.last_since = play.received
         current.last_signed = play.signed
         if play.due is not None:
-            current.awaited[key] = play.due
-    elif ends or (play.by_rtc and key in current.played):
+            current.awaited = {**current.awaited, key: play.due}
+    elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
         # An offset that fell is no delivery made twice: RTC proves that the paragraph began again.
         _finish(rounds, play.received)
         _begin(rounds, play)
@@ -190,6 +182,15 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     else:
         rounds.tentative = play
     return Effect.APPLIED
+
+
+def _ends(rounds: Rounds, key: str, last: str, *, sequential: bool) -> bool:
+    """Whether the round is over once a paragraph has come back after the last one."""
+    if not sequential:
+        return plan.complete(rounds)
+    if plan.is_first(rounds, key):
+        return True
+    return rounds.origin is not None and (plan.complete(rounds) or plan.is_last(rounds, last))
 
 
 def _decides_for_new_round(
@@ -246,9 +247,8 @@ def _finish(rounds: Rounds, at: float) -> None:
     """Close the current round."""
     current, before = rounds.round, rounds.finished
     assert current is not None
-    if before is not None:
-        for key, due in before.round.awaited.items():
-            current.awaited.setdefault(key, due)
+    if before is not None and before.round.awaited:
+        current.awaited = {**before.round.awaited, **current.awaited}
     if rounds.origin is None and current.from_start:
         rounds.origin = PlanOrigin.LEARNED
     planned = rounds.plan if rounds.origin is not None else ()
