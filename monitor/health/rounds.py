@@ -71,7 +71,7 @@ def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) 
     rounds.tentative = None
 
 
-def share(rounds: Rounds, other: Rounds) -> None:
+def share_between(rounds: Rounds, other: Rounds) -> None:
     """Let a sum hold what it has in common with another only once: most of it, most of the time.
 
     What is shared is replaced rather than changed by both from then on.
@@ -79,6 +79,8 @@ def share(rounds: Rounds, other: Rounds) -> None:
     if rounds.plan == other.plan:
         rounds.plan = other.plan
     mine, theirs = rounds.finished, other.finished
+    if theirs is not None and theirs.planned == other.plan:
+        theirs.planned = other.plan
     if mine is not None and theirs is not None and mine.closed_at == theirs.closed_at:
         if mine.round.played == theirs.round.played:
             mine.round.played = theirs.round.played

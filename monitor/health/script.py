@@ -8,7 +8,7 @@ there is.
 
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
-from monitor.health.rounds import copied, give_plan, share, step
+from monitor.health.rounds import copied, give_plan, share_between, step
 from monitor.health.sparse import without
 from monitor.health.stream import PlanOrigin, Play, Rounds, Script, Witness
 
@@ -72,6 +72,12 @@ def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrig
             give_plan(rounds, given, origin)
 
 
+def share(script: Script) -> None:
+    """Let a script that was read from a checkpoint hold only once what it holds twice."""
+    if script.settled is not None:
+        share_between(script.settled, script.current)
+
+
 def settle(script: Script, now: float, mode: RandomPlayMode | None, *, from_start: bool) -> int:
     """Settle plays that nothing can overtake any more; return how many callbacks are missed by now."""
     if script.settled is not None:
@@ -98,7 +104,7 @@ def _settle_oldest(script: Script, settled: Rounds, mode: RandomPlayMode | None,
     finished = settled.count
     step(settled, script.recent.pop(0), mode, from_start=from_start)
     if settled.count != finished:
-        share(settled, script.current)
+        share_between(settled, script.current)
 
 
 def _is_copy(script: Script, play: Play) -> bool:

@@ -19,8 +19,8 @@ BATCH = 500
 
 TICK_SECONDS = 1.0
 
-TICK_SLICE = 2000
-"""Streams looked at before the event loop has its turn: a few ms of work."""
+TICK_SLICE = 400
+"""Streams looked at before the event loop has its turn: 5 ms of work where each has something due."""
 
 MARGIN_SECONDS = 2.0
 """An event received now may become visible in the log a moment later; what time brings about waits
@@ -28,6 +28,10 @@ that long, so that live folding and folding the log again see the same order."""
 
 YOUNG_OBJECTS = 10_000
 """New objects after which the garbage collector looks for cycles among them: about a millisecond."""
+
+YOUNG_TURNS = 4
+"""Such looks after which it looks at all of these objects once more: 5 ms. Python's usual ten would take
+12 ms while states are restored or many streams begin, when nothing of it can be freed."""
 
 WINDOW = 1000
 """The last events of which the share of undecodable ones is taken."""
@@ -130,7 +134,7 @@ def spare_collections() -> None:
     They hold no cycles, so reference counts free them; a collection of the oldest generation would walk
     all of them for nothing, and hold the event loop for more than 100 ms.
     """
-    gc.set_threshold(YOUNG_OBJECTS, 20, 1_000_000)
+    gc.set_threshold(YOUNG_OBJECTS, YOUNG_TURNS, 1_000_000)
 
 
 class _Window:
