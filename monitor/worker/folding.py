@@ -26,12 +26,14 @@ MARGIN_SECONDS = 2.0
 """An event received now may become visible in the log a moment later; what time brings about waits
 that long, so that live folding and folding the log again see the same order."""
 
-YOUNG_OBJECTS = 10_000
-"""New objects after which the garbage collector looks for cycles among them: about a millisecond."""
+YOUNG_OBJECTS = 5_000
+"""More objects than before after which the garbage collector looks for cycles among the new ones. These
+may be four times as many, as others were freed meanwhile: some ms."""
 
 YOUNG_TURNS = 4
-"""Such looks after which it looks at all of these objects once more: 5 ms. Python's usual ten would take
-12 ms while states are restored or many streams begin, when nothing of it can be freed."""
+"""Such looks after which it looks at all of these objects once more: 5 to 10 ms. Twenty of them would take
+50 ms while states are restored or many streams begin, when nothing of it can be freed. Each object is
+looked at twice at most, so rarer looks would save nothing."""
 
 WINDOW = 1000
 """The last events of which the share of undecodable ones is taken."""
