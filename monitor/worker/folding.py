@@ -27,13 +27,17 @@ MARGIN_SECONDS = 2.0
 that long, so that live folding and folding the log again see the same order."""
 
 YOUNG_OBJECTS = 5_000
-"""More objects than before after which the garbage collector looks for cycles among the new ones. These
-may be four times as many, as others were freed meanwhile: some ms."""
+"""More objects than before after which the garbage collector looks for cycles among the new ones: about
+a millisecond."""
 
 YOUNG_TURNS = 4
-"""Such looks after which it looks at all of these objects once more: 5 to 10 ms. Twenty of them would take
-50 ms while states are restored or many streams begin, when nothing of it can be freed. Each object is
-looked at twice at most, so rarer looks would save nothing."""
+"""Such looks after which it looks at all of these objects once more: 5 ms. Each is looked at twice at most,
+so rarer looks would save nothing."""
+
+COLLECTED_EVENTS = 1000
+"""Events folded between two looks of the worker's own: 3 ms. What an event replaces in a state is freed at
+once, so that objects don't become more and Python sees no cause to look; when it did, it looked at all that
+minutes had replaced."""
 
 WINDOW = 1000
 """The last events of which the share of undecodable ones is taken."""
@@ -72,6 +76,7 @@ class Folder:
         self._metrics = metrics
         self._clock = clock
         self._window = _Window(settings.log.undecodable_share)
+        self._uncollected = 0
 
     async def fold(self, shard: Shard, batch: Sequence[Stored]) -> None:
         """Fold events in order of their offsets; the shard's position moves on.
@@ -114,6 +119,14 @@ class Folder:
         self._metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
         for letter in dead_letters:
             self._metrics.dead_letters.labels(letter.source, letter.channel, letter.reason).inc()
+        self._collect(len(batch))
+
+    def _collect(self, events: int) -> None:
+        """Look for cycles among what was made lately, so that no look takes long."""
+        self._uncollected += events
+        if self._uncollected >= COLLECTED_EVENTS:
+            self._uncollected = 0
+            gc.collect(1)
 
     def _source(self, event: Event) -> Source:
         """Return the event's source as configured; one that was taken out since decodes by default."""
