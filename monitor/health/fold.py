@@ -113,10 +113,13 @@ def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
 
 def _settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     if not state.retired:
-        mode, from_start = state.job.random_play_mode, _from_start(state)
-        state.missed += script.settle(state.script, now, mode, from_start=from_start)
-        state.missed += replies.settle(state.replies, now)
-        connection.settle(state.link, now)
+        if state.script.recent or state.script.witnesses:
+            mode, from_start = state.job.random_play_mode, _from_start(state)
+            state.missed += script.settle(state.script, now, mode, from_start=from_start)
+        if state.replies.awaited:
+            state.missed += replies.settle(state.replies, now)
+        if state.link.recent:
+            connection.settle(state.link, now)
         if state.observed is not None:
             state.missed += observation.settle(state.observed, now)
     lost_at = state.last_received + settings.abandon_after_seconds
@@ -147,15 +150,18 @@ def retire(state: StreamState) -> StreamState:
 
 def _plan_settling(state: StreamState) -> None:
     """Note when `settle` has something to do next."""
-    due = connection.next_due(state.link)
-    for other in (
-        script.next_due(state.script),
-        replies.next_due(state.replies),
-        None if state.observed is None else state.observed.end_due,
-    ):
-        if other is not None and (due is None or other < due):
-            due = other
+    due = _sooner(connection.next_due(state.link), script.next_due(state.script))
+    if state.replies.awaited:
+        due = _sooner(due, replies.next_due(state.replies))
+    if state.observed is not None:
+        due = _sooner(due, state.observed.end_due)
     state.next_due = due
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one <= other else other
 
 
 def _paragraph(state: StreamState, told: Told) -> Effect:

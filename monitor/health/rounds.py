@@ -112,11 +112,17 @@ def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayM
 
 def _confirm(rounds: Rounds, play: Play) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did a moment ago."""
-    for current in (rounds.round, rounds.finished.round if rounds.finished is not None else None):
-        if current is not None and play.received <= current.awaited.get(play.paragraph, 0.0):
-            current.awaited = without(current.awaited, play.paragraph)
-            return True
-    return False
+    if rounds.round is not None and rounds.round.awaited and _hear(rounds.round, play):
+        return True
+    finished = rounds.finished
+    return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play)
+
+
+def _hear(awaiting: Round, play: Play) -> bool:
+    if play.received > awaiting.awaited.get(play.paragraph, 0.0):
+        return False
+    awaiting.awaited = without(awaiting.awaited, play.paragraph)
+    return True
 
 
 def _goes_on(current: Round, play: Play) -> bool:
