@@ -14,7 +14,7 @@ from monitor.health import observation, session
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link_fact
 from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
-from monitor.health.told import Told, note, plan_settling, was_a_guess
+from monitor.health.told import Told, note, was_a_guess
 
 _BY_API = " (the vendor's API says so)"
 
@@ -43,7 +43,6 @@ def take_observation(state: StreamState, told: Told) -> Effect:
         _take_session_state(state, stored, at, said.state)
     elif observation.proves_push(state, known):
         _take_proved_push(state, stored, at)
-    plan_settling(state)
     return Effect.APPLIED
 
 

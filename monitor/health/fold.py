@@ -15,6 +15,7 @@ from monitor.event import (
     Channel,
     Decoded,
     Event,
+    EventId,
     JobObserved,
     JobRegistered,
     LinkChanged,
@@ -40,7 +41,7 @@ from monitor.health.stream import (
     RelayMark,
     StreamState,
 )
-from monitor.health.told import Told, note, plan_settling, subscribe, was_a_guess
+from monitor.health.told import Told, note, subscribe, was_a_guess
 
 V = TypeVar("V")
 
@@ -67,19 +68,14 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     from any earlier place.
     """
     event = stored.event
-    receiver, boot, sequence = event.id
-    folded = state.receivers.get(receiver)
-    if folded is not None and (boot, sequence) <= folded:
+    if _was_folded(state, event.id):
         return Effect.DUPLICATE
     # Received times can step back with the machine's clock; a stream's own time doesn't.
     before = state.last_received
     at = max(event.received, before)
     if is_due(state, at, settings):
-        settle(state, at, settings)
-    if len(state.receivers) != 1 or folded is None:
-        _remember(state.receivers, receiver, (boot, sequence), REMEMBERED_RECEIVERS)
-    else:
-        state.receivers[receiver] = (boot, sequence)
+        _settle(state, at, settings)
+    _note_folded(state, event.id)
     end = state.end
     effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
     if at > before + settings.silent_after_seconds:
@@ -89,10 +85,16 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
         state.end = None
         note(state, stored, at, "reopened")
     state.last_received = at
-    state.heard[event.channel] = at
+    if event.channel is Channel.CALLBACK:
+        state.callback_at = at
+    elif event.channel is Channel.RTC:
+        state.rtc_at = at
+    else:
+        state.api_at = at
     phase = _phase(state)
     if phase is not state.phase:
         _enter_phase(state, phase, at)
+    _plan_settling(state)
     return effect
 
 
@@ -105,18 +107,25 @@ def is_due(state: StreamState, now: float, settings: HealthSettings) -> bool:
 
 def settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     """Do what is due by `now`: missed callbacks, skipped paragraphs, a stream given up as lost."""
+    _settle(state, now, settings)
+    _plan_settling(state)
+
+
+def _settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     if not state.retired:
-        mode, from_start = state.job.random_play_mode, _from_start(state)
-        state.missed += script.settle(state.script, now, mode, from_start=from_start)
-        state.missed += replies.settle(state.replies, now)
-        connection.settle(state.link, now)
+        if state.script.recent or state.script.witnesses:
+            mode, from_start = state.job.random_play_mode, _from_start(state)
+            state.missed += script.settle(state.script, now, mode, from_start=from_start)
+        if state.replies.awaited:
+            state.missed += replies.settle(state.replies, now)
+        if state.link.recent:
+            connection.settle(state.link, now)
         if state.observed is not None:
             state.missed += observation.settle(state.observed, now)
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
         _enter_phase(state, Phase.ENDED, lost_at)
-    plan_settling(state)
 
 
 def retire(state: StreamState) -> StreamState:
@@ -129,13 +138,30 @@ def retire(state: StreamState) -> StreamState:
         state.last_received,
         state.phase_since,
         phase=Phase.ENDED,
-        receivers=state.receivers,
+        folded=state.folded,
+        folded_before=state.folded_before,
         link=connection.marker(state.link),
         end=state.end,
         retired=True,
     )
     marker.session.state = state.session.state
     return marker
+
+
+def _plan_settling(state: StreamState) -> None:
+    """Note when `settle` has something to do next."""
+    due = _sooner(connection.next_due(state.link), script.next_due(state.script))
+    if state.replies.awaited:
+        due = _sooner(due, replies.next_due(state.replies))
+    if state.observed is not None:
+        due = _sooner(due, state.observed.end_due)
+    state.next_due = due
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one <= other else other
 
 
 def _paragraph(state: StreamState, told: Told) -> Effect:
@@ -152,7 +178,6 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
     effect = script.apply(state.script, play, mode, from_start=_from_start(state))
-    plan_settling(state)
     return _late_if_ended(state, effect)
 
 
@@ -171,9 +196,7 @@ def _progress(state: StreamState, told: Told) -> Effect:
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, True, payload.offset, None, at, 0, due, stall)
     mode = state.job.random_play_mode
-    effect = script.apply(state.script, play, mode, from_start=_from_start(state))
-    plan_settling(state)
-    return effect
+    return script.apply(state.script, play, mode, from_start=_from_start(state))
 
 
 def _reply(state: StreamState, told: Told) -> Effect:
@@ -191,7 +214,6 @@ def _reply(state: StreamState, told: Told) -> Effect:
         return after_end
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
-    plan_settling(state)
     return _late_if_ended(state, effect)
 
 
@@ -315,6 +337,26 @@ def _is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:
         return False
     state.narrator, state.narrated_at = name, at
     return True
+
+
+def _was_folded(state: StreamState, told: EventId) -> bool:
+    newest = state.folded
+    if newest is None:
+        return False
+    if newest.receiver == told.receiver:
+        return told <= newest
+    before = state.folded_before.get(told.receiver)
+    return before is not None and (told.boot, told.sequence) <= before
+
+
+def _note_folded(state: StreamState, told: EventId) -> None:
+    newest = state.folded
+    state.folded = told
+    if newest is not None and newest.receiver != told.receiver:
+        before = dict(state.folded_before)
+        before.pop(told.receiver, None)
+        _remember(before, newest.receiver, (newest.boot, newest.sequence), REMEMBERED_RECEIVERS - 1)
+        state.folded_before = before
 
 
 def _remember(known: dict[str, V], key: str, value: V, limit: int) -> None:

@@ -6,7 +6,7 @@ from monitor.event import CallbackKind, LinkChanged, Stored
 from monitor.health import connection
 from monitor.health.effect import Effect
 from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
-from monitor.health.told import Told, note, plan_settling, subscribe, was_a_guess
+from monitor.health.told import Told, note, subscribe, was_a_guess
 
 REMEMBERED_RECONNECTS = 32
 
@@ -28,7 +28,6 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
     at = fact.received
     before, reconnects = state.link.current.phase, state.link.reconnects
     effect = connection.apply(state.link, fact)
-    plan_settling(state)
     if state.link.reconnects > reconnects:
         state.reconnected_at += [at] * (state.link.reconnects - reconnects)
         del state.reconnected_at[:-REMEMBERED_RECONNECTS]
@@ -65,4 +64,3 @@ def _confirm_end(state: StreamState, outcome: Outcome | None) -> None:
         state.observed.end_due = None
     if state.end is not None and outcome is not None and state.end.outcome is Outcome.COMPLETED:
         state.end.outcome = outcome
-    plan_settling(state)

@@ -45,7 +45,7 @@ def complete(rounds: Rounds) -> bool:
     if rounds.origin is None or rounds.round is None:
         return False
     played = rounds.round.played
-    return all(key in played for key in rounds.plan)
+    return len(played) >= len(rounds.plan) and all(map(played.__contains__, rounds.plan))
 
 
 def _place_in_scene(order: tuple[str, ...], paragraph: Paragraph) -> int | None:

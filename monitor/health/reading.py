@@ -107,7 +107,8 @@ def remaining_seconds(state: StreamState, now: float) -> float | None:
 
 def last_heard(state: StreamState) -> float:
     """Return when the stream last gave a sign of life, Unix seconds."""
-    return max(state.heard.values(), default=state.last_received)
+    heard = [at for at in (state.callback_at, state.rtc_at, state.api_at) if at is not None]
+    return max(heard, default=state.last_received)
 
 
 def is_periodic(state: StreamState) -> bool:

@@ -4,7 +4,8 @@ from hashlib import blake2b
 
 from monitor.event import ReplyFinished, canonical_job_id
 from monitor.health.effect import Effect
-from monitor.health.stream import Replies, Reply
+from monitor.health.sparse import without
+from monitor.health.stream import Replies
 
 REMEMBERED_REPLIES = 64
 """Replies by which a repeat is known: a vendor's retries span half a minute, which holds a few."""
@@ -21,29 +22,29 @@ def apply(replies: Replies, payload: ReplyFinished, *, by_callback: bool, due: f
     known = replies.recent.get(key)
     if known is None:
         replies.finished += 1
-        replies.recent[key] = Reply(by_callback, None if by_callback else due)
+        replies.recent[key] = by_callback
+        if due is not None and not by_callback:
+            replies.awaited = {**replies.awaited, key: due}
         if len(replies.recent) > REMEMBERED_REPLIES:
-            del replies.recent[next(iter(replies.recent))]
+            oldest = next(iter(replies.recent))
+            del replies.recent[oldest]
+            replies.awaited = without(replies.awaited, oldest)
         return Effect.APPLIED
-    if by_callback and not known.by_callback:
-        known.by_callback = True
-        known.due = None
+    if by_callback and not known:
+        replies.recent[key] = True
+        replies.awaited = without(replies.awaited, key)
         return Effect.APPLIED
     return Effect.DUPLICATE
 
 
 def settle(replies: Replies, now: float) -> int:
     """Return how many callbacks are missed by now that weren't before."""
-    missed = 0
-    for reply in replies.recent.values():
-        if reply.due is not None and reply.due <= now:
-            reply.due = None
-            missed += 1
-    return missed
+    overdue = [key for key, due in replies.awaited.items() if due <= now]
+    for key in overdue:
+        replies.awaited = without(replies.awaited, key)
+    return len(overdue)
 
 
 def next_due(replies: Replies) -> float | None:
     """Return when the next awaited callback is overdue."""
-    if not replies.recent:
-        return None
-    return min((reply.due for reply in replies.recent.values() if reply.due is not None), default=None)
+    return min(replies.awaited.values()) if replies.awaited else None

@@ -9,6 +9,7 @@ seconds where the script is; it begins a repeat only where its offset falls.
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health import plan
 from monitor.health.effect import Effect
+from monitor.health.sparse import NOTHING, without
 from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 
 LOOP_SECONDS = 1.0
@@ -38,9 +39,9 @@ def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start:
         return Effect.APPLIED
     if play.signed is not None:
         # Whatever is signed after this one is no callback of what RTC proved before it.
-        current.awaited.clear()
+        current.awaited = NOTHING
         if rounds.finished is not None:
-            rounds.finished.round.awaited.clear()
+            rounds.finished.round.awaited = NOTHING
     return _advance(rounds, play, mode)
 
 
@@ -70,7 +71,7 @@ def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) 
     rounds.tentative = None
 
 
-def share(rounds: Rounds, other: Rounds) -> None:
+def share_between(rounds: Rounds, other: Rounds) -> None:
     """Let a sum hold what it has in common with another only once: most of it, most of the time.
 
     What is shared is replaced rather than changed by both from then on.
@@ -78,6 +79,8 @@ def share(rounds: Rounds, other: Rounds) -> None:
     if rounds.plan == other.plan:
         rounds.plan = other.plan
     mine, theirs = rounds.finished, other.finished
+    if theirs is not None and theirs.planned == other.plan:
+        theirs.planned = other.plan
     if mine is not None and theirs is not None and mine.closed_at == theirs.closed_at:
         if mine.round.played == theirs.round.played:
             mine.round.played = theirs.round.played
@@ -86,9 +89,7 @@ def share(rounds: Rounds, other: Rounds) -> None:
 
 
 def _copied_round(one: Round) -> Round:
-    return Round(
-        dict(one.played), dict(one.awaited), one.last, one.last_since, one.last_signed, one.from_start
-    )
+    return Round(dict(one.played), one.last, one.last_since, one.last_signed, one.from_start, one.awaited)
 
 
 def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
@@ -111,11 +112,17 @@ def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayM
 
 def _confirm(rounds: Rounds, play: Play) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did a moment ago."""
-    for current in (rounds.round, rounds.finished.round if rounds.finished is not None else None):
-        if current is not None and play.received <= current.awaited.get(play.paragraph, 0.0):
-            del current.awaited[play.paragraph]
-            return True
-    return False
+    if rounds.round is not None and rounds.round.awaited and _hear(rounds.round, play):
+        return True
+    finished = rounds.finished
+    return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play)
+
+
+def _hear(awaiting: Round, play: Play) -> bool:
+    if play.received > awaiting.awaited.get(play.paragraph, 0.0):
+        return False
+    awaiting.awaited = without(awaiting.awaited, play.paragraph)
+    return True
 
 
 def _goes_on(current: Round, play: Play) -> bool:
@@ -139,7 +146,7 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
     plan.include(rounds, key)
     rounds.round = Round(
         played={key: play.offset},
-        awaited={} if play.due is None else {key: play.due},
+        awaited=NOTHING if play.due is None else {key: play.due},
         last=key,
         last_since=play.received,
         last_signed=play.signed,
@@ -166,22 +173,15 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
             rounds.tentative = None
     if key == last:
         return _repeat_last(rounds, current, play, mode)
-    if sequential:
-        returned = not plan.after(rounds, key, last)
-        ends = plan.is_first(rounds, key)
-        if rounds.origin is not None:
-            ends = ends or plan.complete(rounds) or plan.is_last(rounds, last)
-    else:
-        returned = key in current.played
-        ends = plan.complete(rounds)
+    returned = not plan.after(rounds, key, last) if sequential else key in current.played
     if not returned:
         current.played[key] = play.offset
         current.last = key
         current.last_since = play.received
         current.last_signed = play.signed
         if play.due is not None:
-            current.awaited[key] = play.due
-    elif ends or (play.by_rtc and key in current.played):
+            current.awaited = {**current.awaited, key: play.due}
+    elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
         # An offset that fell is no delivery made twice: RTC proves that the paragraph began again.
         _finish(rounds, play.received)
         _begin(rounds, play)
@@ -190,6 +190,15 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     else:
         rounds.tentative = play
     return Effect.APPLIED
+
+
+def _ends(rounds: Rounds, key: str, last: str, *, sequential: bool) -> bool:
+    """Whether the round is over once a paragraph has come back after the last one."""
+    if not sequential:
+        return plan.complete(rounds)
+    if plan.is_first(rounds, key):
+        return True
+    return rounds.origin is not None and (plan.complete(rounds) or plan.is_last(rounds, last))
 
 
 def _decides_for_new_round(
@@ -246,9 +255,8 @@ def _finish(rounds: Rounds, at: float) -> None:
     """Close the current round."""
     current, before = rounds.round, rounds.finished
     assert current is not None
-    if before is not None:
-        for key, due in before.round.awaited.items():
-            current.awaited.setdefault(key, due)
+    if before is not None and before.round.awaited:
+        current.awaited = {**before.round.awaited, **current.awaited}
     if rounds.origin is None and current.from_start:
         rounds.origin = PlanOrigin.LEARNED
     planned = rounds.plan if rounds.origin is not None else ()

@@ -8,7 +8,8 @@ there is.
 
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
-from monitor.health.rounds import copied, give_plan, share, step
+from monitor.health.rounds import copied, give_plan, share_between, step
+from monitor.health.sparse import without
 from monitor.health.stream import PlanOrigin, Play, Rounds, Script, Witness
 
 REORDER_SECONDS = 45.0
@@ -56,7 +57,7 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
     script.rounds = max(script.rounds, script.current.count)
     now = script.current.round
     if play.due is not None and now is not None and now.awaited.get(play.paragraph) == play.due:
-        script.witnesses[play.paragraph] = Witness(play.due, newest)
+        script.witnesses = {**script.witnesses, play.paragraph: Witness(play.due, newest)}
     if effect is Effect.APPLIED:
         if before is not None and now is not None and now.last != before[0]:
             _measure(script, play, play.received - before[1])
@@ -71,14 +72,22 @@ def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrig
             give_plan(rounds, given, origin)
 
 
+def share(script: Script) -> None:
+    """Let a script that was read from a checkpoint hold only once what it holds twice."""
+    if script.settled is not None:
+        share_between(script.settled, script.current)
+
+
 def settle(script: Script, now: float, mode: RandomPlayMode | None, *, from_start: bool) -> int:
     """Settle plays that nothing can overtake any more; return how many callbacks are missed by now."""
     if script.settled is not None:
         while script.recent and script.recent[0].received + REORDER_SECONDS <= now:
             _settle_oldest(script, script.settled, mode, from_start=from_start)
+    if not script.witnesses:
+        return 0
     overdue = [key for key, witness in script.witnesses.items() if witness.due <= now]
     for key in overdue:
-        del script.witnesses[key]
+        script.witnesses = without(script.witnesses, key)
     return len(overdue)
 
 
@@ -95,7 +104,7 @@ def _settle_oldest(script: Script, settled: Rounds, mode: RandomPlayMode | None,
     finished = settled.count
     step(settled, script.recent.pop(0), mode, from_start=from_start)
     if settled.count != finished:
-        share(settled, script.current)
+        share_between(settled, script.current)
 
 
 def _is_copy(script: Script, play: Play) -> bool:
@@ -121,7 +130,7 @@ def _hear_witness(script: Script, play: Play) -> None:
     if witness is not None and (
         play.signed is None or witness.signed is None or play.signed >= witness.signed
     ):
-        del script.witnesses[play.paragraph]
+        script.witnesses = without(script.witnesses, play.paragraph)
 
 
 def _insert(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:

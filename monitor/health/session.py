@@ -30,8 +30,7 @@ def apply(
     # The signed time is part of SoftSugar's body, so an equal checksum is the same delivery.
     if signed is not None and fingerprint in session.recent:
         return Effect.DUPLICATE
-    session.recent.append(fingerprint)
-    del session.recent[:-REMEMBERED_DELIVERIES]
+    session.recent = (*session.recent, fingerprint)[-REMEMBERED_DELIVERIES:]
     effect = Effect.DUPLICATE
     if payload.code is not None and not _same_code(session, payload.code, received):
         effect = Effect.APPLIED

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from monitor.config import HealthSettings
-from monitor.event import CallbackAim, Channel
+from monitor.event import CallbackAim
 from monitor.health.observation import is_pushless, uncalled_since
 from monitor.health.reading import is_periodic, last_heard, rtmp_state, script_is_over, stall_after
 from monitor.health.stream import End, Outcome, Phase, StreamState
@@ -155,7 +155,7 @@ def _reasons_of_api(state: StreamState, now: float) -> list[tuple[float, str]]:
         return reasons
     if told.pushless_since is not None and is_pushless(told) and state.phase is not Phase.OUTAGE:
         reasons.append((told.pushless_since, "The vendor's API says that the job runs and doesn't push."))
-    uncalled = None if Channel.CALLBACK in state.heard else uncalled_since(state, now)
+    uncalled = None if state.callback_at is not None else uncalled_since(state, now)
     if uncalled is not None:
         reasons.append((uncalled, _UNCALLED_SENTENCES[told.aim]))
     return reasons

@@ -5,6 +5,7 @@ is bounded: it holds what is live, not what has been (design promise: memory gro
 streams, not with history).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,12 +15,15 @@ from pydantic import TypeAdapter
 from monitor.event import (
     CallbackKind,
     Channel,
+    EventId,
     LinkState,
     RandomPlayMode,
     SessionState,
     Vendor,
 )
 from monitor.health.observed_job import Observation
+from monitor.health.sparse import nothing
+from monitor.health.timeline import Timeline
 
 
 class StreamKey(NamedTuple):
@@ -56,16 +60,6 @@ class PlanOrigin(StrEnum):
     API = "api"
     REGISTERED = "registered"
     LEARNED = "learned"
-
-
-class Transition(NamedTuple):
-    """One line of a stream's timeline. partition, offset: where in the log its event is."""
-
-    at: float
-    what: str
-    channel: Channel
-    partition: int
-    offset: int
 
 
 class LinkFact(NamedTuple):
@@ -158,11 +152,11 @@ class Round:
     """
 
     played: dict[str, int | None]
-    awaited: dict[str, float]
     last: str
     last_since: float
     last_signed: int | None
     from_start: bool
+    awaited: Mapping[str, float] = field(default_factory=nothing)
 
 
 @dataclass(slots=True)
@@ -232,7 +226,7 @@ class Script:
     current: Rounds = field(default_factory=Rounds)
     recent: list[Play] = field(default_factory=list)
     rounds: int = 0
-    witnesses: dict[str, Witness] = field(default_factory=dict)
+    witnesses: Mapping[str, Witness] = field(default_factory=nothing)
     first_progress_at: float | None = None
     progress_at: float | None = None
     resumed_at: float | None = None
@@ -271,19 +265,15 @@ class Script:
 
 
 @dataclass(slots=True)
-class Reply:
-    """A finished reply. due: by when its callback should come, None where nothing is awaited."""
-
-    by_callback: bool
-    due: float | None
-
-
-@dataclass(slots=True)
 class Replies:
-    """How many replies were finished, and the recent ones (a hash of the id) by which a repeat is known."""
+    """How many replies were finished, and the recent ones (a hash of the id) by which a repeat is known.
+
+    recent: whether the callback told of it. awaited: by when the callback should come of what RTC told.
+    """
 
     finished: int = 0
-    recent: dict[int, Reply] = field(default_factory=dict)
+    recent: dict[int, bool] = field(default_factory=dict)
+    awaited: Mapping[int, float] = field(default_factory=nothing)
 
 
 @dataclass(slots=True)
@@ -299,7 +289,7 @@ class Session:
     code: int | None = None
     code_at: float | None = None
     code_signed: int | None = None
-    recent: list[int] = field(default_factory=list)
+    recent: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -323,8 +313,9 @@ class RelayMark(NamedTuple):
 class StreamState:
     """One stream. `fold` and `settle` change it in place; `status` and the metrics read it.
 
-    receivers: the last (boot, sequence) folded of each receiver. heard: when each channel last told
-    anything. narrator: of several relays in one room, the one whose script progress is followed.
+    folded: id of the last event folded. folded_before: of each other receiver's last one, (boot, sequence).
+    callback_at, rtc_at, api_at: when that channel last told anything. narrator: of several relays in one
+    room, the one whose script progress is followed.
     awake_since: when the first sign came after a silence. reconnected_at: recent reconnects.
     missed: facts whose callback never came. observed: what the vendor's API said; None if it was never
     asked. retired: only the marker of an ended stream is left.
@@ -342,11 +333,14 @@ class StreamState:
     outage_seconds: float = 0.0
     outage_since: float | None = None
     awake_since: float | None = None
-    receivers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    folded: EventId | None = None
+    folded_before: Mapping[str, tuple[int, int]] = field(default_factory=nothing)
     relays: dict[str, RelayMark] = field(default_factory=dict)
     narrator: str | None = None
     narrated_at: float | None = None
-    heard: dict[Channel, float] = field(default_factory=dict)
+    callback_at: float | None = None
+    rtc_at: float | None = None
+    api_at: float | None = None
     job: Job = field(default_factory=Job)
     link: Link = field(default_factory=Link)
     session: Session = field(default_factory=Session)
@@ -357,7 +351,7 @@ class StreamState:
     missed: int = 0
     end: End | None = None
     observed: Observation | None = None
-    transitions: list[Transition] = field(default_factory=list)
+    transitions: Timeline = field(default_factory=Timeline)
     next_due: float | None = None
     retired: bool = False
 
@@ -365,6 +359,12 @@ class StreamState:
     def key(self) -> StreamKey:
         """The stream's identity."""
         return StreamKey(self.source, self.job_id)
+
+    def heard_at(self, channel: Channel) -> float | None:
+        """Return when a channel last told anything of the stream; None if it never did."""
+        if channel is Channel.CALLBACK:
+            return self.callback_at
+        return self.rtc_at if channel is Channel.RTC else self.api_at
 
 
 _adapter = TypeAdapter(StreamState)

@@ -1,14 +1,11 @@
-"""What the handlers of events share: the event as they see it, the timeline, and what falls due."""
+"""What the handlers of events share: the event as they see it, and the timeline."""
 
 from typing import NamedTuple
 
 from monitor.config import HealthSettings
 from monitor.event import CallbackKind, Decoded, Stored
-from monitor.health import connection, replies, script
-from monitor.health.stream import End, Outcome, StreamState, Transition
-
-TRANSITIONS = 20
-"""Lines of the timeline kept in the state; older ones are read from the log."""
+from monitor.health.stream import End, Outcome, StreamState
+from monitor.health.timeline import Transition
 
 
 class Told(NamedTuple):
@@ -33,16 +30,4 @@ def was_a_guess(end: End) -> bool:
 
 def note(state: StreamState, stored: Stored, at: float, what: str) -> None:
     """Write a line of the stream's timeline."""
-    state.transitions.append(Transition(at, what, stored.event.channel, stored.partition, stored.offset))
-    del state.transitions[:-TRANSITIONS]
-
-
-def plan_settling(state: StreamState) -> None:
-    """Note when `settle` has something to do next; to be called when what it looks at has changed."""
-    dues = (
-        connection.next_due(state.link),
-        script.next_due(state.script),
-        replies.next_due(state.replies),
-        state.observed.end_due if state.observed is not None else None,
-    )
-    state.next_due = min((due for due in dues if due is not None), default=None)
+    state.transitions.add(Transition(at, what, stored.event.channel, stored.partition, stored.offset))

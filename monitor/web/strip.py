@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from monitor.health.status import Verdict
 from monitor.health.stream import Phase, StreamState
-from monitor.health.told import TRANSITIONS
+from monitor.health.timeline import TRANSITIONS
 
 STRIP_SECONDS = 3600.0
 """How far a strip goes back."""

@@ -14,20 +14,31 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.vendors import registry
 from monitor.worker.shard import Shard
 
-BATCH = 500
-"""Events folded before the event loop has its turn: about 10 ms of work."""
+BATCH = 250
+"""Events folded before the event loop has its turn: 5 to 10 ms of work. What a timer wakes gets its turn
+only after the next batch, if that is ready."""
 
 TICK_SECONDS = 1.0
 
-TICK_SLICE = 2000
-"""Streams looked at before the event loop has its turn: a few ms of work."""
+TICK_SLICE = 400
+"""Streams looked at before the event loop has its turn: 5 ms of work where each has something due."""
 
 MARGIN_SECONDS = 2.0
 """An event received now may become visible in the log a moment later; what time brings about waits
 that long, so that live folding and folding the log again see the same order."""
 
-YOUNG_OBJECTS = 10_000
-"""New objects after which the garbage collector looks for cycles among them: about a millisecond."""
+YOUNG_OBJECTS = 5_000
+"""More objects than before after which the garbage collector looks for cycles among the new ones: about
+a millisecond."""
+
+YOUNG_TURNS = 4
+"""Such looks after which it looks at all of these objects once more: 5 ms. Each is looked at twice at most,
+so rarer looks would save nothing."""
+
+COLLECTED_EVENTS = 1000
+"""Events folded between two looks of the worker's own: 3 ms. What an event replaces in a state is freed at
+once, so that objects don't become more and Python sees no cause to look; when it did, it looked at all that
+minutes had replaced."""
 
 WINDOW = 1000
 """The last events of which the share of undecodable ones is taken."""
@@ -66,6 +77,7 @@ class Folder:
         self._metrics = metrics
         self._clock = clock
         self._window = _Window(settings.log.undecodable_share)
+        self._uncollected = 0
 
     async def fold(self, shard: Shard, batch: Sequence[Stored]) -> None:
         """Fold events in order of their offsets; the shard's position moves on.
@@ -108,6 +120,14 @@ class Folder:
         self._metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
         for letter in dead_letters:
             self._metrics.dead_letters.labels(letter.source, letter.channel, letter.reason).inc()
+        self._collect(len(batch))
+
+    def _collect(self, events: int) -> None:
+        """Look for cycles among what was made lately, so that no look takes long."""
+        self._uncollected += events
+        if self._uncollected >= COLLECTED_EVENTS:
+            self._uncollected = 0
+            gc.collect(1)
 
     def _source(self, event: Event) -> Source:
         """Return the event's source as configured; one that was taken out since decodes by default."""
@@ -130,7 +150,7 @@ def spare_collections() -> None:
     They hold no cycles, so reference counts free them; a collection of the oldest generation would walk
     all of them for nothing, and hold the event loop for more than 100 ms.
     """
-    gc.set_threshold(YOUNG_OBJECTS, 20, 1_000_000)
+    gc.set_threshold(YOUNG_OBJECTS, YOUNG_TURNS, 1_000_000)
 
 
 class _Window:

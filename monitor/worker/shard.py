@@ -6,6 +6,7 @@ from itertools import islice
 
 from monitor.config import HealthSettings
 from monitor.event import Decoded, Stored
+from monitor.health import script
 from monitor.health.effect import Effect
 from monitor.health.fold import begin, fold, is_due, retire, settle
 from monitor.health.status import Status, status
@@ -38,6 +39,7 @@ class Shard:
     def restore(self, states: Iterable[StreamState]) -> None:
         """Take states from a checkpoint."""
         for state in states:
+            script.share(state.script)
             self.streams[state.key] = state
             if state.end is None:
                 self.live[state.source] = self.live.get(state.source, 0) + 1
@@ -112,11 +114,13 @@ def retire_replaced(shards: Iterable[Shard], now: float) -> None:
     ]
     if not replaced:
         return
+    rooms = {(state.source, state.job.room_id) for _, state in replaced}
     healthy: dict[tuple[str, str], float] = {}
     for shard in shards:
         for state in shard.streams.values():
             room = state.job.room_id
-            if state.end is not None or room is None:
+            # Judging all streams would hold the event loop, and few rooms are asked for.
+            if state.end is not None or room is None or (state.source, room) not in rooms:
                 continue
             if status(state, now, shard.settings).status is Status.HEALTHY:
                 begun = healthy.get((state.source, room), 0.0)

@@ -1,6 +1,6 @@
 from monitor.config import HealthSettings
 from monitor.health.status import status
-from monitor.health.told import TRANSITIONS
+from monitor.health.timeline import TRANSITIONS
 from monitor.web.strip import STRIP_SECONDS, Part, Shade, in_words, last_hour
 from tests.health.story import START, Story
 

@@ -5,6 +5,7 @@ taken as an object too, and in the broken form that the page prints (see `repair
 """
 
 import hashlib
+import sys
 from collections import deque
 from typing import Any
 
@@ -79,7 +80,8 @@ class _StreamState(_Message):
     def _output(self) -> str:
         """Name the output without telling it: both fields may hold the key of the push."""
         told = f"{self.output_url or ''}\0{self.stream_key or ''}"
-        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+        # Interned: a state holds it once for each fact about the output.
+        return sys.intern(hashlib.blake2b(told.encode(), digest_size=8).hexdigest())
 
 
 class _ReplyFinish(_Message):

@@ -49,6 +49,8 @@ async def main(numbers: list[int]) -> list[dict[str, int]]:
         folded = resident_bytes()
         await exposition.render("", "gzip")
         await exposition.render("", "gzip")
+        # Until the event loop goes on, what it has just handed over holds the page.
+        await asyncio.sleep(0)
         found.append(
             {
                 "streams": number,
