@@ -23,9 +23,10 @@ from monitor.event import Vendor
 from monitor.health import reading
 from monitor.health.status import Status, status
 from monitor.health.stream import StreamKey, StreamState
+from monitor.metrics.catalogue import STREAM_LABELS
 from monitor.metrics.service import ServiceMetrics
-from monitor.metrics.streams import RENDERERS, Reading, is_exported
-from monitor.metrics.text import OPENMETRICS_END, stream_labels, write_header
+from monitor.metrics.streams import RENDERERS, Reading, info_block, is_exported
+from monitor.metrics.text import OPENMETRICS_END, Block, label, write_header
 
 SLICE = 100
 """Streams read at once: about 2 ms during which the event loop does nothing else."""
@@ -73,8 +74,14 @@ class _Format(NamedTuple):
 
 @dataclass(slots=True)
 class _Shown:
-    """What is kept of a stream from scrape to scrape: its seconds as shown."""
+    """What is kept of a stream from scrape to scrape: text that seldom changes, and its seconds as shown.
 
+    job: what `info` was made of.
+    """
+
+    labels: str
+    job: tuple[str | None, ...]
+    info: Block
     connected_seconds: float
     outage_seconds: float
 
@@ -85,12 +92,11 @@ class _Table(NamedTuple):
     Values that are new to each scrape are texts and numbers, no tuples or lists: the cyclic garbage
     collector counts those, and a hundred thousand more would start it on all that the process holds.
 
-    keys, vendors: of the streams. columns: for each renderer and each of its reads, what it returned of
+    rows: the streams' labels. columns: for each renderer and each of its reads, what it returned of
     each stream. numbers: streams by vendor, source and status.
     """
 
-    keys: list[StreamKey]
-    vendors: list[Vendor]
+    rows: list[str]
     columns: list[list[list[Any]]]
     numbers: Counter[tuple[Vendor, str, Status]]
 
@@ -143,7 +149,7 @@ class Exposition:
 
     async def _read(self) -> _Table:
         """Read all streams, and let the event loop go on after each slice."""
-        table = _Table([], [], [[[] for _ in renderer.reads] for renderer in RENDERERS], Counter())
+        table = _Table([], [[[] for _ in renderer.reads] for renderer in RENDERERS], Counter())
         shown: dict[StreamKey, _Shown] = {}
         streams = self._fleet.streams
         keys, states = list(streams), list(streams.values())
@@ -170,10 +176,9 @@ class Exposition:
             kept = shown[key] = _show(state, now, self._shown.get(key))
             verdict = status(state, now, settings)
             readings.append(
-                Reading(state, verdict, kept.connected_seconds, kept.outage_seconds, now, settings)
+                Reading(state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings)
             )
-            table.keys.append(key)
-            table.vendors.append(state.vendor)
+            table.rows.append(kept.labels)
             table.numbers[state.vendor, state.source, verdict.status] += 1
         for renderer, columns in zip(RENDERERS, table.columns, strict=True):
             for read, column in zip(renderer.reads, columns, strict=True):
@@ -196,10 +201,9 @@ class Exposition:
 
     def _pieces(self, table: _Table, wanted: _Format) -> Iterator[bytes]:
         yield wanted.write_service(self._service.registry).removesuffix(OPENMETRICS_END)
-        rows = [stream_labels(vendor, *key) for vendor, key in zip(table.vendors, table.keys, strict=True)]
         for renderer, columns in zip(RENDERERS, table.columns, strict=True):
             yield write_header(renderer.family, openmetrics=wanted.openmetrics)
-            yield from renderer.write(rows, columns)
+            yield from renderer.write(table.rows, columns)
             # Freed here and now, rather than all columns at once on the event loop.
             columns.clear()
         if wanted.openmetrics:
@@ -207,14 +211,20 @@ class Exposition:
 
 
 def _show(state: StreamState, now: float, before: _Shown | None) -> _Shown:
-    """Return the stream's seconds; `before` is brought up to date. They never fall.
+    """Return the stream's text and seconds; `before` is brought up to date. The seconds never fall.
 
     A running phase counts until now, and the event that ended it may still be on its way: when it is
     folded, a few milliseconds move to another phase. Prometheus would take that for a restart from 0.
     """
+    job = state.job
+    described = (job.room_id, job.rtc_room_id, job.play_mode, job.random_play_mode, job.view_mode)
     _, connected, outage = reading.seconds(state, now)
     if before is None:
-        return _Shown(connected, outage)
+        values = (state.vendor, state.source, state.job_id)
+        labels = ",".join([label(name, value) for name, value in zip(STREAM_LABELS, values, strict=True)])
+        return _Shown(labels, described, info_block(described), connected, outage)
+    if before.job != described:
+        before.job, before.info = described, info_block(described)
     before.connected_seconds = max(connected, before.connected_seconds)
     before.outage_seconds = max(outage, before.outage_seconds)
     return before

@@ -9,7 +9,7 @@ from monitor.health import reading
 from monitor.health.status import Status, Verdict
 from monitor.health.stream import Outcome, PlanOrigin, Script, StreamState
 from monitor.metrics.catalogue import Family, family
-from monitor.metrics.text import Block, block, label, write_blocks, write_described, write_numbers
+from monitor.metrics.text import Block, block, label, write_blocks, write_numbers
 
 KNOWN_WARNINGS = (
     "TOO_LESSS_SCRIPT_ITEMS",
@@ -24,11 +24,13 @@ KNOWN_WARNINGS = (
 class Reading(NamedTuple):
     """One stream at one moment.
 
-    connected_seconds, outage_seconds: as they are shown, never less than the time before.
+    info: the lines of `livestream_info` (see `info_block`). connected_seconds, outage_seconds: as they
+    are shown, never less than the time before.
     """
 
     state: StreamState
     verdict: Verdict
+    info: Block
     connected_seconds: float
     outage_seconds: float
     now: float
@@ -72,23 +74,6 @@ class Blocks:
         return write_blocks(streams, columns[0])
 
 
-class Described:
-    """A family whose value is always 1, and whose labels describe the stream.
-
-    Args:
-        family: its line of the catalogue.
-        reads: for each label that the family adds, what reads its value.
-    """
-
-    def __init__(self, family: Family, *reads: Callable[[Reading], str | None]) -> None:
-        self.family = family
-        self.reads: tuple[Callable[[Reading], Any], ...] = reads
-
-    def write(self, streams: Sequence[str], columns: Sequence[Sequence[Any]]) -> Iterator[bytes]:
-        """Yield the lines, from the labels of the streams and what each of `reads` returned for each."""
-        return write_described(self.family, streams, columns)
-
-
 def is_exported(state: StreamState, now: float, settings: HealthSettings) -> bool:
     """Return whether the stream still has series: it lives, or ended not long ago."""
     if state.retired:
@@ -100,10 +85,17 @@ def is_exported(state: StreamState, now: float, settings: HealthSettings) -> boo
     return state.end.at + keep >= now
 
 
+_INFO = family("livestream_info")
 _STATUS = family("livestream_status")
 _RTMP_STATE = family("livestream_rtmp_state")
 _END = family("livestream_end_timestamp_seconds")
 _LIVE_WARNING = family("livestream_live_warning")
+
+
+def info_block(described: Iterable[str | None]) -> Block:
+    """Return the lines of `livestream_info`, from the values of its labels; None where unknown."""
+    labels = [label(name, value or "") for name, value in zip(_INFO.labels, described, strict=True)]
+    return block(_INFO, [(",".join(labels), 1)])
 
 
 def _one_of(family: Family, values: Iterable[str]) -> dict[str, Block]:
@@ -126,24 +118,8 @@ _RTMP_STATE_BLOCKS = _one_of(_RTMP_STATE, LinkState)
 _NO_WARNING = _warnings_block(())
 
 
-def _room_id(one: Reading) -> str | None:
-    return one.state.job.room_id
-
-
-def _rtc_room_id(one: Reading) -> str | None:
-    return one.state.job.rtc_room_id
-
-
-def _play_mode(one: Reading) -> str | None:
-    return one.state.job.play_mode
-
-
-def _random_play_mode(one: Reading) -> str | None:
-    return one.state.job.random_play_mode
-
-
-def _view_mode(one: Reading) -> str | None:
-    return one.state.job.view_mode
+def _info(one: Reading) -> Block:
+    return one.info
 
 
 def _status(one: Reading) -> Block:
@@ -261,8 +237,8 @@ def _missed(one: Reading) -> int:
     return one.state.missed
 
 
-RENDERERS: tuple[Numbers | Blocks | Described, ...] = (
-    Described(family("livestream_info"), _room_id, _rtc_room_id, _play_mode, _random_play_mode, _view_mode),
+RENDERERS: tuple[Numbers | Blocks, ...] = (
+    Blocks(_INFO, _info),
     Blocks(_STATUS, _status),
     Numbers(family("livestream_status_since_timestamp_seconds"), ("", _status_since)),
     Blocks(_RTMP_STATE, _rtmp_state),

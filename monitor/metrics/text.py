@@ -5,17 +5,14 @@ last line alone, as far as these families go.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
-from monitor.metrics.catalogue import STREAM_LABELS, Family, FamilyType
+from monitor.metrics.catalogue import Family, FamilyType
 
 PIECE = 500
 """Streams written at once: some 60 to 300 kB, less than a millisecond of work."""
 
 OPENMETRICS_END = b"# EOF\n"
 """The last line of a page in OpenMetrics."""
-
-_VENDOR, _SOURCE, _JOB_ID = STREAM_LABELS
 
 Block = tuple[str, ...]
 """Whole lines of one stream, cut where its labels go: `labels.join(block)` is the text."""
@@ -30,16 +27,6 @@ def label(name: str, value: str) -> str:
         value = value.encode("utf-8", "backslashreplace").decode()
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'{name}="{escaped}"'
-
-
-def stream_labels(vendor: str, source: str, job_id: str) -> str:
-    """Return the labels that every sample of a stream has."""
-    return f"{_source_labels(vendor, source)},{label(_JOB_ID, job_id)}"
-
-
-@lru_cache(maxsize=1024)
-def _source_labels(vendor: str, source: str) -> str:
-    return f"{label(_VENDOR, vendor)},{label(_SOURCE, source)}"
 
 
 def block(family: Family, samples: Iterable[tuple[str, float]]) -> Block:
@@ -84,29 +71,6 @@ def write_numbers(
             if value is not None
         ]
         yield "".join(lines).encode()
-
-
-def write_described(
-    family: Family, streams: Sequence[str], columns: Sequence[Sequence[str | None]]
-) -> Iterator[bytes]:
-    """Yield a line with the value 1 for each stream.
-
-    Args:
-        family: its line of the catalogue.
-        streams: the labels of each stream.
-        columns: for each label that the family adds, its value for each stream; None where unknown.
-    """
-    for start in range(0, len(streams), PIECE):
-        piece = slice(start, start + PIECE)
-        lines = [
-            f"{family.name}{{{labels},{','.join(map(_described, family.labels, values))}}} 1\n"
-            for labels, *values in zip(streams[piece], *(column[piece] for column in columns), strict=True)
-        ]
-        yield "".join(lines).encode()
-
-
-def _described(name: str, value: str | None) -> str:
-    return label(name, value) if value else f'{name}=""'
 
 
 def write_blocks(streams: Sequence[str], blocks: Sequence[Block]) -> Iterator[bytes]:

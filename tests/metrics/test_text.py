@@ -9,7 +9,6 @@ from monitor.metrics.text import (
     block,
     label,
     write_blocks,
-    write_described,
     write_header,
     write_numbers,
 )
@@ -64,18 +63,3 @@ def test_a_block_repeats_the_streams_labels_in_each_line() -> None:
 
 def test_half_a_surrogate_pair_is_spelled_out() -> None:
     assert label("job_id", "\ud83d!").encode() == rb'job_id="\\ud83d!"'
-
-
-@given(st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.none() | TEXTS), unique_by=lambda stream: stream[0]))
-def test_what_describes_a_stream_is_read_back_empty_where_nothing_is_known(
-    streams: list[tuple[str, str | None, str | None]],
-) -> None:
-    gauge = Family("livestream_info", FamilyType.GAUGE, ("room_id", "play_mode"), "Always 1")
-    rows = [label("job_id", job_id) for job_id, _, _ in streams]
-    columns = [[room for _, room, _ in streams], [mode for _, _, mode in streams]]
-    page = write_header(gauge, openmetrics=False) + b"".join(write_described(gauge, rows, columns))
-    (family,) = parse_text(page.decode())
-    read = {one.labels["job_id"]: (one.labels["room_id"], one.labels["play_mode"]) for one in family.samples}
-
-    assert {1.0} >= {sample.value for sample in family.samples}
-    assert {job_id: (room or "", mode or "") for job_id, room, mode in streams} == read
