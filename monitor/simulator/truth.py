@@ -27,6 +27,9 @@ from monitor.event import (
 from monitor.simulator.life import Fact
 from monitor.simulator.stream_life import WITNESS_SECONDS
 
+RETRY_SPAN = 30.0
+"""Seconds in which the vendors make all their attempts."""
+
 LOOP_SECONDS = 1.0
 """From when on a paragraph that is told again, without a signed time, may have begun again."""
 
@@ -108,6 +111,9 @@ class _Reference:
             self._script.start(payload.paragraph)
             if told.doubtful:
                 self._script.doubt()
+            if told.answered - told.sent > RETRY_SPAN:
+                # It came later than any vendor's last attempt: its round may be closed.
+                self._sum.undecided += _SCRIPT_NUMBERS
         elif isinstance(payload, ScriptProgress):
             if self._script.progress(payload.paragraph, payload.offset):
                 self._open_proof(payload.paragraph, told, CallbackKind.PARAGRAPH)
@@ -241,8 +247,12 @@ class _Script:
             self._tentative = paragraph
 
     def doubt(self) -> None:
-        """Take the news that the last paragraph may have come twice: behind a whole plan, that is a round."""
-        if all(planned in self._played for planned in self._plan):
+        """Take the news that the last paragraph may have come twice.
+
+        Behind a whole plan that may be the next round's first, unless the plan says what that is.
+        """
+        repeats_itself = self._mode is not RandomPlayMode.NONE or len(self._plan) == 1
+        if repeats_itself and all(planned in self._played for planned in self._plan):
             self._sum.undecided += _SCRIPT_NUMBERS
 
     def sum_up(self) -> None:

@@ -135,7 +135,8 @@ class Watcher:
                 try:
                     page = httpx.get(f"{worker.operators}/metrics", timeout=1.0).text
                 except httpx.HTTPError:
-                    # Killed, paused or not there yet.
+                    # Killed, paused or not there yet; streams may go and come back unseen.
+                    self._last.pop(name, None)
                     continue
                 self._look(name, page)
             self._ended.wait(0.25)
