@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from monitor.config import AuthType, Source
-from monitor.event import Channel, Vendor
+from monitor.event import Channel, ParagraphStarted, Vendor
 from monitor.simulator import bodies
 from monitor.simulator.bodies import Identity
 from monitor.simulator.life import Action, Delivery, Fact
@@ -96,6 +96,7 @@ class Courier:
         self._posts: dict[Fact, Post] = {}
         self._sequence = 0
         self._is_unsigned = not is_signed(identity.source)
+        self._playing: Fact | None = None
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []
         self.events: Counter[str] = Counter()
@@ -167,7 +168,10 @@ class Courier:
             self.events["duplicates"] += first is not None
             if first is None:
                 self.told[fact] = Told(fact, sent, answered, broke and self._is_unsigned)
-            elif self._is_unsigned and answered - first.sent > LOOP_SECONDS:
+                if isinstance(fact.payload, ParagraphStarted):
+                    self._playing = fact
+            elif self._is_unsigned and fact == self._playing and answered - first.sent > LOOP_SECONDS:
+                # Behind another paragraph it would be known as a copy, or be tentative.
                 self.told[fact] = first._replace(doubtful=True)
         return True
 

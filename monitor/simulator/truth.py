@@ -252,7 +252,7 @@ class _Script:
         Behind a whole plan that may be the next round's first, unless the plan says what that is.
         """
         repeats_itself = self._mode is not RandomPlayMode.NONE or len(self._plan) == 1
-        if repeats_itself and all(planned in self._played for planned in self._plan):
+        if repeats_itself and self._plan and all(one in self._played for one in self._plan):
             self._sum.undecided += _SCRIPT_NUMBERS
 
     def sum_up(self) -> None:
