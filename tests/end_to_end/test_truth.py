@@ -72,7 +72,7 @@ def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
 
 def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Service) -> None:
     service.start()
-    run = Simulation(service, streams=60, duration=1500, speed=10, scenario="mixed", seed=23, attempts=60)
+    run = Simulation(service, streams=60, duration=750, speed=5, scenario="mixed", seed=23, attempts=60)
     run.start()
     moments = Random(5)
     for _ in range(20):
