@@ -170,7 +170,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
         if before is not Phase.OUTAGE:
             summary.outages += 1
             summary.reconnect_counted = False
-        if fact.state is LinkState.RECONNECTING and not summary.reconnect_counted:
+        if fact.state is LinkState.RECONNECTING and not same and not summary.reconnect_counted:
             summary.reconnects += 1
             summary.reconnect_counted = True
     elif stream is Phase.CONNECTED and before is Phase.OUTAGE and not summary.reconnect_counted:

@@ -89,6 +89,15 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     assert counts(story) == (0, 0)
 
 
+def test_a_retry_of_one_output_counts_no_reconnect_in_the_outage_of_another() -> None:
+    story = Story()
+    story.link("G", at=6.2, signed=6)
+    story.link("R", at=6.5, signed=6)
+    story.link("D", at=7.4, signed=7, output="b")
+    assert story.link("R", at=7.4, signed=7) is Effect.DUPLICATE
+    assert counts(story) == (1, 0)
+
+
 def test_a_late_disconnect_is_an_outage_that_happened_and_no_state() -> None:
     story = Story()
     story.link("C", at=0.0, signed=0)
