@@ -43,7 +43,8 @@ def apply(link: Link, fact: LinkFact) -> Effect:
     before, facts = link.current, link.current.facts
     if not _insert(link, fact) or late:
         return Effect.LATE
-    if before is link.current and facts == before.facts:
+    current = link.current
+    if facts == current.facts and (current is before or current == before):
         return Effect.AFTER_END
     return Effect.APPLIED
 

@@ -188,6 +188,17 @@ def test_a_late_event_of_an_ended_stream_does_not_bring_it_back() -> None:
     assert story.known.phase is Phase.ENDED
 
 
+def test_what_an_ended_output_said_opens_nothing_when_it_comes_again_minutes_later() -> None:
+    story = Story()
+    story.link("E", at=0.2, signed=0)
+    story.link("G", at=0.3, signed=0, output="b")
+    assert story.link("D", at=3.2, signed=3) is Effect.AFTER_END
+    assert story.link("D", at=137.2, signed=137) is Effect.AFTER_END
+    lines = len(story.known.transitions)
+    assert story.link("D", at=137.2, signed=3) is Effect.AFTER_END
+    assert len(story.known.transitions) == lines
+
+
 def test_a_connected_signed_after_the_end_opens_the_stream_again() -> None:
     story = Story()
     story.links("C E")
