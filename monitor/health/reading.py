@@ -1,6 +1,6 @@
 """What metrics, page and API read off a state: small pure functions of (state, now)."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from monitor.config import HealthSettings
 from monitor.event import LinkState, Paragraph
@@ -8,6 +8,13 @@ from monitor.health.stream import Phase, Script, StreamState
 
 SHORTEST_STALL = 30.0
 """Seconds without progress that are never called a stall: a switch takes its time, RTC comes in steps."""
+
+# Python 3.11 takes ten times as long to find a member in its enumeration as a name of the module, and a
+# scrape asks for these of every stream.
+_STARTING: Final = Phase.STARTING
+_CONNECTED: Final = Phase.CONNECTED
+_OUTAGE: Final = Phase.OUTAGE
+_ENDED: Final = Phase.ENDED
 
 _BADNESS = {
     LinkState.END: 0,
@@ -28,13 +35,16 @@ class Seconds(NamedTuple):
 
 def seconds(state: StreamState, now: float) -> Seconds:
     """Return where the stream's time went, the phase that runs included."""
-    running = max(0.0, now - state.phase_since)
-    phase = state.phase
-    return Seconds(
-        state.starting_seconds + (running if phase is Phase.STARTING else 0.0),
-        state.connected_seconds + (running if phase is Phase.CONNECTED else 0.0),
-        state.outage_seconds + (running if phase is Phase.OUTAGE else 0.0),
-    )
+    starting, connected, outage = state.starting_seconds, state.connected_seconds, state.outage_seconds
+    phase, running = state.phase, now - state.phase_since
+    if running > 0.0:
+        if phase is _CONNECTED:
+            connected += running
+        elif phase is _OUTAGE:
+            outage += running
+        elif phase is _STARTING:
+            starting += running
+    return Seconds(starting, connected, outage)
 
 
 def rtmp_state(state: StreamState) -> LinkState | None:
@@ -42,28 +52,33 @@ def rtmp_state(state: StreamState) -> LinkState | None:
     outputs = state.link.current.outputs
     if not outputs:
         return None
-    worst = LinkState.END
+    worst = None
     for output in outputs.values():
-        if output.phase is not Phase.ENDED and _BADNESS[output.state] > _BADNESS[worst]:
+        if output.phase is not _ENDED and (worst is None or _BADNESS[output.state] > _BADNESS[worst]):
             worst = output.state
-    return worst
+    return LinkState.END if worst is None else worst
 
 
 def coverage(script: Script) -> float | None:
     """Return played / planned of the current round, 0 to 1; None without a plan."""
-    if script.origin is None or not script.plan:
+    rounds = script.current
+    if rounds.origin is None or not rounds.plan:
         return None
-    if script.round is None:
+    if rounds.round is None:
         return 0.0
-    return len(script.round.played) / len(script.plan)
+    return len(rounds.round.played) / len(rounds.plan)
 
 
 def finished_coverage(script: Script) -> float | None:
     """Return played / planned of the last finished round, 0 to 1; None if none finished with a plan."""
-    finished = script.finished
+    finished = script.current.finished
     if finished is None or not finished.planned:
         return None
-    return sum(map(finished.round.played.__contains__, finished.planned)) / len(finished.planned)
+    planned, played = finished.planned, finished.round.played
+    # Most rounds play all of it in its order, which is seen at a glance.
+    if len(played) == len(planned) and tuple(played) == planned:
+        return 1.0
+    return sum(map(played.__contains__, planned)) / len(planned)
 
 
 def skipped_paragraphs(script: Script) -> list[Paragraph]:
@@ -79,38 +94,41 @@ def stall_after(state: StreamState, settings: HealthSettings) -> float | None:
     longest = state.script.longest
     if longest is None:
         return None
-    return max(SHORTEST_STALL, settings.stall_factor * longest)
+    after = settings.stall_factor * longest
+    return after if after > SHORTEST_STALL else SHORTEST_STALL
 
 
 def script_is_over(state: StreamState) -> bool:
     """Whether a script that plays a finite number of times has reached its last paragraph."""
-    script, count = state.script, state.job.repeat_count
-    if count is None or count < 0 or script.round is None or script.origin is None:
+    count = state.job.repeat_count
+    if count is None or count < 0:
+        return False
+    script, rounds = state.script, state.script.current
+    if rounds.round is None or rounds.origin is None:
         return False
     if script.rounds > count:
         return True
-    return script.rounds == count and all(key in script.round.played for key in script.plan)
+    return script.rounds == count and all(key in rounds.round.played for key in rounds.plan)
 
 
 def remaining_seconds(state: StreamState, now: float) -> float | None:
     """Estimate how long the script still plays, in seconds; None where it is endless or unknown."""
-    script, count = state.script, state.job.repeat_count
-    if count is None or count < 0 or script.mean is None or script.origin is None or script.round is None:
+    count = state.job.repeat_count
+    if count is None or count < 0:
+        return None
+    script, mean = state.script, state.script.mean
+    rounds = script.current
+    if mean is None or rounds.origin is None or rounds.round is None:
         return None
     if script.rounds > count:
         return 0.0
-    in_round = len(script.plan) - len(script.round.played)
-    paragraphs = in_round + (count - script.rounds) * len(script.plan)
-    current = max(0.0, script.mean - max(0.0, now - script.round.last_since))
-    return paragraphs * script.mean + current
+    in_round = len(rounds.plan) - len(rounds.round.played)
+    paragraphs = in_round + (count - script.rounds) * len(rounds.plan)
+    current = max(0.0, mean - max(0.0, now - rounds.round.last_since))
+    return paragraphs * mean + current
 
 
 def last_heard(state: StreamState) -> float:
     """Return when the stream last gave a sign of life, Unix seconds."""
-    heard = [at for at in (state.callback_at, state.rtc_at, state.api_at) if at is not None]
-    return max(heard, default=state.last_received)
-
-
-def is_periodic(state: StreamState) -> bool:
-    """Whether the stream is known to say something regularly, so that silence means something."""
-    return state.script.progress_at is not None
+    heard = max(state.callback_at or 0.0, state.rtc_at or 0.0, state.api_at or 0.0)
+    return heard or state.last_received

@@ -1,12 +1,12 @@
 """Is it fine? One function of (state, now) that page, API and metrics share."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from monitor.config import HealthSettings
 from monitor.event import CallbackAim
 from monitor.health.observation import is_pushless, uncalled_since
-from monitor.health.reading import is_periodic, last_heard, rtmp_state, script_is_over, stall_after
+from monitor.health.reading import last_heard, rtmp_state, script_is_over, stall_after
 from monitor.health.stream import End, Outcome, Phase, StreamState
 
 
@@ -28,6 +28,11 @@ class Verdict(NamedTuple):
     since: float
     reasons: tuple[str, ...]
 
+
+# As names of the module, for the sake of scrapes: see `monitor.health.reading`.
+_STARTING: Final = Phase.STARTING
+_OUTAGE: Final = Phase.OUTAGE
+_HEALTHY: Final = Status.HEALTHY
 
 _END_SENTENCES = {
     Outcome.COMPLETED: "The stream ended as it should.",
@@ -52,24 +57,25 @@ def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
     """Return the stream's status at `now`."""
     if state.end is not None:
         return Verdict(Status.ENDED, state.end.at, (_end_sentence(state, state.end),))
-    outage = state.phase is Phase.OUTAGE
+    outage = state.phase is _OUTAGE
     since = state.phase_since
     if outage and now - since >= settings.down_after_seconds:
         return Verdict(Status.DOWN, since + settings.down_after_seconds, (_outage_sentence(state, now),))
-    heard = last_heard(state)
-    if is_periodic(state) and now - heard >= settings.silent_after_seconds:
+    heard, moved_at = last_heard(state), state.script.progress_at
+    # Only a stream whose script has moved is known to say something regularly: silence means something.
+    if moved_at is not None and now - heard >= settings.silent_after_seconds:
         reason = f"Nothing was heard of the stream for {_span(now - heard)}."
         return Verdict(Status.SILENT, heard + settings.silent_after_seconds, (reason,))
     reasons: list[tuple[float, str]] = []
     if outage:
         reasons.append((since, _outage_sentence(state, now)))
-    flapping = _flapping_since(state, now, settings)
+    flapped_until = _flapping_until(state, settings)
+    flapping = None if flapped_until is None else _flapping_since(state, flapped_until, now, settings)
     if flapping is not None:
         reasons.append((flapping, _flapping_sentence(state, now, settings)))
     stalled = _stalled_since(state, now, settings)
     if stalled is not None:
-        moved = state.script.progress_at or stalled
-        reasons.append((stalled, f"The script hasn't moved for {_span(now - moved)}."))
+        reasons.append((stalled, f"The script hasn't moved for {_span(now - (moved_at or stalled))}."))
     if state.observed is not None:
         reasons += _reasons_of_api(state, now)
     if reasons:
@@ -79,31 +85,25 @@ def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
             _not_before_recovery(state, began, settings),
             tuple(sentence for _, sentence in reasons),
         )
-    moved_at = state.script.progress_at
-    if state.phase is Phase.STARTING and (moved_at is None or moved_at < since):
+    if state.phase is _STARTING and (moved_at is None or moved_at < since):
         return Verdict(Status.STARTING, since, (_starting_sentence(state),))
-    return Verdict(Status.HEALTHY, _healthy_since(state, now, settings), ())
+    return Verdict(_HEALTHY, _healthy_since(state, now, flapped_until), ())
 
 
-def _healthy_since(state: StreamState, now: float, settings: HealthSettings) -> float:
-    since = state.phase_since
-    if state.phase is Phase.STARTING and state.script.first_progress_at is not None:
-        since = max(since, state.script.first_progress_at)
+def _healthy_since(state: StreamState, now: float, flapped_until: float | None) -> float:
+    since, script = state.phase_since, state.script
+    if state.phase is _STARTING and script.first_progress_at is not None:
+        since = max(since, script.first_progress_at)
     pushing_again_at = state.observed.pushing_again_at if state.observed is not None else None
-    for later in (
-        state.script.resumed_at,
-        state.awake_since,
-        pushing_again_at,
-        _flapping_until(state, settings),
-    ):
-        if later is not None and later <= now:
-            since = max(since, later)
+    for later in (script.resumed_at, state.awake_since, pushing_again_at, flapped_until):
+        if later is not None and since < later <= now:
+            since = later
     return since
 
 
 def _not_before_recovery(state: StreamState, began: float, settings: HealthSettings) -> float:
     """A stream that was down while it flapped is degraded only since it came back."""
-    if state.phase is Phase.OUTAGE or state.outage_since is None:
+    if state.phase is _OUTAGE or state.outage_since is None:
         return began
     was_down = state.phase_since - state.outage_since >= settings.down_after_seconds
     return max(began, state.phase_since) if was_down else began
@@ -121,10 +121,9 @@ def _flapping_until(state: StreamState, settings: HealthSettings) -> float | Non
     return None
 
 
-def _flapping_since(state: StreamState, now: float, settings: HealthSettings) -> float | None:
-    """When the run of too many reconnects that holds at `now` began; None if none holds."""
-    until = _flapping_until(state, settings)
-    if until is None or until < now:
+def _flapping_since(state: StreamState, until: float, now: float, settings: HealthSettings) -> float | None:
+    """When the latest run of too many reconnects began; None if it is over at `now`."""
+    if until < now:
         return None
     times, count = state.reconnected_at, settings.flapping_reconnects
     window = settings.flapping_window_seconds
@@ -140,7 +139,9 @@ def _flapping_since(state: StreamState, now: float, settings: HealthSettings) ->
 def _stalled_since(state: StreamState, now: float, settings: HealthSettings) -> float | None:
     after = stall_after(state, settings)
     moved = state.script.progress_at
-    if after is None or moved is None or state.phase is Phase.OUTAGE or script_is_over(state):
+    if after is None or moved is None or now - moved <= after:
+        return None
+    if state.phase is _OUTAGE or script_is_over(state):
         return None
     # After an outage the script gets its whole time again.
     start = max(moved, state.phase_since) if state.outage_since is not None else moved
@@ -153,7 +154,7 @@ def _reasons_of_api(state: StreamState, now: float) -> list[tuple[float, str]]:
     reasons: list[tuple[float, str]] = []
     if told is None:
         return reasons
-    if told.pushless_since is not None and is_pushless(told) and state.phase is not Phase.OUTAGE:
+    if told.pushless_since is not None and is_pushless(told) and state.phase is not _OUTAGE:
         reasons.append((told.pushless_since, "The vendor's API says that the job runs and doesn't push."))
     uncalled = None if state.callback_at is not None else uncalled_since(state, now)
     if uncalled is not None:

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 
 from monitor.event import (
     CallbackKind,
-    Channel,
     EventId,
     LinkState,
     RandomPlayMode,
@@ -359,12 +358,6 @@ class StreamState:
     def key(self) -> StreamKey:
         """The stream's identity."""
         return StreamKey(self.source, self.job_id)
-
-    def heard_at(self, channel: Channel) -> float | None:
-        """Return when a channel last told anything of the stream; None if it never did."""
-        if channel is Channel.CALLBACK:
-            return self.callback_at
-        return self.rtc_at if channel is Channel.RTC else self.api_at
 
 
 _adapter = TypeAdapter(StreamState)

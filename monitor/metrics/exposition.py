@@ -28,8 +28,8 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.metrics.streams import RENDERERS, Reading, info_block, is_exported
 from monitor.metrics.text import OPENMETRICS_END, Block, label, write_header
 
-SLICE = 100
-"""Streams read at once: about 2 ms during which the event loop does nothing else."""
+SLICE = 200
+"""Streams read at once: about 3 ms during which the event loop does nothing else."""
 
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
@@ -225,8 +225,10 @@ def _show(state: StreamState, now: float, before: _Shown | None) -> _Shown:
         return _Shown(labels, described, info_block(described), connected, outage)
     if before.job != described:
         before.job, before.info = described, info_block(described)
-    before.connected_seconds = max(connected, before.connected_seconds)
-    before.outage_seconds = max(outage, before.outage_seconds)
+    if connected > before.connected_seconds:
+        before.connected_seconds = connected
+    if outage > before.outage_seconds:
+        before.outage_seconds = outage
     return before
 
 

@@ -1,6 +1,8 @@
 """What is exported of each stream: one renderer for each family, from a reading to values."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from monitor.config import HealthSettings
@@ -107,7 +109,8 @@ def _one_of(family: Family, values: Iterable[str]) -> dict[str, Block]:
     }
 
 
-def _warnings_block(given: Iterable[str]) -> Block:
+@lru_cache(maxsize=128)
+def _warnings_block(given: tuple[str, ...]) -> Block:
     """Return a block with 1 for each warning given, and 0 for the other known ones."""
     types = dict.fromkeys(KNOWN_WARNINGS, 0) | dict.fromkeys(sorted(given), 1)
     return block(_LIVE_WARNING, [(label("warning_type", name), value) for name, value in types.items()])
@@ -115,7 +118,6 @@ def _warnings_block(given: Iterable[str]) -> Block:
 
 _STATUS_BLOCKS = _one_of(_STATUS, Status)
 _RTMP_STATE_BLOCKS = _one_of(_RTMP_STATE, LinkState)
-_NO_WARNING = _warnings_block(())
 
 
 def _info(one: Reading) -> Block:
@@ -166,7 +168,8 @@ def _outage_seconds(one: Reading) -> float:
 
 
 def _has_script(script: Script) -> bool:
-    return script.origin is not None or script.round is not None or script.progress_at is not None
+    current = script.current
+    return current.origin is not None or current.round is not None or script.progress_at is not None
 
 
 def _coverage(one: Reading) -> float | None:
@@ -189,8 +192,8 @@ def _skipped(one: Reading) -> int | None:
 
 def _planned_by(origin: PlanOrigin) -> Callable[[Reading], int | None]:
     def planned(one: Reading) -> int | None:
-        script = one.state.script
-        return len(script.plan) if script.origin is origin else None
+        current = one.state.script.current
+        return len(current.plan) if current.origin is origin else None
 
     return planned
 
@@ -215,14 +218,14 @@ def _live_warning(one: Reading) -> Block:
     told = one.state.observed
     if not one.state.job.registered and (told is None or told.warnings_at is None):
         return ()
-    return _warnings_block(one.state.warnings) if one.state.warnings else _NO_WARNING
+    return _warnings_block(one.state.warnings)
 
 
-def _last_event_of(channel: Channel) -> Callable[[Reading], float | None]:
-    def last_event(one: Reading) -> float | None:
-        return one.state.heard_at(channel)
-
-    return last_event
+_LAST_EVENT: dict[Channel, Callable[[Reading], float | None]] = {
+    Channel.CALLBACK: attrgetter("state.callback_at"),
+    Channel.RTC: attrgetter("state.rtc_at"),
+    Channel.API: attrgetter("state.api_at"),
+}
 
 
 def _vendor_duration(one: Reading) -> float | None:
@@ -264,7 +267,7 @@ RENDERERS: tuple[Numbers | Blocks, ...] = (
     Blocks(_LIVE_WARNING, _live_warning),
     Numbers(
         family("livestream_last_event_timestamp_seconds"),
-        *((label("channel", channel), _last_event_of(channel)) for channel in Channel),
+        *((label("channel", channel), _LAST_EVENT[channel]) for channel in Channel),
     ),
     Numbers(family("livestream_vendor_duration_seconds"), ("", _vendor_duration)),
     Numbers(family("livestream_vendor_push_seconds"), ("", _vendor_push)),

@@ -12,7 +12,6 @@ from monitor.health.fold import begin, fold, retire, settle
 from monitor.health.reading import (
     coverage,
     finished_coverage,
-    is_periodic,
     last_heard,
     remaining_seconds,
     rtmp_state,
@@ -77,7 +76,6 @@ def look_at(state: StreamState, now: float) -> None:
     skipped_paragraphs(state.script)
     rtmp_state(state)
     last_heard(state)
-    is_periodic(state)
     script_is_over(state)
     left = remaining_seconds(state, now)
     assert left is None or left >= 0.0
