@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from monitor.config import Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_closing import closed_within
+from monitor.log.kafka_closing import stop_in_time
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -40,9 +40,6 @@ FETCH_WAIT_MS = 20
 """A restore is at its end when nothing more comes: no reason to wait long for it."""
 
 TRANSACTION_TIMEOUT_MS = 60_000
-
-CLOSE_SECONDS = 5.0
-"""How long a producer may take to end well; if Kafka is away, it would take for ever."""
 
 Row = tuple[str, str, bytes | None]
 
@@ -101,7 +98,7 @@ class KafkaCheckpoints:
         except KafkaError as error:
             raise self._named(error) from error
         finally:
-            await closed_within(CLOSE_SECONDS, consumer.stop())
+            await stop_in_time(consumer.stop())
         position = newest.pop(POSITION_KEY, None)
         rows = []
         # Keys move over one by one, so that no text is held twice.
@@ -178,7 +175,7 @@ class KafkaCheckpoints:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        await closed_within(CLOSE_SECONDS, producer.stop())
+        await stop_in_time(producer.stop())
 
     def _named(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")
