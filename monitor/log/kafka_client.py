@@ -16,6 +16,10 @@ would hold its partitions long after another one has taken them over.
 """
 
 
+REPEAT_SECONDS = 30.0
+"""Between two lines of the log about Kafka being away: who tries once a second says the same each time."""
+
+
 def options(kafka: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that a producer, a consumer and an admin client of aiokafka have in common.
 

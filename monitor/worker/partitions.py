@@ -9,13 +9,13 @@ goes on from there, if a checkpoint can still be written, which tells that nobod
 
 import asyncio
 import contextlib
-import math
 
 import structlog
 
-from monitor.clock import stopwatch
+from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
@@ -45,9 +45,6 @@ LOOK_SECONDS = 0.05
 """How often to look after what is due."""
 
 RETRY_SECONDS = 1.0
-
-REPEAT_SECONDS = 30.0
-"""Between two lines of the log about Kafka being away."""
 
 HEARD_SECONDS = 1.5
 """A partition whose broker says nothing for so long stands still: what is received now is in spools."""
@@ -105,16 +102,14 @@ class PartitionWorker:
         spare_collections()
         self._metrics.consumer_stalled.set(0)
         self._show_recovery()
-        said = -math.inf
+        telling = Seldom(REPEAT_SECONDS)
         try:
             while True:
                 try:
                     await self._be_a_member()
                 except LogUnavailableError as error:
-                    # It tries once a second, and with Kafka away says the same each time.
-                    if stopwatch() - said >= REPEAT_SECONDS:
+                    if telling.is_due():
                         _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
-                        said = stopwatch()
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             await self._holdings.close()
