@@ -12,7 +12,6 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
@@ -42,8 +41,6 @@ FETCH_WAIT_MS = 20
 TRANSACTION_TIMEOUT_MS = 60_000
 
 Row = tuple[str, str, bytes | None]
-
-_log = structlog.get_logger(__name__)
 
 
 class KafkaCheckpoints:
