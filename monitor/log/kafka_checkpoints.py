@@ -79,7 +79,11 @@ class KafkaCheckpoints:
         return checkpoints
 
     async def load(self) -> Checkpoint:
-        """Return the last whole checkpoint; position -1 without states if there is none."""
+        """Return the last whole checkpoint; position -1 without states if there is none.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
         consumer = AIOKafkaConsumer(
             **self._options,
             enable_auto_commit=False,
