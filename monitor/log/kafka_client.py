@@ -17,7 +17,8 @@ would hold its partitions long after another one has taken them over.
 
 
 REPEAT_SECONDS = 30.0
-"""Between two lines of the log about Kafka being away: who tries once a second says the same each time."""
+"""Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
+same each time."""
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:
