@@ -1,5 +1,6 @@
 """The only source of "now": everything else receives the time as a parameter or a `Clock`."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,3 +45,23 @@ class RehearsalClock:
 def stopwatch() -> float:
     """Return seconds of a steady counter, for measuring how long something took."""
     return time.perf_counter()
+
+
+class Seldom:
+    """Lets what comes again and again happen at once, and then only once in a while.
+
+    Args:
+        seconds: from one time to the next, at least.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = -math.inf
+
+    def is_due(self) -> bool:
+        """Whether it is to happen now; the next time is then that much later."""
+        now = stopwatch()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True

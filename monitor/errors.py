@@ -21,7 +21,7 @@ class AuthenticationError(MonitorError):
     """A request did not prove where it comes from.
 
     Args:
-        reason: signature, timestamp, missing, token or network (a metric label).
+        reason: signature, timestamp, missing or token (a metric label).
         detail: a sentence for the answer; holds nothing of the request.
     """
 
@@ -35,7 +35,7 @@ class UndecodableError(MonitorError):
     """An authentic body that can't be decoded; it goes whole to the dead letters.
 
     Args:
-        reason: not_json, no_job_id, wrong_type or too_many (a metric label).
+        reason: not_json, no_job_id, wrong_type, too_many or decoder_failed (a metric label).
         detail: a sentence on what was expected, without the input.
     """
 

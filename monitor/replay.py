@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from monitor.config import Settings, Source
+from monitor.config import Settings
 from monitor.errors import MonitorError, UndecodableError
-from monitor.event import Decoded, Event, Stored
+from monitor.event import Decoded, Stored
 from monitor.health import reading
 from monitor.health.fold import begin, fold, settle
 from monitor.health.status import status
 from monitor.health.stream import StreamKey, StreamState
 from monitor.log.sqlite import SqliteLog
 from monitor.vendors import registry
+from monitor.worker.sources import Sources
 
 BATCH = 500
 
@@ -69,7 +70,7 @@ class Events:
 
     def __init__(self, log: SqliteLog, settings: Settings, period: Period, progress: Progress) -> None:
         self._log = log
-        self._sources = {source.name: source for source in settings.sources}
+        self._sources = Sources(settings.sources)
         self._period = period
         self._progress = progress
         self.undecodable = 0
@@ -85,19 +86,13 @@ class Events:
                 if period.job_id is not None and event.job_id != period.job_id:
                     continue
                 try:
-                    decoded = registry.decode(event, self._source(event))
+                    decoded = registry.decode(event, self._sources.of(event))
                 except UndecodableError:
                     self.undecodable += 1
                 else:
                     yield stored, decoded
             position = batch[-1].offset
             self._progress(position)
-
-    def _source(self, event: Event) -> Source:
-        """Return the event's source as configured; one that was taken out since decodes by default."""
-        return self._sources.get(event.source) or Source(
-            name=event.source, vendor=event.vendor, public_url="http://removed.invalid/"
-        )
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ from monitor.health.effect import Effect
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
 from monitor.metrics.text import OPENMETRICS_END
+from monitor.metrics.vendor_errors import count_error, declare_sources
 from monitor.replay import Events, Period
-from monitor.vendors import registry
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard, retire_replaced
 
@@ -118,8 +118,7 @@ class _Series:
     def __init__(self, settings: Settings) -> None:
         self._clock = _Moment()
         self._metrics = ServiceMetrics(CollectorRegistry())
-        for source in settings.sources:
-            self._metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
+        declare_sources(self._metrics, settings.sources)
         limits = {source.name: source.max_streams for source in settings.sources}
         self._shard = Shard(settings.health, limits)
         self._fleet = Fleet(self._clock, [self._shard])
@@ -132,8 +131,7 @@ class _Series:
         effect = self._shard.fold(stored, decoded)
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
         if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
-            category = registry.error_category(event.vendor, payload.code)
-            self._metrics.vendor_errors.labels(event.vendor, event.source, str(payload.code), category).inc()
+            count_error(self._metrics, event.vendor, event.source, str(payload.code))
 
     async def page(self, at: float) -> str:
         """Return the page as of a moment; all events before it must have been taken."""

@@ -57,6 +57,7 @@ class KafkaLog:
             ConfigurationError: the topics aren't as they have to be, or aiokafka can't be used.
             LogUnavailableError: the spool can't be opened.
         """
+        # What it refuses is refused before a spool is made.
         kafka_client.options(settings.kafka)
         if settings.receiver.max_body_bytes > MAX_BODY_BYTES:
             raise ConfigurationError(

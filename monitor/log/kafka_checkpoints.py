@@ -12,14 +12,13 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from monitor.config import Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_closing import closed_within
+from monitor.log.kafka_closing import stop_in_time
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -41,12 +40,7 @@ FETCH_WAIT_MS = 20
 
 TRANSACTION_TIMEOUT_MS = 60_000
 
-CLOSE_SECONDS = 5.0
-"""How long a producer may take to end well; if Kafka is away, it would take for ever."""
-
 Row = tuple[str, str, bytes | None]
-
-_log = structlog.get_logger(__name__)
 
 
 class KafkaCheckpoints:
@@ -85,7 +79,11 @@ class KafkaCheckpoints:
         return checkpoints
 
     async def load(self) -> Checkpoint:
-        """Return the last whole checkpoint; position -1 without states if there is none."""
+        """Return the last whole checkpoint; position -1 without states if there is none.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
         consumer = AIOKafkaConsumer(
             **self._options,
             enable_auto_commit=False,
@@ -101,7 +99,7 @@ class KafkaCheckpoints:
         except KafkaError as error:
             raise self._named(error) from error
         finally:
-            await closed_within(CLOSE_SECONDS, consumer.stop())
+            await stop_in_time(consumer.stop())
         position = newest.pop(POSITION_KEY, None)
         rows = []
         # Keys move over one by one, so that no text is held twice.
@@ -178,7 +176,7 @@ class KafkaCheckpoints:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        await closed_within(CLOSE_SECONDS, producer.stop())
+        await stop_in_time(producer.stop())
 
     def _named(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")

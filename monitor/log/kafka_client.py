@@ -16,6 +16,11 @@ would hold its partitions long after another one has taken them over.
 """
 
 
+REPEAT_SECONDS = 30.0
+"""Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
+same each time."""
+
+
 def options(kafka: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that a producer, a consumer and an admin client of aiokafka have in common.
 

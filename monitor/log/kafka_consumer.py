@@ -18,10 +18,7 @@ from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.cloudevents import from_headers
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
-from monitor.log.kafka_closing import closed_within
-
-CLOSE_SECONDS = 5.0
-"""How long a consumer may take to leave its group; if Kafka is away, it would take for ever."""
+from monitor.log.kafka_closing import stop_in_time
 
 HEARTBEATS = 10
 """Heartbeats in a session time-out: the more, the sooner a move between workers is over."""
@@ -167,7 +164,7 @@ class EventConsumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        await closed_within(CLOSE_SECONDS, self._consumer.stop())
+        await stop_in_time(self._consumer.stop())
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no annotations
@@ -235,7 +232,7 @@ class HealthReader:
                 await reader._consumer.seek_to_beginning(*reader._places)
             yield reader
         finally:
-            await closed_within(CLOSE_SECONDS, reader._consumer.stop())
+            await stop_in_time(reader._consumer.stop())
 
     async def read(self, limit: int, seconds: float) -> list[Kept]:
         """Return what has come, up to `limit` records; wait up to `seconds` for the first.

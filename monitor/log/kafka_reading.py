@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from monitor.config import KafkaSettings
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_client
+from monitor.log.kafka_closing import stop_in_time
 
 POLL_MS = 500
 
@@ -70,7 +71,7 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         consumer.assign([place])
         yield Partition(kafka, consumer, place)
     finally:
-        await consumer.stop()
+        await stop_in_time(consumer.stop())
 
 
 @contextmanager

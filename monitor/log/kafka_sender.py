@@ -19,6 +19,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from monitor.clock import Seldom
 from monitor.config import Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.event import Event
@@ -165,6 +166,7 @@ class Sender:
         self._wake.set()
 
     async def _run(self, producer: AIOKafkaProducer | None) -> None:
+        telling = Seldom(kafka_client.REPEAT_SECONDS)
         while True:
             if producer is None:
                 await asyncio.sleep(RETRY_SECONDS)
@@ -173,7 +175,8 @@ class Sender:
                 except (KafkaError, LogUnavailableError):
                     continue
                 except ConfigurationError as error:
-                    _log.error("kafka can't be used, events stay in the spool", problems=error.problems)
+                    if telling.is_due():
+                        _log.error("kafka can't be used, events stay in the spool", problems=error.problems)
                     continue
                 _log.info("kafka is there")
             try:

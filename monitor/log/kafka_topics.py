@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from monitor.config import KafkaSettings, Settings
-from monitor.errors import ConfigurationError, LogUnavailableError
+from monitor.errors import ConfigurationError
 from monitor.log import kafka_client
+from monitor.log.kafka_reading import named_failures
 
 RECORD_BYTES = 1_000_000
 """What a record may take, its body, attributes and a batch's frame: a little less than brokers allow."""
@@ -115,12 +116,9 @@ async def problems(settings: Settings) -> list[str]:
 async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
     try:
-        await admin.start()
-        yield admin
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise LogUnavailableError(
-            f"Kafka at {kafka.bootstrap_servers}: {error or type(error).__name__}"
-        ) from error
+        with named_failures(kafka):
+            await admin.start()
+            yield admin
     finally:
         await admin.close()
 

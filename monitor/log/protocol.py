@@ -37,9 +37,10 @@ class StoredLetter(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """States as they were after the event at `position` (0: before the first) was folded.
+    """States as they were after the event at `position` was folded.
 
-    states: (source, job id, state) each.
+    position: before the first event, one less than the log's first offset: 0, on Kafka -1. states:
+    (source, job id, state) each.
     """
 
     position: int
@@ -148,7 +149,7 @@ class Checkpoints(Protocol):
     """Where the states of streams are kept between runs."""
 
     async def load(self) -> Checkpoint:
-        """Return the last whole checkpoint; position 0 without states if there is none."""
+        """Return the last whole checkpoint; the position before the first event, and no states, if none."""
         ...
 
     async def save(self, position: int, changed: Sequence[tuple[str, str, bytes | None]]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monitor.clock import Clock
 from monitor.errors import LogUnavailableError
-from monitor.event import Channel, Event, EventId
+from monitor.event import Event, EventId
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.body import read_body
@@ -72,4 +72,4 @@ class Intake:
         finally:
             source.storing -= 1
         for letter in dead_letters:
-            source.count_dead_letter(Channel(letter.channel), letter.reason)
+            source.count_dead_letter(letter.channel, letter.reason)

@@ -14,10 +14,10 @@ from monitor.event import Channel, Event, JobObserved, JobState
 from monitor.health.stream import Outcome, StreamKey, StreamState
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
+from monitor.metrics.vendor_errors import count_error
 from monitor.reconcile.comparison import Difference, compare, is_explained, is_troubled
 from monitor.reconcile.memory import Memory
 from monitor.reconcile.streams import LiveStreams
-from monitor.vendors import registry
 from monitor.vendors.api_errors import ApiError, NoSuchJobError, RefusedError, UnreadableError
 from monitor.vendors.api_protocol import ObservedJob, VendorApi
 from monitor.vendors.observation import JOB_OBSERVED, encode_observation
@@ -284,9 +284,7 @@ class SourceRounds:
         self._metrics.reconcile_failures.labels(self._source.name, error.reason).inc()
         code = error.said.code
         if code is not None and code.isascii() and code.isdigit() and len(code) <= 12:
-            vendor = self._source.vendor
-            category = registry.error_category(vendor, int(code))
-            self._metrics.vendor_errors.labels(vendor, self._source.name, code, category).inc()
+            count_error(self._metrics, self._source.vendor, self._source.name, code)
 
 
 def _missing(key: StreamKey) -> ObservedJob:

@@ -9,10 +9,12 @@ from typing import Any
 
 import structlog
 
+from monitor.clock import Seldom
 from monitor.config import Role, Settings, build_clock
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_history import KafkaHistory
 from monitor.log.kafka_records import place
 from monitor.metrics.exposition import Exposition
@@ -70,12 +72,14 @@ def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:
 async def _on_topics(settings: Settings, work: Coroutine[Any, Any, None]) -> None:
     """Do work once the topics are there: a broker would make one that is read too early, in its own way."""
     with contextlib.closing(work):
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 await kafka_topics.ensure(settings)
                 break
             except LogUnavailableError as error:
-                _log.error("Kafka is not available", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                if telling.is_due():
+                    _log.error("Kafka is not available", error=str(error), retry_in_seconds=RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
         await work
 

@@ -16,9 +16,9 @@ from monitor.errors import MonitorError
 from monitor.http_server import Application, serve
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
+from monitor.metrics.vendor_errors import declare_sources
 from monitor.receiver.app import Receiver
 from monitor.receiver.limits import Limits
-from monitor.vendors import registry
 
 _log = structlog.get_logger(__name__)
 
@@ -28,8 +28,7 @@ def build_metrics(settings: Settings) -> ServiceMetrics:
     metrics = ServiceMetrics(CollectorRegistry())
     # Processor time, memory and open files, under the names that every dashboard knows.
     ProcessCollector(registry=metrics.registry)
-    for source in settings.sources:
-        metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
+    declare_sources(metrics, settings.sources)
     return metrics
 
 

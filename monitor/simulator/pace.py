@@ -41,10 +41,6 @@ class Pace:
         """End all waiting, now and later, by StoppedError."""
         self._stop.set()
 
-    async def until_stopped(self) -> None:
-        """Return once the simulation was told to stop."""
-        await self._stop.wait()
-
     async def until(self, simulated: float) -> None:
         """Wait for a simulated time.
 

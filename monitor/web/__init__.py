@@ -1,1 +1,1 @@
-"""What faces operators: the JSON API, metrics and the probes."""
+"""What faces operators: the pages, the JSON API, metrics and the probes."""

@@ -1,4 +1,4 @@
-"""The application that faces operators: metrics, probes, and the JSON API."""
+"""The application that faces operators: metrics, probes, the JSON API, and the pages."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from monitor.health.stream import StreamKey
 from monitor.log.protocol import EventLog, History
 from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
+from monitor.vendors.registration import JOB_REGISTERED
 from monitor.web import page
 from monitor.web.views import (
     WORST_FIRST,
@@ -213,7 +214,7 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
             source,
             job_id,
             Channel.API,
-            "job_registered",
+            JOB_REGISTERED,
             clock.now(),
             None,
             reduced,

@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
@@ -131,9 +130,9 @@ class Board:
         # A fleet that recovers holds streams that aren't true yet.
         states = [] if self.recovering else self._streams.shown()
         rows: dict[StreamKey, Row] = {}
-        for part in _slices(states, SLICE):
+        for start in range(0, len(states), SLICE):
             now = self._streams.now()
-            for state in part:
+            for state in states[start : start + SLICE]:
                 rows[state.key] = self._row(state, now)
             await asyncio.sleep(0)
         self._rows = rows
@@ -193,12 +192,6 @@ def _matching(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
             continue
         if all(word in row.text for word in wanted.words):
             yield row
-
-
-def _slices(states: Iterable[StreamState], size: int) -> Iterator[list[StreamState]]:
-    rest = iter(states)
-    while part := list(islice(rest, size)):
-        yield part
 
 
 def _rank(row: Row) -> tuple[int, float, str]:

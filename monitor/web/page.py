@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -21,6 +21,7 @@ from monitor.config import Settings
 from monitor.event import Stored, Vendor, canonical_job_id
 from monitor.health.status import Status, Verdict
 from monitor.health.stream import StreamKey, StreamState
+from monitor.log.protocol import History
 from monitor.web.addresses import links
 from monitor.web.board import LOOK_SECONDS, Board, Row, Shown, Streams, Wanted
 from monitor.web.live import Message, Pages
@@ -55,14 +56,6 @@ _WRITTEN_AT_ONCE = 25
 """Rows written before the event loop has its turn."""
 
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-
-
-class History(Protocol):
-    """What happened to one stream."""
-
-    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
-        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
-        ...
 
 
 class File(NamedTuple):

@@ -5,14 +5,16 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from monitor.clock import Clock
-from monitor.config import Settings, Source
+from monitor.config import Settings
 from monitor.errors import MonitorError, UndecodableError
 from monitor.event import Channel, Event, SessionChanged, Stored
 from monitor.health.effect import Effect
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.metrics.service import ServiceMetrics
+from monitor.metrics.vendor_errors import count_error
 from monitor.vendors import registry
 from monitor.worker.shard import Shard
+from monitor.worker.sources import Sources
 
 BATCH = 250
 """Events folded before the event loop has its turn: 5 to 10 ms of work. What a timer wakes gets its turn
@@ -71,8 +73,7 @@ class Folder:
     """
 
     def __init__(self, settings: Settings, log: EventLog, metrics: ServiceMetrics, clock: Clock) -> None:
-        self._sources = {source.name: source for source in settings.sources}
-        self._configured = frozenset(self._sources)
+        self._sources = Sources(settings.sources)
         self._log = log
         self._metrics = metrics
         self._clock = clock
@@ -90,10 +91,11 @@ class Folder:
         now = self._clock.now()
         dead_letters: list[DeadLetter] = []
         strangers = 0
+        source_of = self._sources.of
         for stored in batch:
             event = stored.event
             try:
-                decoded = registry.decode(event, self._source(event))
+                decoded = registry.decode(event, source_of(event))
             except UndecodableError as error:
                 shard.position = stored.offset
                 dead_letters.append(_dead_letter(event, error))
@@ -103,10 +105,7 @@ class Folder:
             counted[event.vendor, event.source, event.channel, event.type, effect] += 1
             payload = decoded.payload
             if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
-                category = registry.error_category(event.vendor, payload.code)
-                self._metrics.vendor_errors.labels(
-                    event.vendor, event.source, str(payload.code), category
-                ).inc()
+                count_error(self._metrics, event.vendor, event.source, str(payload.code))
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
         # Events that were folded and are folded again, because the position goes back, are known by id.
@@ -129,19 +128,11 @@ class Folder:
             self._uncollected = 0
             gc.collect(1)
 
-    def _source(self, event: Event) -> Source:
-        """Return the event's source as configured; one that was taken out since decodes by default."""
-        source = self._sources.get(event.source)
-        if source is None:
-            source = Source(name=event.source, vendor=event.vendor, public_url="http://removed.invalid/")
-            self._sources[event.source] = source
-        return source
-
     def _is_authentic(self, event: Event) -> bool:
         """Whether the sender proved who it is: strangers must not be able to stop the worker."""
-        if event.source not in self._configured:
+        if not self._sources.is_configured(event.source):
             return False
-        return event.channel is not Channel.CALLBACK or bool(self._sources[event.source].keys)
+        return event.channel is not Channel.CALLBACK or bool(self._sources.of(event).keys)
 
 
 def spare_collections() -> None:

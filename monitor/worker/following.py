@@ -5,10 +5,11 @@ import asyncio
 import structlog
 from pydantic import ValidationError
 
-from monitor.clock import stopwatch
+from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.health.stream import StreamKey, from_json
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
@@ -48,12 +49,14 @@ class Follower:
         """Follow until cancelled."""
         spare_collections()
         self._show(recovering=True, stalled=False)
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 async with HealthReader.open(self._settings) as reader:
                     await uncancelled(self._follow(reader))
             except LogUnavailableError as error:
-                _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                if telling.is_due():
+                    _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, reader: HealthReader) -> None:

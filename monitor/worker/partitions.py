@@ -9,15 +9,13 @@ goes on from there, if a checkpoint can still be written, which tells that nobod
 
 import asyncio
 import contextlib
-import math
-from collections.abc import Coroutine
-from typing import Any
 
 import structlog
 
-from monitor.clock import stopwatch
+from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
@@ -32,6 +30,7 @@ from monitor.worker.folding import (
     spare_collections,
 )
 from monitor.worker.holding import Holding
+from monitor.worker.holdings import Holdings
 from monitor.worker.shard import retire_replaced
 from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
@@ -47,9 +46,6 @@ LOOK_SECONDS = 0.05
 
 RETRY_SECONDS = 1.0
 
-REPEAT_SECONDS = 30.0
-"""Between two lines of the log about Kafka being away."""
-
 HEARD_SECONDS = 1.5
 """A partition whose broker says nothing for so long stands still: what is received now is in spools."""
 
@@ -57,17 +53,11 @@ DRAINED_SECONDS = 20.0
 """How long receivers may take to come back, and their spools to drain, once a partition goes on. Until
 then nothing is done there that only time brings about: a callback that came in time isn't missed."""
 
-RESTORED_AT_ONCE = 2
-"""A restore takes memory for all texts of its partition, beside the states."""
-
 PROOFS = 10
 """How often in a session time-out the group is asked whether this process is still its member."""
 
 GIVEN_UP = 3
 """So many session time-outs without the group's word, and the client is made anew."""
-
-END_SECONDS = 5.0
-"""How long the last checkpoints may take when the process ends."""
 
 _log = structlog.get_logger(__name__)
 
@@ -89,7 +79,7 @@ class PartitionWorker:
         self._clock = fleet.clock
         self._metrics = metrics
         self._folder = Folder(settings, log, metrics, fleet.clock)
-        self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
+        self._holdings = Holdings(settings)
         self._tasks: asyncio.TaskGroup | None = None
         self._consumer: EventConsumer | None = None
         # Which partitions are assigned; None until the group has said so.
@@ -97,9 +87,6 @@ class PartitionWorker:
         # Rises whenever partitions come or go: what was read before belongs to nobody here any more.
         self._generation = 0
         self._opening: dict[int, asyncio.Task[None]] = {}
-        self._held: dict[int, Holding] = {}
-        self._kept: dict[int, Holding] = {}
-        self._background: set[asyncio.Task[None]] = set()
         self._is_ready = asyncio.Event()
         self._proven = 0.0
         self._next_look = 0.0
@@ -115,20 +102,17 @@ class PartitionWorker:
         spare_collections()
         self._metrics.consumer_stalled.set(0)
         self._show_recovery()
-        said = -math.inf
+        telling = Seldom(REPEAT_SECONDS)
         try:
             while True:
                 try:
                     await self._be_a_member()
                 except LogUnavailableError as error:
-                    # It tries once a second, and with Kafka away says the same each time.
-                    if stopwatch() - said >= REPEAT_SECONDS:
+                    if telling.is_due():
                         _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
-                        said = stopwatch()
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
-            self._close_kept(set(self._kept))
-            await asyncio.gather(*self._background, return_exceptions=True)
+            await self._holdings.close()
 
     def revoked(self) -> None:
         """Show no stream any more; keep what was folded until it is known who goes on."""
@@ -137,10 +121,8 @@ class PartitionWorker:
         for task in self._opening.values():
             task.cancel()
         self._opening.clear()
-        for partition, holding in self._held.items():
+        for partition in self._holdings.release():
             self._fleet.leave(partition)
-            self._kept[partition] = holding
-        self._held.clear()
         self._metrics.log_lag.clear()
         self._show_recovery()
 
@@ -150,7 +132,7 @@ class PartitionWorker:
         self._assigned = partitions
         self._proven = stopwatch()
         _log.info("assigned", partitions=sorted(partitions))
-        self._close_kept(self._kept.keys() - partitions)
+        self._holdings.forget(all_but=partitions)
         for partition in partitions:
             self._open_later(partition)
         self._show_recovery()
@@ -170,7 +152,7 @@ class PartitionWorker:
         except asyncio.CancelledError:
             # The process ends: what was folded is kept before anybody else begins to restore it.
             self.revoked()
-            await self._save_kept()
+            await self._holdings.save_kept()
             raise
         finally:
             self._tasks = None
@@ -193,7 +175,7 @@ class PartitionWorker:
                 await asyncio.sleep(LINGER_SECONDS)
 
     async def _fold(self, consumer: EventConsumer, read: Read) -> None:
-        holding = self._held.get(read.partition)
+        holding = self._holdings.held.get(read.partition)
         if holding is None or self._stalled:
             return
         shard = holding.shard
@@ -203,7 +185,7 @@ class PartitionWorker:
             _log.error("stalled", problem=str(error), partition=read.partition, position=shard.position)
             self._stalled = True
             self._metrics.consumer_stalled.set(1)
-            consumer.pause(self._held)
+            consumer.pause(self._holdings.held)
             return
         except LogUnavailableError as error:
             _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
@@ -222,7 +204,7 @@ class PartitionWorker:
         if stopwatch() < self._next_look:
             return
         caught_up = []
-        for partition, holding in list(self._held.items()):
+        for partition, holding in list(self._holdings.held.items()):
             position = await consumer.position(partition)
             if position is None:
                 continue
@@ -265,7 +247,7 @@ class PartitionWorker:
                     await self._is_ready.wait()
             self._is_ready.clear()
             generation = self._generation
-            held = dict(self._held)
+            held = dict(self._holdings.held)
             true = {partition for partition, holding in held.items() if holding.ready}
             if held:
                 try:
@@ -290,7 +272,7 @@ class PartitionWorker:
 
     def _show(self, partitions: set[int]) -> None:
         for partition in partitions:
-            holding = self._held.get(partition)
+            holding = self._holdings.held.get(partition)
             if holding is not None and not self._fleet.has(partition):
                 self._fleet.join(holding.shard)
                 _log.info("recovered", partition=partition, streams=len(holding.shard.streams))
@@ -306,7 +288,7 @@ class PartitionWorker:
         while True:
             await asyncio.sleep(self._settings.kafka.stall_seconds / 5)
             positions = {}
-            for partition in list(self._held):
+            for partition in list(self._holdings.held):
                 position = await consumer.position(partition)
                 if position is not None:
                     positions[partition] = position
@@ -336,10 +318,7 @@ class PartitionWorker:
         """Take a partition over, restore it, and begin to read it."""
         consumer = self._consumer
         assert consumer is not None
-        async with self._restoring:
-            holding = await self._taken_over(partition)
-            # From here on it is kept, should the partition go again before it is true.
-            self._held[partition] = holding
+        holding = await self._holdings.take_over(partition)
         goal = await self._end(consumer, partition)
         shard = holding.shard
         _log.info(
@@ -349,15 +328,6 @@ class PartitionWorker:
             holding.goal = goal
             consumer.follow(partition, shard.position)
 
-    async def _taken_over(self, partition: int) -> Holding:
-        while True:
-            try:
-                mine = await self._go_on_with(partition)
-                return mine or await Holding.open(self._settings, partition)
-            except LogUnavailableError as error:
-                _log.warning("can't restore", partition=partition, error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-
     async def _end(self, consumer: EventConsumer, partition: int) -> int:
         while True:
             try:
@@ -365,19 +335,6 @@ class PartitionWorker:
             except LogUnavailableError as error:
                 _log.warning("can't tell where events end", partition=partition, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _go_on_with(self, partition: int) -> Holding | None:
-        """Return what this process held of a partition, if nobody else has had it since."""
-        holding = self._kept.pop(partition, None)
-        if holding is None:
-            return None
-        is_owner = False
-        try:
-            is_owner = await holding.confirm()
-        finally:
-            if not is_owner:
-                self._later(holding.close())
-        return holding if is_owner else None
 
     async def _save(self, partition: int, holding: Holding) -> bool:
         saved = await holding.save()
@@ -389,12 +346,8 @@ class PartitionWorker:
 
     def _lose(self, partition: int, holding: Holding) -> None:
         """Give up what can't be kept any more; open the partition anew if it is still this process's."""
-        self._later(holding.close())
-        if self._kept.get(partition) is holding:
-            del self._kept[partition]
-        if self._held.get(partition) is not holding:
+        if not self._holdings.lose(partition, holding):
             return
-        del self._held[partition]
         self._fleet.leave(partition)
         self._show_recovery()
         if self._consumer is not None and self._tasks is not None:
@@ -415,29 +368,13 @@ class PartitionWorker:
                 await asyncio.sleep(RETRY_SECONDS)
         await self._open(partition)
 
-    async def _save_kept(self) -> None:
-        kept = list(self._kept.values())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_SECONDS):
-                await asyncio.gather(*(holding.confirm() for holding in kept))
-
-    def _close_kept(self, partitions: set[int]) -> None:
-        for partition in partitions:
-            self._later(self._kept.pop(partition).close())
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
-
     def _show_recovery(self) -> None:
         fleet, assigned = self._fleet, self._assigned
         fleet.recovering = assigned is None or not all(map(fleet.has, assigned))
         self._metrics.recovering.set(fleet.recovering)
 
     def _show_progress(self) -> None:
-        held = self._held.values()
+        held = self._holdings.held.values()
         waiting = [holding.oldest for holding in held if holding.oldest is not None]
         self._metrics.log_oldest_unfolded.set(min(waiting, default=None))
         saved = [holding.saved for holding in held if holding.saved is not None]

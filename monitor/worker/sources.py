@@ -1,0 +1,30 @@
+"""Which source an event of the log is of, also when that one has left the configuration since."""
+
+from collections.abc import Iterable
+
+from monitor.config import Source
+from monitor.event import Event
+
+
+class Sources:
+    """Finds the sources of events.
+
+    Args:
+        configured: the sources as configured today.
+    """
+
+    def __init__(self, configured: Iterable[Source]) -> None:
+        self._by_name = {source.name: source for source in configured}
+        self._configured = frozenset(self._by_name)
+
+    def of(self, event: Event) -> Source:
+        """Return the event's source as configured; one that was taken out since decodes by default."""
+        source = self._by_name.get(event.source)
+        if source is None:
+            source = Source(name=event.source, vendor=event.vendor, public_url="http://removed.invalid/")
+            self._by_name[event.source] = source
+        return source
+
+    def is_configured(self, name: str) -> bool:
+        """Whether a source of this name is in the configuration today."""
+        return name in self._configured
