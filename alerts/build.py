@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from alerts import service, sources, streams
+from alerts import generated, service, sources, streams
 from alerts.rule import Alert, Links, Record, write
 from alerts.thresholds import FILE, Thresholds, read
 
@@ -37,12 +37,6 @@ def rules(thresholds: Thresholds) -> list[Record | Alert]:
     return [rule for group in groups for rule in group.rules]
 
 
-def differences(files: dict[str, str], folder: Path) -> list[str]:
-    """Return the names of files in `folder` that are missing, that nobody writes, or that differ."""
-    there = {path.name: path.read_text() for path in folder.glob("*.yaml")}
-    return sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
-
-
 def main() -> int:
     """Write the files, or with --check say which differ; return the exit code."""
     parser = argparse.ArgumentParser(description="Writes the alerting rules.")
@@ -51,17 +45,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RULES, metavar="D", help="where the rules go")
     arguments = parser.parse_args()
     files = rule_files(read(arguments.thresholds))
-    differing = differences(files, arguments.output)
     if arguments.check:
-        for name in differing:
-            sys.stderr.write(f"{arguments.output / name} is not what make alerts writes: run it\n")
-        return 1 if differing else 0
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in differing:
-        if name in files:
-            (arguments.output / name).write_text(files[name])
-        else:
-            (arguments.output / name).unlink()
+        return generated.check(files, arguments.output, "make alerts")
+    generated.write(files, arguments.output)
     return 0
 
 
