@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from alerts import generated, service, sources, streams
-from alerts.rule import Alert, Links, Record, write
+from alerts.rule import Alert, Group, Links, Record, write
 from alerts.thresholds import FILE, Thresholds, read
 
 RULES = FILE.parent / "rules"
@@ -17,24 +17,21 @@ RULES = FILE.parent / "rules"
 def rule_files(thresholds: Thresholds) -> dict[str, str]:
     """Return each rule file's text by its name."""
     links = Links(thresholds.links.grafana_url, thresholds.links.runbook_url)
-    groups = {
+    return {name: write(group, links) for name, group in _groups(thresholds).items()}
+
+
+def rules(thresholds: Thresholds) -> list[Record | Alert]:
+    """Return all rules, in the order of the files."""
+    return [rule for group in _groups(thresholds).values() for rule in group.rules]
+
+
+def _groups(thresholds: Thresholds) -> dict[str, Group]:
+    return {
         "streams.yaml": streams.group(thresholds),
         "sources.yaml": sources.group(thresholds),
         "ingest.yaml": service.ingest(thresholds),
         "pipeline.yaml": service.pipeline(thresholds),
     }
-    return {name: write(group, links) for name, group in groups.items()}
-
-
-def rules(thresholds: Thresholds) -> list[Record | Alert]:
-    """Return all rules, in the order of the files."""
-    groups = (
-        streams.group(thresholds),
-        sources.group(thresholds),
-        service.ingest(thresholds),
-        service.pipeline(thresholds),
-    )
-    return [rule for group in groups for rule in group.rules]
 
 
 def main() -> int:
