@@ -47,7 +47,8 @@ class Patience(NamedTuple):
 class Call(NamedTuple):
     """A request before it has an authorization. path: begins with a slash. query: not quoted.
 
-    repeatable: whether asking twice is as good as asking once. name: the path without ids, for errors.
+    repeatable: whether asking twice is as good as asking once. name: stands for the path in errors, as
+    `(list)`.
     """
 
     method: str
