@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from alerts import service, sources, streams
-from alerts.rule import Alert, Links, Record, write
+from alerts import generated, service, sources, streams
+from alerts.rule import Alert, Group, Links, Record, write
 from alerts.thresholds import FILE, Thresholds, read
 
 RULES = FILE.parent / "rules"
@@ -17,30 +17,21 @@ RULES = FILE.parent / "rules"
 def rule_files(thresholds: Thresholds) -> dict[str, str]:
     """Return each rule file's text by its name."""
     links = Links(thresholds.links.grafana_url, thresholds.links.runbook_url)
-    groups = {
+    return {name: write(group, links) for name, group in _groups(thresholds).items()}
+
+
+def rules(thresholds: Thresholds) -> list[Record | Alert]:
+    """Return all rules, in the order of the files."""
+    return [rule for group in _groups(thresholds).values() for rule in group.rules]
+
+
+def _groups(thresholds: Thresholds) -> dict[str, Group]:
+    return {
         "streams.yaml": streams.group(thresholds),
         "sources.yaml": sources.group(thresholds),
         "ingest.yaml": service.ingest(thresholds),
         "pipeline.yaml": service.pipeline(thresholds),
     }
-    return {name: write(group, links) for name, group in groups.items()}
-
-
-def rules(thresholds: Thresholds) -> list[Record | Alert]:
-    """Return all rules, in the order of the files."""
-    groups = (
-        streams.group(thresholds),
-        sources.group(thresholds),
-        service.ingest(thresholds),
-        service.pipeline(thresholds),
-    )
-    return [rule for group in groups for rule in group.rules]
-
-
-def differences(files: dict[str, str], folder: Path) -> list[str]:
-    """Return the names of files in `folder` that are missing, that nobody writes, or that differ."""
-    there = {path.name: path.read_text() for path in folder.glob("*.yaml")}
-    return sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
 
 
 def main() -> int:
@@ -51,17 +42,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RULES, metavar="D", help="where the rules go")
     arguments = parser.parse_args()
     files = rule_files(read(arguments.thresholds))
-    differing = differences(files, arguments.output)
     if arguments.check:
-        for name in differing:
-            sys.stderr.write(f"{arguments.output / name} is not what make alerts writes: run it\n")
-        return 1 if differing else 0
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in differing:
-        if name in files:
-            (arguments.output / name).write_text(files[name])
-        else:
-            (arguments.output / name).unlink()
+        return generated.check(files, arguments.output, "make alerts")
+    generated.write(files, arguments.output)
     return 0
 
 

@@ -237,7 +237,7 @@ def _script() -> list[Place]:
         Place(
             table(
                 "Lowest coverage",
-                f"Streams whose last round left out the most; a page below {COVERAGE_RATIO * 100:g} %.",
+                f"Streams whose last round left out the most; an alert below {COVERAGE_RATIO * 100:g} %.",
                 [Query(f"bottomk({WORST}, {coverage})", now=True)],
                 [
                     *_LINE,
@@ -302,7 +302,7 @@ def _script() -> list[Place]:
 
 
 def _unavailable(window: str) -> str:
-    """Share of the streams' running time, over a window, that was neither healthy nor degraded."""
+    """Share of the streams' running time, over a window, in which they were down or silent."""
     bad = f'sum(sum_over_time(monitor_streams{{{FLEET}, status=~"down|silent"}}[{window}]))'
     running = (
         f'sum(sum_over_time(monitor_streams{{{FLEET}, status=~"healthy|degraded|down|silent"}}[{window}]))'

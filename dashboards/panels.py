@@ -47,7 +47,7 @@ class Column(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A panel with its size on the grid, and the alerts whose runbooks it links to."""
+    """A panel with its size on the grid."""
 
     panel: core.Panel
     width: int

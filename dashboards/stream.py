@@ -4,7 +4,13 @@ from dashboards.assembly import Row, dashboard
 from dashboards.fleet import STREAM_LINK
 from dashboards.panels import Colour, Column, Place, Query, Step, graph, stat, table, timeline
 from dashboards.selectors import FLEET, STREAM, of_stream, or_zero
-from dashboards.thresholds import COVERAGE_RATIO, FLAPPING_RECONNECTS, REMAINING_SECONDS, UNPUSHED_SECONDS
+from dashboards.thresholds import (
+    COVERAGE_RATIO,
+    FLAPPING_RECONNECTS,
+    FLAPPING_WINDOW,
+    REMAINING_SECONDS,
+    UNPUSHED_SECONDS,
+)
 from dashboards.variables import STREAM as STREAM_VARIABLES
 from dashboards.words import STATES, STATUSES, as_number, numbered
 
@@ -141,7 +147,7 @@ def _push() -> list[Place]:
         Place(
             stat(
                 "Reconnects",
-                f"Within the time shown. {FLAPPING_RECONNECTS} within ten minutes are flapping.",
+                f"Within the time shown. {FLAPPING_RECONNECTS} within {FLAPPING_WINDOW} are flapping.",
                 [Query(_risen("livestream_reconnects_total", "$__range"), now=True)],
                 unit="short",
                 decimals=0,
@@ -283,7 +289,7 @@ def _script() -> list[Place]:
         Place(
             stat(
                 "Live warnings",
-                "What the vendor warned of when the stream was started.",
+                "What the vendor warns of: at the start, or since, where its API is asked.",
                 [
                     Query(
                         f"max by (warning_type) (livestream_live_warning{{{STREAM}}}) == 1"

@@ -1,4 +1,4 @@
-"""The numbers that panels mark: those that the alerts wait for, so that a line means a page."""
+"""The numbers that panels mark: those that the alerts wait for, so that a line means an alert."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,10 @@ COVERAGE_RATIO = _ALERTS.streams.coverage_ratio
 """Of a finished round."""
 
 FLAPPING_RECONNECTS = _ALERTS.streams.flapping_reconnects
-"""Of one stream, within the alert's window."""
+"""Of one stream, within `FLAPPING_WINDOW`."""
+
+FLAPPING_WINDOW = span(_ALERTS.streams.flapping_window_seconds)
+"""As PromQL writes it."""
 
 REMAINING_SECONDS = _ALERTS.streams.remaining_seconds
 """Of a script that plays a finite number of times."""

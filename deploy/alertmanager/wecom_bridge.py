@@ -8,7 +8,9 @@ Alertmanager tries again when this answers 502: when WeCom can't be reached, or 
 """
 
 import argparse
+import http.client
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -22,6 +24,9 @@ LONGEST = 4096
 MAX_BODY = 4 * 1024 * 1024
 
 TIMEOUT_SECONDS = 10.0
+
+# A second line or a blank would end up in what Python says of a bad address, and the key with it.
+ADDRESS = re.compile(r"https?://[!-~]+")
 
 COLOURS = {"critical": "warning", "warning": "comment"}
 """WeCom's names: its "warning" is orange, its "comment" grey."""
@@ -68,20 +73,24 @@ def send(robot: str, text: str) -> str | None:
             told = json.load(answer)
     except urllib.error.HTTPError as error:
         return f"WeCom answered {error.code}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"WeCom can't be reached: {type(error).__name__}"
     # It answers 200 to what it refuses, too.
-    return None if told.get("errcode") == 0 else f"WeCom refused the message: errcode {told.get('errcode')}"
+    errcode = told.get("errcode") if isinstance(told, dict) else None
+    return None if errcode == 0 else f"WeCom refused the message: errcode {errcode}"
 
 
 class Handler(BaseHTTPRequestHandler):
     """One webhook, one message. `robot` is set before the server starts."""
 
     robot = ""
+    timeout = TIMEOUT_SECONDS
+    """Of whoever posts: one who sends no more would hold a thread for good."""
 
     def do_POST(self) -> None:
         """Pass a webhook on."""
-        length = int(self.headers.get("content-length") or 0)
+        told_length = self.headers.get("content-length") or ""
+        length = int(told_length) if told_length.isascii() and told_length.isdigit() else 0
         if not 0 < length <= MAX_BODY:
             self._answer(413, "a webhook has a body, of at most 4 MiB")
             return
@@ -118,8 +127,8 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"{arguments.url_file}: can't be read: {error.strerror}\n")
         return 2
-    if not Handler.robot.startswith(("https://", "http://")):
-        sys.stderr.write(f"{arguments.url_file}: must hold an address with https://\n")
+    if not ADDRESS.fullmatch(Handler.robot):
+        sys.stderr.write(f"{arguments.url_file}: must hold one address with https://, and nothing else\n")
         return 2
     host, _, port = arguments.listen.rpartition(":")
     try:

@@ -101,7 +101,8 @@ async def register(
     try:
         async with httpx.AsyncClient(timeout=REGISTRATION_SECONDS) as client:
             answer = await client.post(f"{url}/api/jobs/{source.name}", json=started.registration)
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
+        # An address that none can be is told like one where nobody listens: the job runs already.
         return Registration(False, f"the service at {url} can't be reached")
     if answer.status_code != 202:
         return Registration(False, f"the service at {url} answered {answer.status_code}")

@@ -13,7 +13,7 @@ class SenderGoneError(MonitorError):
     """The sender closed the connection before its request was complete."""
 
 
-async def read_body(scope: Scope, headers: Headers, receive: Receive, limits: Limits) -> bytes:
+async def parse_body(scope: Scope, headers: Headers, receive: Receive, limits: Limits) -> bytes:
     """Return the whole body.
 
     No more of it is ever held than the limit and what the server reads at once. A declared length

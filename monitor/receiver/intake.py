@@ -8,7 +8,7 @@ from monitor.errors import LogUnavailableError
 from monitor.event import Event, EventId
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.receiver.asgi import Headers, Receive, Scope
-from monitor.receiver.body import read_body
+from monitor.receiver.body import parse_body
 from monitor.receiver.limits import Limits
 from monitor.receiver.refusals import LOG_UNAVAILABLE, READING_OVERLOADED, STORING_OVERLOADED, RefusedError
 from monitor.receiver.sources import PreparedSource
@@ -39,7 +39,7 @@ class Intake:
             raise RefusedError(READING_OVERLOADED)
         source.reading += 1
         try:
-            return await read_body(scope, headers, receive, self.limits)
+            return await parse_body(scope, headers, receive, self.limits)
         finally:
             source.reading -= 1
 

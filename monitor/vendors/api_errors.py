@@ -31,7 +31,7 @@ class ApiError(MonitorError):
     """A call of a vendor's API failed.
 
     Args:
-        call: what was asked, as `GET /v1/…/smart-live-jobs`, without host and query.
+        call: what was asked, as `GET (list)`: no host, path or query.
         what: what went wrong, the end of a sentence.
         said: what the vendor told.
     """

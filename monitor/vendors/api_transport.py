@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from monitor.clock import Clock, stopwatch
@@ -20,6 +21,9 @@ from monitor.vendors.api_errors import ThrottledError, UnreachableError, Unreada
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024
 """A longer answer is cut off: nothing that is asked for comes near it."""
+
+MOST_PAGES = 300
+"""A list that never ends is given up: a part of it would say that the rest is gone."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -43,7 +47,8 @@ class Patience(NamedTuple):
 class Call(NamedTuple):
     """A request before it has an authorization. path: begins with a slash. query: not quoted.
 
-    repeatable: whether asking twice is as good as asking once. name: the path without ids, for errors.
+    repeatable: whether asking twice is as good as asking once. name: stands for the path in errors, as
+    `(list)`.
     """
 
     method: str
@@ -278,6 +283,21 @@ def _told(content: bytes) -> tuple[str | None, str | None]:
     if not isinstance(document, dict):
         return None, None
     return text_in(document, "error_code", "code"), text_in(document, "error_msg", "message")
+
+
+def unreadable(call: Call, answer: Answer, error: ValidationError, at: str = "") -> UnreadableError:
+    """Name the first thing that isn't what the vendor's page promises, without what the vendor sent.
+
+    Args:
+        call: what was asked.
+        answer: what came.
+        error: what a model found.
+        at: where in the answer the validated part stands; empty: it is all of it.
+    """
+    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
+    said = VendorSaid(answer.status, request_id=answer.request_id)
+    return UnreadableError(str(call), f"{where}: {detail['msg']}", said)
 
 
 def text_in(document: Mapping[str, Any], *names: str) -> str | None:

@@ -1,6 +1,6 @@
 """What all bodies have in common: how they are read as JSON, and how a failure is named."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
@@ -13,6 +13,8 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
+
+B = TypeVar("B", bound=Body)
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\P{Cc}*$")]
 """An id: 1 to 256 characters, none of them a control character (ids go into URLs and labels)."""
@@ -41,6 +43,18 @@ def undecodable(error: ValidationError, at: str = "") -> UndecodableError:
     # A model's own name says nothing to whoever reads this.
     message = "must be an object" if first["type"] == "model_type" else first["msg"]
     return UndecodableError(reason, f"{_path(at, first['loc']) or 'the body'}: {message}")
+
+
+def parse_body(model: type[B], body: bytes) -> B:
+    """Parse a body that must be what a model says.
+
+    Raises:
+        UndecodableError: not_json, no_job_id or wrong_type.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise undecodable(error) from None
 
 
 def is_not_json(error: ValidationError) -> bool:

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from monitor.event import CallbackAim, Decoded, JobObserved, JobState
-from monitor.vendors.json_body import Body, Identifier, undecodable
+from monitor.vendors.json_body import Body, Identifier, parse_body
 
 JOB_OBSERVED = "job_observed"
 """The event type of an answer that differs from what is known."""
@@ -41,9 +41,6 @@ def decode_observation(body: bytes) -> Decoded:
     Raises:
         UndecodableError: not_json, no_job_id or wrong_type.
     """
-    try:
-        kept = _Observation.model_validate_json(body)
-    except ValidationError as error:
-        raise undecodable(error) from None
+    kept = parse_body(_Observation, body)
     said = kept.model_dump(exclude={"job_id"})
     return Decoded(kept.job_id, JOB_OBSERVED, JobObserved(**said))

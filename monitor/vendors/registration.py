@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from monitor.errors import UndecodableError
 from monitor.event import (
@@ -14,7 +14,7 @@ from monitor.event import (
     RandomPlayMode,
     canonical_job_id,
 )
-from monitor.vendors.json_body import Body, Count, Identifier, undecodable
+from monitor.vendors.json_body import Body, Count, Identifier, parse_body
 from monitor.vendors.protocol import Registration
 
 JOB_REGISTERED = "job_registered"
@@ -82,10 +82,7 @@ def decode_reduced(body: bytes) -> Decoded:
     Raises:
         UndecodableError: not_json, no_job_id or wrong_type.
     """
-    try:
-        said = ReducedRegistration.model_validate_json(body)
-    except ValidationError as error:
-        raise undecodable(error) from None
+    said = parse_body(ReducedRegistration, body)
     registered = JobRegistered(
         room_id=said.room_id,
         rtc_room_id=said.rtc_room_id,

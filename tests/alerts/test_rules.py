@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alerts.build import RULES, differences, rule_files
+from alerts.build import RULES, rule_files
+from alerts.generated import differences
 from alerts.rule import span
 from alerts.thresholds import FILE, read
 from tests.components import promtool

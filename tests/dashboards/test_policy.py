@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.build import FOLDER, differences, files
+from alerts.generated import differences
+from dashboards.build import FOLDER, files
 from dashboards.thresholds import BURNS, COVERAGE_RATIO
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, FamilyType
 from tests.dashboards.reading import NAMES, Asked, dashboard, expressions, panels, queries, selectors

@@ -1,8 +1,13 @@
 """What Alertmanager posts reaches a WeCom robot in the robot's own form."""
 
+import contextlib
+import importlib.util
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +58,34 @@ def robot() -> Iterator[Robot]:
     one.close()
 
 
-@pytest.fixture
-def bridge(robot: Robot, tmp_path: Path) -> Iterator[str]:
-    secret = tmp_path / "robot-url"
-    secret.write_text(robot.secret_url + "\n")
+@contextlib.contextmanager
+def bridged(robot_url: str, folder: Path) -> Iterator[str]:
+    secret = folder / "robot-url"
+    secret.write_text(robot_url + "\n")
     command = [sys.executable, str(BRIDGE), "--url-file", str(secret), "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        yield f"http://{process.stderr.readline().strip().removeprefix('listening on ')}/"
-        process.terminate()
-        assert "a-key-of-tests" not in process.stderr.read()
+        try:
+            yield f"http://{process.stderr.readline().strip().removeprefix('listening on ')}/"
+        finally:
+            process.terminate()
+        told = process.stderr.read()
+        assert "a-key-of-tests" not in told
+        assert "Traceback" not in told
+
+
+@pytest.fixture
+def bridge(robot: Robot, tmp_path: Path) -> Iterator[str]:
+    with bridged(robot.secret_url, tmp_path) as url:
+        yield url
+
+
+def posted(bridge: str, request: bytes) -> bytes:
+    """Send bytes that no HTTP client would, and return all that comes back."""
+    host, port = bridge.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def test_a_page_says_which_stream_since_when_and_what_to_do(bridge: str, robot: Robot) -> None:
@@ -103,13 +126,65 @@ def test_a_robot_that_cant_be_reached_is_said_without_its_address(bridge: str, r
     assert "a-key-of-tests" not in answer.text
 
 
+def test_what_doesnt_speak_http_is_said_without_its_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 a-key-of-tests is what you said\r\n")
+
+        robot = threading.Thread(target=answer)
+        robot.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/send?key=a-key-of-tests"
+        with bridged(url, tmp_path) as bridge:
+            answered = httpx.post(bridge, json={"alerts": [FIRING]})
+        robot.join()
+    assert (answered.status_code, answered.text) == (502, "WeCom can't be reached: BadStatusLine\n")
+
+
+def test_a_length_that_is_no_number_is_refused(bridge: str, robot: Robot) -> None:
+    answer = posted(bridge, b"POST / HTTP/1.0\r\ncontent-length: many\r\n\r\n")
+    assert answer.split(b" ", 2)[1] == b"413"
+    assert robot.told == []
+
+
+def test_who_sends_no_more_is_let_go() -> None:
+    spec = importlib.util.spec_from_file_location("wecom_bridge", BRIDGE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.Handler.timeout == module.TIMEOUT_SECONDS
+    module.Handler.timeout = 0.2
+    server = ThreadingHTTPServer(("127.0.0.1", 0), module.Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        assert posted(url, b"POST / HTTP/1.0\r\ncontent-length: 10\r\n\r\n{") == b""
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.mark.parametrize("body", [b"[]", b"not JSON", b'{"alerts": [1]}'])
 def test_what_is_no_webhook_is_refused(bridge: str, robot: Robot, body: bytes) -> None:
     assert httpx.post(bridge, content=body).status_code == 400
     assert robot.told == []
 
 
-@pytest.mark.parametrize("content", [None, "not an address"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "not an address",
+        "https://robot.example.com/send?key=a-key-of-tests\nhttps://robot.example.com/send?key=another",
+        "https://robot.example.com/send?key=a-key-of-tests # the night shift's",
+    ],
+)
 def test_an_address_that_isnt_there_is_said_at_the_start(tmp_path: Path, content: str | None) -> None:
     secret = tmp_path / "robot-url"
     if content is not None:
@@ -120,3 +195,4 @@ def test_an_address_that_isnt_there_is_said_at_the_start(tmp_path: Path, content
     assert done.returncode == 2
     assert done.stderr.startswith(str(secret))
     assert len(done.stderr.splitlines()) == 1
+    assert "a-key-of-tests" not in done.stderr

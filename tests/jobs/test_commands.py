@@ -210,10 +210,11 @@ async def test_the_service_asks_the_vendor_and_shows_a_failure_that_nobody_calle
     assert 'monitor_reconcile_differences_total{kind="unknown",source="meta"} 1.0' in metrics
 
 
+@pytest.mark.parametrize("service", ["http://127.0.0.1:9", "http://127.0.0.1:91O8"])
 async def test_a_start_that_cannot_be_registered_says_so_and_names_the_job(
-    vendor: TestedVendor, config: Path
+    vendor: TestedVendor, config: Path, service: str
 ) -> None:
-    ran = await jobs(config, "start", "meta", "--room", ROOM, "--service", "http://127.0.0.1:9", "--json")
+    ran = await jobs(config, "start", "meta", "--room", ROOM, "--service", service, "--json")
 
     assert ran.code == 1
     assert ran.answer["job_id"] == JOB

@@ -18,7 +18,7 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import Answer, Call, Prepared, Transport, text_in
+from monitor.vendors.api_transport import MOST_PAGES, Answer, Call, Prepared, Transport, text_in, unreadable
 from monitor.vendors.json_body import Body
 from monitor.vendors.metastudio.api_answers import Job, JobList, Room, StartAnswer, WarningList
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest
@@ -32,9 +32,6 @@ from monitor.vendors.metastudio.api_signing import (
 
 PAGE_SIZE = 100
 """Jobs asked for at once."""
-
-MOST_PAGES = 300
-"""A list that never ends is given up: a part of it would say that the rest is gone."""
 
 LIVE_STATES = ("WAITING", "PROCESSING")
 BAD_STATES = ("FAILED", "BLOCKED")
@@ -160,10 +157,7 @@ class MetaStudioApi:
         try:
             return model.model_validate(answer.document)
         except ValidationError as error:
-            detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, detail["loc"])) or "the answer"
-            said = VendorSaid(answer.status, request_id=answer.request_id)
-            raise UnreadableError(str(call), f"{where}: {detail['msg']}", said) from None
+            raise unreadable(call, answer, error) from None
 
     async def _send(self, call: Call) -> Answer:
         answer = await self._transport.send(call, self._authorize)

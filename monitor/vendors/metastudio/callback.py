@@ -31,10 +31,9 @@ from monitor.vendors.json_body import (
     Count,
     Identifier,
     OptionalIdentifier,
-    is_not_json,
     undecodable,
 )
-from monitor.vendors.metastudio.repair import repairs
+from monitor.vendors.metastudio.repair import parse_repaired
 from monitor.vendors.registration import canonical_room_id
 
 NAME_LENGTH = 64
@@ -132,13 +131,7 @@ def _parse(body: bytes) -> _Callback:
     try:
         parsed: _Callback = _callback.validate_json(body)
     except ValidationError as error:
-        if is_not_json(error):
-            for repaired in repairs(body, "message"):
-                try:
-                    return _Callback.model_validate_json(repaired)
-                except ValidationError:
-                    continue
-        raise undecodable(error) from None
+        return parse_repaired(_Callback, body, "message", error)
     return parsed
 
 

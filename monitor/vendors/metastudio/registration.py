@@ -3,11 +3,11 @@
 import re
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from monitor.errors import UndecodableError
 from monitor.event import CallbackKind, RandomPlayMode, canonical_job_id
-from monitor.vendors.json_body import Body, Identifier, OptionalIdentifier, undecodable
+from monitor.vendors.json_body import Body, Identifier, OptionalIdentifier, parse_body
 from monitor.vendors.protocol import Registration
 from monitor.vendors.registration import (
     PostedScript,
@@ -91,10 +91,7 @@ def reduce_registration(body: bytes) -> Registration:
     Raises:
         UndecodableError: not_json, no_job_id, wrong_type or too_many.
     """
-    try:
-        start = _Start.model_validate_json(body)
-    except ValidationError as error:
-        raise undecodable(error) from None
+    start = parse_body(_Start, body)
     response = start.response
     if response is None:
         raise UndecodableError("no_job_id", "response.job_id is missing")

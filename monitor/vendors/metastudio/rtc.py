@@ -22,9 +22,9 @@ from monitor.event import (
     Unrecognised,
     canonical_job_id,
 )
-from monitor.vendors.json_body import Body, Count, Identifier, is_not_json, undecodable
+from monitor.vendors.json_body import Body, Count, Identifier, undecodable
 from monitor.vendors.metastudio.callback import NAME_LENGTH
-from monitor.vendors.metastudio.repair import repairs
+from monitor.vendors.metastudio.repair import parse_repaired
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _GREATEST_OFFSET = 2**53 - 1
@@ -92,13 +92,7 @@ def _parse(text: bytes, at: str) -> _Delivery:
     try:
         return _Delivery.model_validate_json(text)
     except ValidationError as error:
-        if is_not_json(error):
-            for repaired in repairs(text, "data"):
-                try:
-                    return _Delivery.model_validate_json(repaired)
-                except ValidationError:
-                    continue
-        raise undecodable(error, at) from None
+        return parse_repaired(_Delivery, text, "data", error, at)
 
 
 def _decode(delivery: _Delivery, relay: Relay | None) -> Decoded:

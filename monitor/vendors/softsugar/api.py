@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -20,7 +20,7 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import Answer, Call, Prepared, Transport, text_in
+from monitor.vendors.api_transport import MOST_PAGES, Answer, Call, Prepared, Transport, text_in, unreadable
 from monitor.vendors.json_body import Identifier
 from monitor.vendors.softsugar.api_body import CamelBody
 from monitor.vendors.softsugar.api_token import TokenKeeper
@@ -29,9 +29,6 @@ from monitor.vendors.softsugar.error_codes import Category, lookup
 CREATE_PATH = "/api/2dvh/v2/material/live/channel/create"
 CLOSE_PATH = "/api/2dvh/v1/material/live/channel/close"
 RUNNING_PATH = "/api/2dvh/v1/material/live/channel/running/list"
-
-MOST_PAGES = 300
-"""A list that never ends is given up: a part of it would say that the rest is gone."""
 
 _SUCCESS = "0"
 _TOO_FREQUENT = "89999999"
@@ -209,18 +206,11 @@ def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
     try:
         return page, _sessions.validate_python(data)
     except ValidationError as error:
-        raise _unreadable(call, answer, error) from None
+        raise unreadable(call, answer, error, "data") from None
 
 
 def _model(call: Call, answer: Answer, model: type[M]) -> M:
     try:
         return model.model_validate(answer.document.get("data"))
     except ValidationError as error:
-        raise _unreadable(call, answer, error) from None
-
-
-def _unreadable(call: Call, answer: Answer, error: ValidationError) -> NoReturn:
-    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(["data", *map(str, detail["loc"])])
-    said = VendorSaid(answer.status, request_id=answer.request_id)
-    raise UnreadableError(str(call), f"{where}: {detail['msg']}", said) from None
+        raise unreadable(call, answer, error, "data") from None

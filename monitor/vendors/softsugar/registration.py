@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from monitor.errors import UndecodableError
-from monitor.vendors.json_body import Body, OptionalIdentifier, undecodable
+from monitor.vendors.json_body import Body, OptionalIdentifier, parse_body
 from monitor.vendors.protocol import Registration
 from monitor.vendors.registration import (
     PostedScript,
@@ -30,10 +28,7 @@ def reduce_registration(body: bytes) -> Registration:
     Raises:
         UndecodableError: not_json, no_job_id, wrong_type or too_many.
     """
-    try:
-        start = _Start.model_validate_json(body)
-    except ValidationError as error:
-        raise undecodable(error) from None
+    start = parse_body(_Start, body)
     if start.response is None:
         raise UndecodableError("no_job_id", "response.data.sessionId is missing")
     if not isinstance(start.response, dict):
