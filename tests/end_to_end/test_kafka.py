@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor.event import EventId
 from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
 from tests.end_to_end.running import Service, Simulation, wait_for
-from tests.end_to_end.truth import differences, unexpected
+from tests.end_to_end.truth import unexpected, wait_until_true
 from tests.kafka_broker import Brokers, bring_back
 from tests.log.kafka_records import events
 
@@ -66,10 +66,7 @@ def assert_true(truth: dict[str, Any], deployment: Deployment) -> None:
     """Check that each number is right, and that each stream is exported by one worker alone."""
     assert unexpected(truth) == []
     deployment.wait_until_ready()
-    limit = time.monotonic() + SETTLING_SECONDS
-    while (found := differences(truth, deployment.page())) and time.monotonic() < limit:
-        time.sleep(1.0)
-    assert found == []
+    wait_until_true(truth, deployment.page, seconds=SETTLING_SECONDS)
     owners = Counter(stream for streams in deployment.claims().values() for stream in streams)
     assert set(owners.values()) == {1}
     assert len(owners) == len(truth["streams"])
