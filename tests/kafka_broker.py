@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -114,12 +114,12 @@ class Brokers:
     def wait(self, count: int | None = None) -> None:
         """Return once as many brokers as there are (or `count`) know each other and take requests."""
         wanted = len(self.each) if count is None else count
-        limit = time.monotonic() + _START_SECONDS
-        while asyncio.run(_members(self.addresses)) < wanted:
-            for broker in self.each:
-                broker.check()
-            assert time.monotonic() < limit, f"{wanted} brokers at {self.addresses} did not come up"
-            time.sleep(0.1)
+        _wait_for(
+            lambda: asyncio.run(_members(self.addresses)) >= wanted,
+            self.each,
+            seconds=_START_SECONDS,
+            what=f"{wanted} brokers at {self.addresses}",
+        )
 
     def stop(self) -> None:
         """End all of them at once: an orderly end waits for the others, and nobody needs their data."""
@@ -142,13 +142,13 @@ def bring_back(*brokers: Broker) -> None:
     """Start brokers that were killed, and wait until each holds all that the others hold."""
     for broker in brokers:
         broker.start()
-    limit = time.monotonic() + _SYNC_SECONDS
-    for broker in brokers:
-        # Right after a kill the others still count it in: what it says itself is what tells.
-        while not asyncio.run(_is_in_sync(broker.address)):
-            broker.check()
-            assert time.monotonic() < limit, f"{broker.address} is not in sync"
-            time.sleep(0.1)
+    # Right after a kill the others still count it in: what it says itself is what tells.
+    _wait_for(
+        lambda: all(asyncio.run(_is_in_sync(broker.address)) for broker in brokers),
+        brokers,
+        seconds=_SYNC_SECONDS,
+        what=f"{', '.join(broker.address for broker in brokers)} to be in sync",
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -169,6 +169,16 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) ->
     while not condition():
         assert time.monotonic() < limit, f"not within {seconds:g} s"
         await asyncio.sleep(0.01)
+
+
+def _wait_for(condition: Callable[[], bool], brokers: Iterable[Broker], *, seconds: float, what: str) -> None:
+    """Return once a condition holds; fail after the limit, or when one of the brokers ends by itself."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        for broker in brokers:
+            broker.check()
+        assert time.monotonic() < limit, f"waited {seconds:g} s for {what}"
+        time.sleep(0.1)
 
 
 async def _members(addresses: str) -> int:
