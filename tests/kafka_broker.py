@@ -111,14 +111,13 @@ class Brokers:
             broker.start()
         self.wait()
 
-    def wait(self, count: int | None = None) -> None:
-        """Return once as many brokers as there are (or `count`) know each other and take requests."""
-        wanted = len(self.each) if count is None else count
+    def wait(self) -> None:
+        """Return once all of them know each other and take requests."""
         _wait_for(
-            lambda: asyncio.run(_members(self.addresses)) >= wanted,
+            lambda: asyncio.run(_members(self.addresses)) == len(self.each),
             self.each,
             seconds=_START_SECONDS,
-            what=f"{wanted} brokers at {self.addresses}",
+            what=f"brokers at {self.addresses} to be one cluster",
         )
 
     def stop(self) -> None:
