@@ -78,6 +78,15 @@ class Pager(Listener):
                     return notice.at
         return None
 
+    def hear(self, alert: str, job_id: str, status: str, *, after: float = 0.0, within: float) -> float:
+        """Wait until somebody has heard it, `within` seconds at most; return what `first` does."""
+        heard: float = wait_for(
+            lambda: self.first(alert, job_id, status, after=after),
+            seconds=within,
+            what=f"{alert} of {job_id} to be {status}",
+        )
+        return heard
+
     def incidents(self, source: str, *, after: float = 0.0) -> dict[str, list[str]]:
         """Return what PagerDuty was told of a source: by incident, each action in its order."""
         found: dict[str, list[str]] = {}
