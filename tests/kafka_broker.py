@@ -68,6 +68,13 @@ class Broker:
             self._process.wait()
             self._process = None
 
+    def restore(self) -> None:
+        """Begin to run again, whatever was done to it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
+
     def check(self) -> None:
         """Fail, with its last lines, if it has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
@@ -122,6 +129,12 @@ class Brokers:
             seconds=_START_SECONDS,
             what=f"brokers at {self.addresses} to be one cluster",
         )
+
+    def restore(self) -> None:
+        """Let those go on that were paused, start those that were killed, and wait until all are there."""
+        for broker in self.each:
+            broker.restore()
+        self.wait()
 
     def stop(self) -> None:
         """End all of them at once: an orderly end waits for the others, and nobody needs their data."""
