@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from monitor.config import KafkaSettings
-from tests.end_to_end.running import Service, Simulation, wait_for
+from tests.end_to_end.running import Service, Simulation, http, wait_for
 
 SESSION_SECONDS = 6
 """The shortest session time-out that brokers take by default."""
@@ -133,7 +133,7 @@ class Watcher:
         while not self._ended.is_set():
             for name, worker in self._workers().items():
                 try:
-                    page = httpx.get(f"{worker.operators}/metrics", timeout=1.0).text
+                    page = http.get(f"{worker.operators}/metrics", timeout=1.0).text
                 except httpx.HTTPError:
                     # Killed, paused or not there yet; streams may go and come back unseen.
                     self._last.pop(name, None)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from alerts.build import rule_files
 from alerts.thresholds import Thresholds, read
 from monitor.config import Source, load_settings
@@ -18,7 +16,7 @@ from monitor.simulator.bodies import Identity
 from monitor.simulator.delivery import callback
 from monitor.simulator.life import Fact
 from tests.end_to_end.observing import Alertmanager, Prometheus
-from tests.end_to_end.running import Service, wait_for
+from tests.end_to_end.running import Service, http, wait_for
 from tests.listening import Answer, Listener
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -190,14 +188,14 @@ class Stream:
         """Register the job, by which its room is known."""
         fact = self._fact(JobRegistered(subscribed=()), Channel.API)
         url = f"{self._watch.service.operators}/api/jobs/{self._identity.source.name}"
-        httpx.post(url, content=bodies.registration(self._identity, fact)).raise_for_status()
+        http.post(url, content=bodies.registration(self._identity, fact)).raise_for_status()
 
     def tell(self, state: LinkState) -> float:
         """Let the vendor tell a state of the push; return when it did."""
         at = time.time()
         fact = self._fact(LinkChanged("0", state), Channel.CALLBACK)
         post = callback(self._identity, fact, self._watch.service.callbacks, int(at))
-        httpx.post(post.url, headers=post.headers, content=post.content).raise_for_status()
+        http.post(post.url, headers=post.headers, content=post.content).raise_for_status()
         return at
 
     def _fact(self, payload: Any, channel: Channel) -> Fact:
