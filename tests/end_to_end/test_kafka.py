@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.event import EventId
 from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
-from tests.end_to_end.running import Service, Simulation, wait_for
+from tests.end_to_end.running import Service, Simulation, hastened, wait_for
 from tests.end_to_end.truth import unexpected, wait_until_true
 from tests.kafka_broker import Brokers, bring_back
 from tests.log.kafka_records import events
@@ -25,6 +25,9 @@ SETTLING_SECONDS = 90
 
 LONGEST = 1200
 """Simulated seconds after which a run ends, if nobody has stopped it before."""
+
+SPEED = 5
+"""Simulated seconds for each real one; and of the services' clocks, where nobody holds up a receiver."""
 
 TROUBLES = 20
 
@@ -41,7 +44,7 @@ AWAY_SECONDS = 60
 @pytest.fixture
 def on_three(three_kafkas: Brokers, tmp_path: Path) -> Iterator[Deployment]:
     """Processes on three brokers, with three replicas of everything."""
-    one = Deployment(tmp_path, three_kafkas.settings(partitions=12))
+    one = Deployment(tmp_path, three_kafkas.settings(partitions=12), clock=hastened(SPEED))
     yield one
     one.close()
 
@@ -57,7 +60,7 @@ def on_its_own(own_kafka: Brokers, tmp_path: Path) -> Iterator[Deployment]:
 @pytest.fixture
 def deployment(kafka: Brokers, tmp_path: Path) -> Iterator[Deployment]:
     """Processes on one broker, with twelve partitions."""
-    one = Deployment(tmp_path, kafka.settings(partitions=12))
+    one = Deployment(tmp_path, kafka.settings(partitions=12), clock=hastened(SPEED))
     yield one
     one.close()
 
@@ -185,7 +188,7 @@ def started(
         deployment.add_worker()
     deployment.wait_until_ready()
     return deployment.play(
-        streams=streams, duration=LONGEST, speed=5, scenario="mixed", seed=seed, attempts=attempts
+        streams=streams, duration=LONGEST, speed=SPEED, scenario="mixed", seed=seed, attempts=attempts
     )
 
 
