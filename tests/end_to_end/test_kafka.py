@@ -93,7 +93,7 @@ def trouble(deployment: Deployment, run: Simulation, choices: Random) -> None:
     """Kill, add and pause workers at random moments, so that two to four are left."""
     for number in range(TROUBLES):
         # Moments at random, not waits for something: they may hit anything that goes on.
-        time.sleep(choices.uniform(0.2, 4.0))
+        time.sleep(choices.uniform(0.2, 2.5))
         assert run.is_running(), f"the run was over before trouble {number + 1}"
         workers = sorted(deployment.workers)
         kinds = ["pause"] + ["add"] * (len(workers) < 4) + ["kill"] * (len(workers) > 2)
@@ -104,7 +104,7 @@ def trouble(deployment: Deployment, run: Simulation, choices: Random) -> None:
             deployment.add_worker()
         else:
             deployment.workers[worker].pause()
-            time.sleep(SESSION_SECONDS + choices.uniform(0.5, 3.0))
+            time.sleep(SESSION_SECONDS + choices.uniform(0.5, 1.5))
             deployment.workers[worker].resume()
 
 
@@ -115,7 +115,7 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
     run = started(on_three, workers=2, streams=150, seed=43)
     moments = Random(19)
     for broker in three_kafkas.each * 2:
-        time.sleep(moments.uniform(1.0, 4.0))
+        time.sleep(moments.uniform(0.5, 2.5))
         assert run.is_running(), "the run was over before the last kill"
         broker.kill()
         time.sleep(moments.uniform(1.0, 10.0))
@@ -129,7 +129,7 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
 @pytest.mark.xdist_group("brokers")
 def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, three_kafkas: Brokers) -> None:
     run = started(on_three, workers=2, streams=150, seed=47)
-    time.sleep(10)
+    wait_for(lambda: any(on_three.claims().values()), seconds=30, what="a stream that a worker exports")
     for broker in three_kafkas.each:
         broker.kill()
     time.sleep(AWAY_SECONDS)
