@@ -86,14 +86,16 @@ class Pager(Listener):
         return heard
 
     def incidents(self, source: str, *, after: float = 0.0) -> dict[str, list[str]]:
-        """Return what PagerDuty was told of a source: by incident, each action in its order."""
+        """Return what PagerDuty was told of a source: by incident that began, each action in its order."""
         found: dict[str, list[str]] = {}
         for notice in list(self.notices):
             if notice.path != "/pager" or notice.at < after:
                 continue
             key, action = notice.body["dedup_key"], notice.body["event_action"]
             of_source = notice.body.get("payload", {}).get("group") == source
-            if of_source or key in found:
+            # Otherwise it is the end of an incident that began before.
+            begins = of_source and action == "trigger"
+            if begins or key in found:
                 found.setdefault(key, []).append(action)
         return found
 
