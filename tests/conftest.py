@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,14 +21,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
-    """One broker for all tests that leave it running; started by the first that asks."""
+    """One broker for all tests; started by the first that asks."""
     yield from _running(Brokers(tmp_path_factory.mktemp("kafka"), 1))
 
 
 @pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[Brokers]:
-    """One broker for a test that pauses or kills it."""
-    yield from _running(Brokers(tmp_path / "kafka", 1))
+def own_kafka(kafka: Brokers) -> Iterator[Brokers]:
+    """The same broker for a test that pauses or kills it: tests of a process come one after another."""
+    yield kafka
+    kafka.restore()
 
 
 @pytest.fixture(scope="session")

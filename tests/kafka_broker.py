@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -22,6 +22,9 @@ SCRIPT = ROOT / "deploy" / "kafka" / "kafka"
 
 _START_SECONDS = 90.0
 _SYNC_SECONDS = 120.0
+
+# Brokers that live for seconds spend them on compiling: the quick compiler is all they need.
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 
 
 class Broker:
@@ -45,7 +48,7 @@ class Broker:
         with (self._folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
-                env={**os.environ, "KAFKA_HEAP": "256m"},
+                env={**os.environ, "KAFKA_HEAP": "256m", "JDK_JAVA_OPTIONS": _JAVA_OPTIONS},
                 stdout=output,
                 stderr=output,
             )
@@ -64,6 +67,13 @@ class Broker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def restore(self) -> None:
+        """Begin to run again, whatever was done to it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
 
     def check(self) -> None:
         """Fail, with its last lines, if it has ended by itself."""
@@ -111,15 +121,20 @@ class Brokers:
             broker.start()
         self.wait()
 
-    def wait(self, count: int | None = None) -> None:
-        """Return once as many brokers as there are (or `count`) know each other and take requests."""
-        wanted = len(self.each) if count is None else count
-        limit = time.monotonic() + _START_SECONDS
-        while asyncio.run(_members(self.addresses)) < wanted:
-            for broker in self.each:
-                broker.check()
-            assert time.monotonic() < limit, f"{wanted} brokers at {self.addresses} did not come up"
-            time.sleep(0.1)
+    def wait(self) -> None:
+        """Return once all of them know each other and take requests."""
+        _wait_for(
+            lambda: asyncio.run(_members(self.addresses)) == len(self.each),
+            self.each,
+            seconds=_START_SECONDS,
+            what=f"brokers at {self.addresses} to be one cluster",
+        )
+
+    def restore(self) -> None:
+        """Let those go on that were paused, start those that were killed, and wait until all are there."""
+        for broker in self.each:
+            broker.restore()
+        self.wait()
 
     def stop(self) -> None:
         """End all of them at once: an orderly end waits for the others, and nobody needs their data."""
@@ -142,13 +157,13 @@ def bring_back(*brokers: Broker) -> None:
     """Start brokers that were killed, and wait until each holds all that the others hold."""
     for broker in brokers:
         broker.start()
-    limit = time.monotonic() + _SYNC_SECONDS
-    for broker in brokers:
-        # Right after a kill the others still count it in: what it says itself is what tells.
-        while not asyncio.run(_is_in_sync(broker.address)):
-            broker.check()
-            assert time.monotonic() < limit, f"{broker.address} is not in sync"
-            time.sleep(0.1)
+    # Right after a kill the others still count it in: what it says itself is what tells.
+    _wait_for(
+        lambda: all(asyncio.run(_is_in_sync(broker.address)) for broker in brokers),
+        brokers,
+        seconds=_SYNC_SECONDS,
+        what=f"{', '.join(broker.address for broker in brokers)} to be in sync",
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -169,6 +184,16 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) ->
     while not condition():
         assert time.monotonic() < limit, f"not within {seconds:g} s"
         await asyncio.sleep(0.01)
+
+
+def _wait_for(condition: Callable[[], bool], brokers: Iterable[Broker], *, seconds: float, what: str) -> None:
+    """Return once a condition holds; fail after the limit, or when one of the brokers ends by itself."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        for broker in brokers:
+            broker.check()
+        assert time.monotonic() < limit, f"waited {seconds:g} s for {what}"
+        time.sleep(0.1)
 
 
 async def _members(addresses: str) -> int:

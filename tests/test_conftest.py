@@ -1,5 +1,6 @@
 """The suite's own rule: whatever is skipped makes the run red."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ def _run_pytest(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_inner.py").write_text(test)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)],
+        # The plugins of other tests take longer to load than these to run.
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

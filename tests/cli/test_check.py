@@ -1,7 +1,5 @@
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,26 +7,13 @@ import pytest
 
 from monitor.check import Check, check_all
 from monitor.config import AdminSettings, KafkaSettings, LogSettings, ReceiverSettings, Settings
-
-CONFIGURATION = """
-[receiver]
-listen = "127.0.0.1:0"
-
-[admin]
-listen = "127.0.0.1:0"
-
-[[sources]]
-name = "one"
-vendor = "softsugar"
-public_url = "https://hooks.example.com/callbacks/one"
-keys = ["Abc123def"]
-"""
+from tests.cli.running import SERVICE, run
 
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
     path = tmp_path / "monitor.toml"
-    path.write_text(CONFIGURATION)
+    path.write_text(SERVICE)
     path.chmod(0o600)
     return path
 
@@ -58,12 +43,6 @@ def settings_of(
 
 def failed(settings: Settings) -> list[Check]:
     return [found for found in check_all(settings) if not found.ok]
-
-
-def run_check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "monitor", "check", *arguments], capture_output=True, text=True, check=False
-    )
 
 
 def test_what_the_service_needs_is_looked_at_and_nothing_is_made(tmp_path: Path) -> None:
@@ -139,7 +118,7 @@ def test_brokers_that_nobody_answers_for_are_one_error(tmp_path: Path) -> None:
 
 
 def test_the_command_exits_0_with_a_line_for_each_thing_that_is_well(configuration: Path) -> None:
-    ran = run_check("--config", str(configuration))
+    ran = run("check", config=configuration)
 
     assert ran.returncode == 0
     assert [line.split("\t")[:2] for line in ran.stdout.splitlines()] == [
@@ -156,18 +135,18 @@ def test_the_command_exits_1_when_something_cannot_be_reached(
     configuration: Path, taken: socket.socket
 ) -> None:
     address = "{}:{}".format(*taken.getsockname())
-    configuration.write_text(CONFIGURATION.replace("127.0.0.1:0", address, 1))
+    configuration.write_text(SERVICE.replace("127.0.0.1:0", address, 1))
 
-    ran = run_check("--config", str(configuration))
+    ran = run("check", config=configuration)
 
     assert ran.returncode == 1
     assert f"error\treceiver.listen\t{address} can't be listened on: Address already in use" in ran.stdout
 
 
 def test_the_command_exits_2_with_every_mistake_on_stderr(configuration: Path) -> None:
-    configuration.write_text(CONFIGURATION.replace("softsugar", "zoom").replace("listen", "lissen", 1))
+    configuration.write_text(SERVICE.replace("softsugar", "zoom").replace("listen", "lissen", 1))
 
-    ran = run_check("--config", str(configuration))
+    ran = run("check", config=configuration)
 
     assert ran.returncode == 2
     assert ran.stdout == ""
@@ -178,9 +157,9 @@ def test_the_command_exits_2_with_every_mistake_on_stderr(configuration: Path) -
 
 
 def test_the_command_prints_warnings_and_still_exits_0(configuration: Path) -> None:
-    configuration.write_text(CONFIGURATION.replace('keys = ["Abc123def"]', ""))
+    configuration.write_text(SERVICE.replace('keys = ["Abc123def"]', ""))
 
-    ran = run_check("--config", str(configuration))
+    ran = run("check", config=configuration)
 
     assert ran.returncode == 0
     assert ran.stderr == "warning: sources[0].keys: none is set: anybody who knows the URL can post\n"
@@ -189,7 +168,7 @@ def test_the_command_prints_warnings_and_still_exits_0(configuration: Path) -> N
 def test_a_program_reads_the_checks_and_warnings_as_json(configuration: Path) -> None:
     configuration.chmod(0o644)
 
-    ran = run_check("--config", str(configuration), "--json")
+    ran = run("check", "--json", config=configuration)
 
     answer = json.loads(ran.stdout)
     assert answer["ok"] is True
@@ -207,7 +186,7 @@ def test_a_program_reads_the_checks_and_warnings_as_json(configuration: Path) ->
 def test_a_program_reads_the_mistakes_as_json(configuration: Path) -> None:
     configuration.write_text("")
 
-    ran = run_check("--config", str(configuration), "--json")
+    ran = run("check", "--json", config=configuration)
 
     assert ran.returncode == 2
     assert json.loads(ran.stdout) == {

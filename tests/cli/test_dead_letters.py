@@ -1,14 +1,14 @@
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from monitor.event import Channel, Event, EventId, Stored, Vendor
+from monitor.event import Channel, Event, Stored, Vendor
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
+from tests.cli.letters import DECODABLE, letter
+from tests.cli.running import run_beside
 
 CONFIGURATION = """
 [log]
@@ -21,7 +21,6 @@ public_url = "https://hooks.example.com/callbacks/one"
 keys = ["Abc123def"]
 """
 
-DECODABLE = b'{"sessionId": "session-1", "status": 35}'
 NOT_JSON = b'\xff{"sessionId" "stream_key": "a-push-key"'
 
 
@@ -31,22 +30,6 @@ def folder(tmp_path: Path) -> Path:
     path.write_text(CONFIGURATION)
     path.chmod(0o600)
     return tmp_path
-
-
-def letter(sequence: int, body: bytes, *, source: str = "one", job_id: str | None = None) -> DeadLetter:
-    return DeadLetter(
-        EventId("receiver-1", 1, sequence),
-        Vendor.SOFTSUGAR,
-        source,
-        job_id,
-        Channel.CALLBACK,
-        None,
-        1_700_000_000.25 + sequence,
-        1_700_000_000,
-        body,
-        "not_json",
-        "The body is not JSON.",
-    )
 
 
 async def keep(folder: Path, *letters: DeadLetter) -> None:
@@ -64,16 +47,7 @@ async def events_in(folder: Path) -> list[Stored]:
 
 
 async def run(folder: Path, *arguments: str) -> tuple[int, bytes, str]:
-    """Run `monitor dead-letters` and return its exit code, stdout and stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "monitor", "dead-letters", *arguments, "--config", str(folder / "monitor.toml")),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    stdout, stderr = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, stdout, stderr.decode()
+    return await run_beside("dead-letters", *arguments, config=folder / "monitor.toml")
 
 
 async def listed(folder: Path) -> list[int]:

@@ -1,7 +1,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from monitor.event import Channel, Event, Vendor
 from monitor.log.sqlite import SqliteLog
+from tests.cli.running import run
 
 BEGUN = 1_750_000_000.0
 
@@ -59,8 +59,7 @@ def kept(folder: Path) -> Path:
 
 
 def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "monitor", "replay", "--config", str(folder / "monitor.toml")]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    return run("replay", *arguments, config=folder / "monitor.toml")
 
 
 def test_each_stream_is_reported_as_it_was_at_the_end(kept: Path) -> None:

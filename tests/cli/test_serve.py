@@ -1,12 +1,13 @@
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.cli.running import start
 
 CONFIGURATION = """
 [receiver]
@@ -25,19 +26,10 @@ public_url = "https://hooks.example.com/callbacks/one"
 """
 
 
-async def start(*arguments: str, configuration: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "monitor", *arguments, "--config", str(configuration)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
 @asynccontextmanager
 async def serving(configuration: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A running service, and the address at which it takes callbacks."""
-    process = await start("serve", configuration=configuration)
+    process = await start("serve", config=configuration)
     assert process.stderr is not None
     try:
         async with asyncio.timeout(30):
@@ -71,7 +63,7 @@ async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(
         simulation = await start(
             *("simulate", "--target", f"{address}/", "--streams", "2", "--duration", "30"),
             *("--scenario", "steady", "--seed", "7", "--truth", str(truth), "--json"),
-            configuration=configuration,
+            config=configuration,
         )
         stdout, stderr = await simulation.communicate()
 
@@ -94,7 +86,7 @@ async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(
 async def test_a_service_that_this_configuration_cannot_have_exits_2(
     arguments: list[str], text: str, expected: str, tmp_path: Path
 ) -> None:
-    process = await start(*arguments, configuration=write(tmp_path, text + CONFIGURATION))
+    process = await start(*arguments, config=write(tmp_path, text + CONFIGURATION))
     stdout, stderr = await process.communicate()
 
     assert (process.returncode, stdout) == (2, b"")

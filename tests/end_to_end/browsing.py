@@ -12,6 +12,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.components import chromium
+from tests.end_to_end.running import http
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screenshots"
 """Pictures of the pages as the tests saw them, kept for whoever wants to look."""
@@ -101,7 +102,7 @@ def script_body(job: str, number: int, *, scene: str, title: str) -> dict[str, A
 def tell(callbacks: str, bodies: Iterable[dict[str, Any]]) -> None:
     """Post callbacks one after the other; each is durable on return."""
     for body in bodies:
-        httpx.post(f"{callbacks}/callbacks/{SOURCE}", json=body).raise_for_status()
+        http.post(f"{callbacks}/callbacks/{SOURCE}", json=body).raise_for_status()
 
 
 def tell_at_once(callbacks: str, bodies: Iterable[dict[str, Any]], *, connections: int = 16) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.components import prometheus
-from tests.end_to_end.running import free_port, wait_for
+from tests.end_to_end.running import free_port, http, wait_for
 
 
 @contextmanager
@@ -55,13 +55,13 @@ def ask(database: str, path: str, **parameters: str | float) -> Any:
     Raises:
         AssertionError: it could not answer; it says why.
     """
-    answer = httpx.get(f"{database}/api/v1/{path}", params=parameters, timeout=30).json()
+    answer = http.get(f"{database}/api/v1/{path}", params=parameters, timeout=30).json()
     assert answer["status"] == "success", f"{answer.get('error')}: {parameters}"
     return answer["data"]
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return http.get(url).status_code == 200
     except httpx.HTTPError:
         return False

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from monitor.config import KafkaSettings
-from tests.end_to_end.running import Service, Simulation, wait_for
+from tests.end_to_end.running import Service, Simulation, http, wait_for
 
 SESSION_SECONDS = 6
 """The shortest session time-out that brokers take by default."""
@@ -32,9 +32,10 @@ class Deployment:
     Args:
         folder: where their folders go.
         kafka: brokers, topics and group.
+        clock: a section `[clock]` that all of them have.
     """
 
-    def __init__(self, folder: Path, kafka: KafkaSettings) -> None:
+    def __init__(self, folder: Path, kafka: KafkaSettings, *, clock: str = "") -> None:
         self.receiver: Service
         self.workers: dict[str, Service] = {}
         self.kafka = kafka
@@ -45,7 +46,7 @@ class Deployment:
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\n'
             f'group_id = "{kafka.group_id}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
             f"partitions = {kafka.partitions}\nreplication_factor = {kafka.replication_factor}\n"
-            f"session_timeout_seconds = {SESSION_SECONDS}\n"
+            f"session_timeout_seconds = {SESSION_SECONDS}\n{clock}"
         )
         self.receiver = self.add("receiver")
 
@@ -133,7 +134,7 @@ class Watcher:
         while not self._ended.is_set():
             for name, worker in self._workers().items():
                 try:
-                    page = httpx.get(f"{worker.operators}/metrics", timeout=1.0).text
+                    page = http.get(f"{worker.operators}/metrics", timeout=1.0).text
                 except httpx.HTTPError:
                     # Killed, paused or not there yet; streams may go and come back unseen.
                     self._last.pop(name, None)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.components import alertmanager, prometheus
-from tests.end_to_end.running import free_port, wait_for
+from tests.end_to_end.running import free_port, http, wait_for
 
 START_SECONDS = 30
 
@@ -53,7 +53,7 @@ class Program:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
         try:
-            return httpx.get(f"{self.url}/-/ready").status_code == 200
+            return http.get(f"{self.url}/-/ready").status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -77,7 +77,7 @@ class Prometheus(Program):
     def query(self, expression: str, **more: float) -> list[dict[str, Any]]:
         """Return the result of an instant query, or with start, end and step that of a range."""
         kind = "query_range" if "start" in more else "query"
-        answer = httpx.get(
+        answer = http.get(
             f"{self.url}/api/v1/{kind}", params={"query": expression, **more}, timeout=120
         ).json()
         assert answer["status"] == "success", (expression, answer)
@@ -99,5 +99,5 @@ class Alertmanager(Program):
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return what it knows of, silenced and inhibited alerts too."""
-        found: list[dict[str, Any]] = json.loads(httpx.get(f"{self.url}/api/v2/alerts").text)
+        found: list[dict[str, Any]] = json.loads(http.get(f"{self.url}/api/v2/alerts").text)
         return found

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from alerts.build import rule_files
 from alerts.thresholds import Thresholds, read
 from monitor.config import Source, load_settings
@@ -18,7 +16,7 @@ from monitor.simulator.bodies import Identity
 from monitor.simulator.delivery import callback
 from monitor.simulator.life import Fact
 from tests.end_to_end.observing import Alertmanager, Prometheus
-from tests.end_to_end.running import Service, wait_for
+from tests.end_to_end.running import Service, http, wait_for
 from tests.listening import Answer, Listener
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,15 +76,26 @@ class Pager(Listener):
                     return notice.at
         return None
 
+    def hear(self, alert: str, job_id: str, status: str, *, after: float = 0.0, within: float) -> float:
+        """Wait until somebody has heard it, `within` seconds at most; return what `first` does."""
+        heard: float = wait_for(
+            lambda: self.first(alert, job_id, status, after=after),
+            seconds=within,
+            what=f"{alert} of {job_id} to be {status}",
+        )
+        return heard
+
     def incidents(self, source: str, *, after: float = 0.0) -> dict[str, list[str]]:
-        """Return what PagerDuty was told of a source: by incident, each action in its order."""
+        """Return what PagerDuty was told of a source: by incident that began, each action in its order."""
         found: dict[str, list[str]] = {}
         for notice in list(self.notices):
             if notice.path != "/pager" or notice.at < after:
                 continue
             key, action = notice.body["dedup_key"], notice.body["event_action"]
             of_source = notice.body.get("payload", {}).get("group") == source
-            if of_source or key in found:
+            # Otherwise it is the end of an incident that began before.
+            begins = of_source and action == "trigger"
+            if begins or key in found:
                 found.setdefault(key, []).append(action)
         return found
 
@@ -181,14 +190,14 @@ class Stream:
         """Register the job, by which its room is known."""
         fact = self._fact(JobRegistered(subscribed=()), Channel.API)
         url = f"{self._watch.service.operators}/api/jobs/{self._identity.source.name}"
-        httpx.post(url, content=bodies.registration(self._identity, fact)).raise_for_status()
+        http.post(url, content=bodies.registration(self._identity, fact)).raise_for_status()
 
     def tell(self, state: LinkState) -> float:
         """Let the vendor tell a state of the push; return when it did."""
         at = time.time()
         fact = self._fact(LinkChanged("0", state), Channel.CALLBACK)
         post = callback(self._identity, fact, self._watch.service.callbacks, int(at))
-        httpx.post(post.url, headers=post.headers, content=post.content).raise_for_status()
+        http.post(post.url, headers=post.headers, content=post.content).raise_for_status()
         return at
 
     def _fact(self, payload: Any, channel: Channel) -> Fact:

@@ -74,6 +74,16 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+"""For the requests of all tests, from any thread: to make a client takes longer than to ask, and a kept
+connection would not notice that the process at its other end is a new one."""
+
+
+def hastened(speed: float) -> str:
+    """Return a section `[clock]`: from now on, so many seconds for each real one."""
+    return f"[clock]\norigin = {time.time()}\nspeed = {speed}\n"
+
+
 @dataclass
 class Service:
     """`monitor serve` with a configuration in a folder of its own.
@@ -140,13 +150,13 @@ class Service:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "serve.log").read_text()
         try:
-            return httpx.get(f"{self.operators}/readyz").status_code == 200
+            return http.get(f"{self.operators}/readyz").status_code == 200
         except httpx.HTTPError:
             return False
 
     def page(self) -> str:
         """Return the metrics as text."""
-        return httpx.get(f"{self.operators}/metrics", timeout=30).raise_for_status().text
+        return http.get(f"{self.operators}/metrics", timeout=30).raise_for_status().text
 
     def total(self, name: str) -> float:
         """Return the sum of a family's samples over all label values."""

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.dashboards.reading import NAMES, Asked, dashboard, queries
 from tests.end_to_end.browsing import tell
 from tests.end_to_end.database import ask, scraping
-from tests.end_to_end.running import Service, Simulation, wait_for
+from tests.end_to_end.running import Service, Simulation, hastened, http, wait_for
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -87,7 +86,7 @@ class Scraped:
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     folder = tmp_path_factory.mktemp("service")
     begun = time.time()
-    service = Service(folder, more=f"[clock]\norigin = {begun}\nspeed = 20\n")
+    service = Service(folder, more=hastened(20))
     try:
         service.start()
         with scraping(folder / "prometheus", service.admin) as database:
@@ -109,11 +108,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 
 def _let_go_wrong_what_the_simulator_gets_right(service: Service) -> None:
     """Add a refused request, a dead letter and a vendor's error, which a mixed run has none of."""
-    refused = httpx.post(f"{service.callbacks}/callbacks/metastudio-signed", json={"event_type": "x"})
+    refused = http.post(f"{service.callbacks}/callbacks/metastudio-signed", json={"event_type": "x"})
     assert refused.status_code == 401
     tell(service.callbacks, [{"event_type": "RTMP_STREAM_STATE_CHANGE", "message": "no json"}])
     failed = {"data": {"sessionId": "a-session", "status": 9}, "code": 80115947}
-    httpx.post(f"{service.callbacks}/callbacks/softsugar-open", json=failed).raise_for_status()
+    http.post(f"{service.callbacks}/callbacks/softsugar-open", json=failed).raise_for_status()
 
 
 def _choose(one: Scraped) -> bool:

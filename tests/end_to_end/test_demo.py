@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.end_to_end.running import http
+
 # A folder has one demo at a time.
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -89,14 +91,14 @@ def test_the_demo_shows_streams_and_ends_with_all_its_programs(
 ) -> None:
     announcement = _announcement(demo)
     metrics, callbacks = _address(announcement, "metrics"), _address(announcement, "callbacks")
-    assert "<h1>Livestreams</h1>" in httpx.get(_address(announcement, "status page"), timeout=10).text
+    assert "<h1>Livestreams</h1>" in http.get(_address(announcement, "status page"), timeout=10).text
 
     deadline = time.monotonic() + LIMIT_SECONDS
     exposition = ""
     while not re.search(r"^livestream_reconnects_total\{.*\} [1-9]", exposition, re.MULTILINE):
         assert time.monotonic() < deadline, f"no stream has reconnected:\n{exposition[:2000]}"
         time.sleep(0.2)
-        exposition = httpx.get(metrics, timeout=10).text
+        exposition = http.get(metrics, timeout=10).text
     programs = _descendants(demo.pid)
     # make, the script, and the two that the script runs.
     assert len(programs) == 4

@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 
 from tests.end_to_end.observing import Alertmanager
 from tests.end_to_end.paging import Pager, routes
-from tests.end_to_end.running import wait_for
+from tests.end_to_end.running import http, wait_for
 
 # One line of servers for all of the file.
 pytestmark = pytest.mark.xdist_group("brokers")
@@ -106,7 +105,7 @@ def _post(alertmanager: Alertmanager, alerts: list[dict[str, str]], *, over: boo
     # An end before the beginning is refused, so that it has to lie ahead, if only just.
     at = datetime.fromtimestamp(time.time() + (0.1 if over else 3600), UTC).isoformat()
     body = [{"labels": labels, "endsAt": at} for labels in alerts]
-    httpx.post(f"{alertmanager.url}/api/v2/alerts", json=body).raise_for_status()
+    http.post(f"{alertmanager.url}/api/v2/alerts", json=body).raise_for_status()
 
 
 def _state(alertmanager: Alertmanager, labels: dict[str, str]) -> str | None:

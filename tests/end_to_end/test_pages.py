@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,25 +81,12 @@ async def test_outages_page_and_resolve_as_soon_as_the_intervals_allow(
     run.finish(seconds=90)
     found = await outages(watch)
     assert len(found) >= 5
+    hear = partial(watch.pager.hear, within=LIMIT_SECONDS)
     pages, recoveries = [], []
     for job_id, since, until in found:
-        paged = wait_for(
-            lambda job_id=job_id, since=since: watch.pager.first(  # type: ignore[misc]
-                "LivestreamDown", job_id, "firing", after=since
-            ),
-            seconds=LIMIT_SECONDS,
-            what=f"a page for {job_id}",
-        )
-        pages.append(paged - since)
+        pages.append(hear("LivestreamDown", job_id, "firing", after=since) - since)
         if until is not None:
-            resolved = wait_for(
-                lambda job_id=job_id, until=until: watch.pager.first(  # type: ignore[misc]
-                    "LivestreamDown", job_id, "resolved", after=until
-                ),
-                seconds=LIMIT_SECONDS,
-                what=f"the end of {job_id}'s page",
-            )
-            recoveries.append(resolved - until)
+            recoveries.append(hear("LivestreamDown", job_id, "resolved", after=until) - until)
     with capsys.disabled():
         for what, times, floor in (
             ("DISCONNECTED to page", pages, PAGE_FLOOR),
@@ -114,47 +102,26 @@ async def test_outages_page_and_resolve_as_soon_as_the_intervals_allow(
 def test_a_stream_that_is_given_up_stays_on_the_pager_until_its_room_is_healthy(watch: Watch) -> None:
     old, new = Stream(watch, "given-up-1", "room-1"), Stream(watch, "taken-over-1", "room-1")
     forgotten = Stream(watch, "given-up-2")
-    first_heard = watch.pager.first
+    hear = partial(watch.pager.hear, within=LIMIT_SECONDS)
     old.register()
     for stream in (old, forgotten):
         stream.tell(LinkState.CONNECTED)
         stream.tell(LinkState.DISCONNECTED)
     for stream in (old, forgotten):
-        wait_for(
-            lambda job_id=stream.job_id: first_heard("LivestreamDown", job_id, "firing"),  # type: ignore[misc]
-            seconds=LIMIT_SECONDS,
-            what="the page of the outage",
-        )
+        hear("LivestreamDown", stream.job_id, "firing")
     old.tell(LinkState.END)
     ended = forgotten.tell(LinkState.END)
     for stream in (old, forgotten):
-        taken_over = wait_for(
-            lambda job_id=stream.job_id: first_heard(  # type: ignore[misc]
-                "LivestreamEndedAbnormally", job_id, "firing"
-            ),
-            seconds=LIMIT_SECONDS,
-            what="the page of the end",
-        )
-        closed = wait_for(
-            lambda job_id=stream.job_id: first_heard("LivestreamDown", job_id, "resolved"),  # type: ignore[misc]
-            seconds=LIMIT_SECONDS,
-            what="the end of the outage's page",
-        )
+        taken_over = hear("LivestreamEndedAbnormally", stream.job_id, "firing")
+        closed = hear("LivestreamDown", stream.job_id, "resolved")
         assert taken_over < closed
-    assert first_heard("LivestreamEndedAbnormally", old.job_id, "resolved") is None
+    assert watch.pager.first("LivestreamEndedAbnormally", old.job_id, "resolved") is None
 
     new.register()
     healthy = new.tell(LinkState.CONNECTED)
-    replaced = wait_for(
-        lambda: first_heard("LivestreamEndedAbnormally", old.job_id, "resolved"),
-        seconds=LIMIT_SECONDS,
-        what="the end of the page of the room that is healthy",
-    )
-    assert replaced > healthy
-    expired = wait_for(
-        lambda: first_heard("LivestreamEndedAbnormally", forgotten.job_id, "resolved"),
-        seconds=KEEP_ABNORMAL + LIMIT_SECONDS,
-        what="the end of the page that nobody cared for",
+    assert hear("LivestreamEndedAbnormally", old.job_id, "resolved") > healthy
+    expired = hear(
+        "LivestreamEndedAbnormally", forgotten.job_id, "resolved", within=KEEP_ABNORMAL + LIMIT_SECONDS
     )
     assert expired > ended + KEEP_ABNORMAL
 
@@ -217,11 +184,7 @@ def _shake(watch: Watch) -> None:
     for stream in (down, fine):
         stream.tell(LinkState.CONNECTED)
     down.tell(LinkState.DISCONNECTED)
-    wait_for(
-        lambda: watch.pager.first("LivestreamDown", down.job_id, "firing"),
-        seconds=LIMIT_SECONDS,
-        what="the page",
-    )
+    watch.pager.hear("LivestreamDown", down.job_id, "firing", within=LIMIT_SECONDS)
 
     # A scrape is missed: the service doesn't answer within the time of one.
     process = watch.service.process
@@ -248,11 +211,7 @@ def _shake(watch: Watch) -> None:
     )
     assert watch.pager.first("LivestreamDown", down.job_id, "resolved") is None
     back = down.tell(LinkState.CONNECTED)
-    wait_for(
-        lambda: watch.pager.first("LivestreamDown", down.job_id, "resolved", after=back),
-        seconds=LIMIT_SECONDS,
-        what="the end of the page",
-    )
+    watch.pager.hear("LivestreamDown", down.job_id, "resolved", after=back, within=LIMIT_SECONDS)
 
     def actions() -> list[list[str]]:
         return list(watch.pager.incidents(SOURCE, after=begun).values())

@@ -1,5 +1,6 @@
 """Compares what a simulation says really happened with a page of metrics: each stream, each number."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -49,6 +50,24 @@ def differences(truth: dict[str, Any], page: str) -> list[str]:
                 found.append(f"{_name(key)}: {number} is {seen}, should be {expected}")
     found += [f"{_name(key)}: has series and was never played" for key in streams if key not in played]
     return found
+
+
+def wait_until_true(truth: dict[str, Any], page: Callable[[], str], *, seconds: float) -> None:
+    """Return once nothing differs any more.
+
+    Args:
+        truth: as of `differences`.
+        page: returns the metrics as they are now.
+        seconds: how long it may take.
+
+    Raises:
+        AssertionError: something still differed then; it says what did last.
+    """
+    limit = time.monotonic() + seconds
+    while found := differences(truth, page()):
+        assert time.monotonic() < limit, "\n".join([f"after {seconds:g} s still:", *found[:20]])
+        # Reading a page takes as long as serving many: more often would keep the machine busy.
+        time.sleep(1.0)
 
 
 def uncomparable(truth: dict[str, Any]) -> list[str]:

@@ -37,6 +37,12 @@ def settings(kafka: Brokers, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def own_settings(own_kafka: Brokers, tmp_path: Path) -> Settings:
+    """Settings on a broker that the test may pause and kill."""
+    return settings_for(own_kafka.settings(), tmp_path)
+
+
+@pytest.fixture
 async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
     opened = await KafkaLog.open(settings)
     yield opened
@@ -80,6 +86,15 @@ class Traffic:
             self.slowest = max(self.slowest, time.monotonic() - started)
             self.acknowledged.append(one.id)
             await asyncio.sleep(self._pause)
+
+
+async def killed_while_appending(settings: Settings, *, acks: int) -> list[EventId]:
+    """Return what a process had acknowledged when it was killed, right after that many."""
+    told = await asyncio.to_thread(
+        acknowledged_before_a_kill,
+        *("append_kafka", settings.log.path, acks, settings.kafka.model_dump_json()),
+    )
+    return [EventId.parse(line) for line in told]
 
 
 def drained(log: KafkaLog) -> Callable[[], bool]:
@@ -150,10 +165,9 @@ async def test_a_body_larger_than_a_batch_is_taken(log: KafkaLog, settings: Sett
 
 
 async def test_with_a_paused_broker_the_spool_answers_and_is_drained_in_order(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     traffic = Traffic(log)
     await traffic.more(200)
 
@@ -171,13 +185,12 @@ async def test_with_a_paused_broker_the_spool_answers_and_is_drained_in_order(
     assert held.bytes > 500 * 50
     assert held.oldest is not None
     assert log.spool.oldest is None
-    assert not missing(traffic.acknowledged, await events(settings.kafka))
+    assert not missing(traffic.acknowledged, await events(own_settings.kafka))
     await log.close()
 
 
-async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, tmp_path: Path) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings)
+async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, own_settings: Settings) -> None:
+    log = await KafkaLog.open(own_settings)
     traffic = Traffic(log)
     await traffic.more(200)
     own_kafka.each[0].pause()
@@ -188,17 +201,16 @@ async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, tmp_p
         await log.close()
 
     own_kafka.each[0].resume()
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     await eventually(drained(log))
-    assert not missing(traffic.acknowledged, await events(settings.kafka))
+    assert not missing(traffic.acknowledged, await events(own_settings.kafka))
     await log.close()
 
 
 async def test_what_comes_behind_a_probe_of_a_stalled_kafka_does_not_overtake_it(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     for lane in log._sender.events:
         # As after an acknowledgement that came too late, with nothing left to send.
         lane.stalled = True
@@ -210,18 +222,17 @@ async def test_what_comes_behind_a_probe_of_a_stalled_kafka_does_not_overtake_it
     own_kafka.each[0].kill()
     await log.close()
     own_kafka.each[0].start()
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     await eventually(drained(log))
 
-    assert every == await events(settings.kafka)
+    assert every == await events(own_settings.kafka)
     await log.close()
 
 
 async def test_with_a_killed_broker_nothing_is_lost_and_new_events_come_in_while_the_spool_drains(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     traffic = Traffic(log)
     await traffic.more(200)
 
@@ -235,87 +246,72 @@ async def test_with_a_killed_broker_nothing_is_lost_and_new_events_come_in_while
     await traffic.stop()
     await eventually(drained(log))
 
-    assert not missing(traffic.acknowledged, await events(settings.kafka))
-    async with kafka_dead_letters.opened(settings.kafka) as letters:
+    assert not missing(traffic.acknowledged, await events(own_settings.kafka))
+    async with kafka_dead_letters.opened(own_settings.kafka) as letters:
         assert [letter] == [one.letter for one in await letters.list(10, None)]
     await log.close()
 
 
-async def test_a_log_opens_on_its_spool_while_kafka_is_away(own_kafka: Brokers, tmp_path: Path) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
+async def test_a_log_opens_on_its_spool_while_kafka_is_away(
+    own_kafka: Brokers, own_settings: Settings
+) -> None:
     own_kafka.each[0].kill()
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     one = event(log.next_id())
     await log.append([one])
     assert log.spool.events == 1
     await log.close()
 
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     other = event(log.next_id())
     await log.append([other])
     assert log.spool.events == 2
     own_kafka.each[0].start()
     await eventually(drained(log))
 
-    assert [one, other] == await events(settings.kafka)
+    assert [one, other] == await events(own_settings.kafka)
     await log.close()
 
 
-async def test_a_process_killed_with_a_full_spool_loses_nothing(own_kafka: Brokers, tmp_path: Path) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    await kafka_topics.ensure(settings)
+async def test_a_process_killed_with_a_full_spool_loses_nothing(
+    own_kafka: Brokers, own_settings: Settings
+) -> None:
+    await kafka_topics.ensure(own_settings)
     own_kafka.each[0].kill()
-    acknowledged = []
+    acknowledged: list[EventId] = []
     for _ in range(2):
-        told = await asyncio.to_thread(
-            acknowledged_before_a_kill,
-            "append_kafka",
-            settings.log.path,
-            300,
-            settings.kafka.model_dump_json(),
-        )
-        acknowledged += [EventId.parse(line) for line in told]
+        acknowledged += await killed_while_appending(own_settings, acks=300)
     own_kafka.each[0].start()
 
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     assert log.spool.events >= len(acknowledged)
     await eventually(drained(log))
 
-    assert not missing(acknowledged, await events(settings.kafka))
+    assert not missing(acknowledged, await events(own_settings.kafka))
     await log.close()
 
 
 async def test_a_process_killed_while_its_spool_drains_loses_nothing(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    await kafka_topics.ensure(settings)
+    await kafka_topics.ensure(own_settings)
     own_kafka.each[0].pause()
-    kill = asyncio.create_task(
-        asyncio.to_thread(
-            acknowledged_before_a_kill,
-            "append_kafka",
-            settings.log.path,
-            3000,
-            settings.kafka.model_dump_json(),
-        )
-    )
-    await eventually(lambda: settings.log.path.exists())
+    kill = asyncio.create_task(killed_while_appending(own_settings, acks=3000))
+    await eventually(lambda: own_settings.log.path.exists())
     own_kafka.each[0].resume()
-    acknowledged = [EventId.parse(line) for line in await kill]
+    acknowledged = await kill
 
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     await eventually(drained(log))
 
-    assert not missing(acknowledged, await events(settings.kafka))
+    assert not missing(acknowledged, await events(own_settings.kafka))
     await log.close()
 
 
 async def test_a_full_spool_refuses_and_takes_again_when_it_was_drained(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings, capacity_bytes=10_000)
+    log = await KafkaLog.open(own_settings, capacity_bytes=10_000)
     own_kafka.each[0].kill()
     every = [event(log.next_id(), body=b"x" * 500) for _ in range(30)]
     ends = await asyncio.gather(*(log.append([one]) for one in every), return_exceptions=True)
@@ -331,15 +327,14 @@ async def test_a_full_spool_refuses_and_takes_again_when_it_was_drained(
     last = event(log.next_id())
     await log.append([last])
 
-    assert not missing([*kept, last.id], await events(settings.kafka))
+    assert not missing([*kept, last.id], await events(own_settings.kafka))
     await log.close()
 
 
 async def test_a_caller_that_gave_up_while_kafka_is_away_does_not_hurt_the_others(
-    own_kafka: Brokers, tmp_path: Path
+    own_kafka: Brokers, own_settings: Settings
 ) -> None:
-    settings = settings_for(own_kafka.settings(), tmp_path)
-    log = await KafkaLog.open(settings)
+    log = await KafkaLog.open(own_settings)
     own_kafka.each[0].pause()
     every = [event(log.next_id(), job_id=f"job-{number % 7}") for number in range(60)]
     tasks = [asyncio.create_task(log.append([one])) for one in every]
@@ -352,7 +347,7 @@ async def test_a_caller_that_gave_up_while_kafka_is_away_does_not_hurt_the_other
 
     kept = [one.id for one, end in zip(every, ends, strict=True) if end is None]
     assert len(kept) == 30
-    assert not missing(kept, await events(settings.kafka))
+    assert not missing(kept, await events(own_settings.kafka))
     await log.close()
 
 

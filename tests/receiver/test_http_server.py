@@ -10,6 +10,7 @@ import pytest
 
 from monitor.errors import ConfigurationError
 from monitor.http_server import MAX_HEAD_BYTES, serve
+from tests.receiver.running import connection
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
@@ -27,17 +28,13 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
 async def _connected(
     header_timeout: float = 10.0, max_connections: int = 100
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async with serve(
-        _hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
-    ) as address:
-        host, port = address.split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+    async with (
+        serve(
+            _hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
+        ) as address,
+        connection(address) as streams,
+    ):
+        yield streams
 
 
 async def _until_closed(reader: asyncio.StreamReader) -> bytes:
