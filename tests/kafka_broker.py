@@ -26,6 +26,10 @@ _SYNC_SECONDS = 120.0
 # Brokers that live for seconds spend them on compiling: the quick compiler is all they need.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 
+# A record has the time of its event, and tests tell of events of any year: those that are older than a
+# topic's retention would be gone with the first look for them, half a minute after the start.
+_PROPERTIES = "log.initial.task.delay.ms=86400000\nlog.retention.check.interval.ms=86400000"
+
 
 class Broker:
     """One broker process, which may be gone and come back; its folder and ports stay.
@@ -48,7 +52,12 @@ class Broker:
         with (self._folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
-                env={**os.environ, "KAFKA_HEAP": "256m", "JDK_JAVA_OPTIONS": _JAVA_OPTIONS},
+                env={
+                    **os.environ,
+                    "KAFKA_HEAP": "256m",
+                    "JDK_JAVA_OPTIONS": _JAVA_OPTIONS,
+                    "KAFKA_PROPERTIES": _PROPERTIES,
+                },
                 stdout=output,
                 stderr=output,
             )
