@@ -27,6 +27,12 @@ of the service is in view is gone."""
 BAD_END = "stream:livestream_bad_end_timestamp_seconds:seen"
 """Recorded of each stream that ended other than completed: when, and by its label how."""
 
+ROOM_START = "stream:livestream_room_start_timestamp_seconds:seen"
+"""Recorded of each stream whose room is known, with the label `room_id`: when it began."""
+
+REPLACED = "stream:livestream_replaced:bool"
+"""Recorded of each stream that ended badly: 1 while a newer job of its room is healthy."""
+
 AVAILABLE = "stream:livestream_available:bool"
 """Recorded of each stream that runs: 1, or 0 while it is down or silent."""
 

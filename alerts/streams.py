@@ -7,6 +7,8 @@ from alerts.expressions import (
     NAME,
     NAMED,
     ON,
+    REPLACED,
+    ROOM_START,
     SEEN,
     SINCE,
     STATUS,
@@ -20,6 +22,7 @@ from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Streams, Thresholds, View
 
 _SINCE = "livestream_status_since_timestamp_seconds"
+_ROOM = "vendor, source, room_id"
 _ENDED_BADLY = 'livestream_end_timestamp_seconds{outcome!="completed"}'
 
 
@@ -60,6 +63,27 @@ def _recordings(view: View) -> tuple[Record, ...]:
             f"""
             max by ({ended}) ({_ENDED_BADLY})
               or (max by ({ended}) (last_over_time({_ENDED_BADLY}[{hold}])) and on () {VIEW_LOST} == 1)
+            """,
+        ),
+        Record(
+            ROOM_START,
+            f"""
+            {last('livestream_info{room_id!=""}', view, by=f"{STREAM}, room_id")}
+              * {ON} group_left ()
+              {last("livestream_start_timestamp_seconds", view)}
+            """,
+        ),
+        # A worker that has both jobs of a room drops the series of the older one; where each is another
+        # worker's, they meet only here.
+        Record(
+            REPLACED,
+            f"""
+            max by ({STREAM}) ({BAD_END} > bool 0)
+              and {ON} (
+                {ROOM_START}
+                < on ({_ROOM}) group_left ()
+                max by ({_ROOM}) ({ROOM_START} and {ON} {SEEN}{{status="healthy"}})
+              )
             """,
         ),
         Record(
@@ -106,8 +130,8 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             "LivestreamEndedAbnormally",
             Severity.CRITICAL,
             Dashboard.STREAM,
-            # The service drops the series once a new job of the room is healthy.
-            BAD_END,
+            # Replaced once is replaced for good, whatever becomes of the newer job.
+            f"{BAD_END}\n  unless {ON} last_over_time({REPLACED}[{span(streams.replaced_seconds)}])",
             f"{NAME} ended: {{{{ $labels.outcome }}}}",
             f"{NAMED} ended at {SINCE}, and not as it should: {{{{ $labels.outcome }}}}. Start a new job in "
             "its room; the page closes once that one is healthy.",

@@ -37,6 +37,7 @@ class Streams(_Section):
     """One stream."""
 
     handover_seconds: Window
+    replaced_seconds: Window
     connecting_seconds: Seconds
     flapping_reconnects: Count
     flapping_window_seconds: Window
