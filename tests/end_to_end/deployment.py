@@ -32,10 +32,9 @@ class Deployment:
     Args:
         folder: where their folders go.
         kafka: brokers, topics and group.
-        clock: a section `[clock]` that all of them have.
     """
 
-    def __init__(self, folder: Path, kafka: KafkaSettings, *, clock: str = "") -> None:
+    def __init__(self, folder: Path, kafka: KafkaSettings) -> None:
         self.receiver: Service
         self.workers: dict[str, Service] = {}
         self.kafka = kafka
@@ -46,7 +45,7 @@ class Deployment:
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\n'
             f'group_id = "{kafka.group_id}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
             f"partitions = {kafka.partitions}\nreplication_factor = {kafka.replication_factor}\n"
-            f"session_timeout_seconds = {SESSION_SECONDS}\n{clock}"
+            f"session_timeout_seconds = {SESSION_SECONDS}\n"
         )
         self.receiver = self.add("receiver")
 

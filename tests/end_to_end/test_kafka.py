@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.event import EventId
 from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
-from tests.end_to_end.running import Service, Simulation, hastened, wait_for
+from tests.end_to_end.running import Service, Simulation, wait_for
 from tests.end_to_end.truth import unexpected, wait_until_true
 from tests.kafka_broker import Brokers, bring_back
 from tests.log.kafka_records import events
@@ -27,7 +27,8 @@ LONGEST = 1200
 """Simulated seconds after which a run ends, if nobody has stopped it before."""
 
 SPEED = 5
-"""Simulated seconds for each real one."""
+"""Simulated seconds for each real one. The services' clocks run as ever, so that a machine that is busy for
+some seconds is late by no more than that."""
 
 TROUBLES = 20
 
@@ -59,10 +60,8 @@ def on_its_own(own_kafka: Brokers, tmp_path: Path) -> Iterator[Deployment]:
 
 @pytest.fixture
 def deployment(kafka: Brokers, tmp_path: Path) -> Iterator[Deployment]:
-    """Processes on one broker, with twelve partitions, whose clocks run as fast as the simulation."""
-    # What a round skipped is known the sooner. Not where a broker's death holds up callbacks: nine
-    # seconds of it would be forty-five, in which one of two witnesses counts as missing.
-    one = Deployment(tmp_path, kafka.settings(partitions=12), clock=hastened(SPEED))
+    """Processes on one broker, with twelve partitions."""
+    one = Deployment(tmp_path, kafka.settings(partitions=12))
     yield one
     one.close()
 
