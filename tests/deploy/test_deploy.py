@@ -1,16 +1,18 @@
 """The deployments that come with the service: what they name is there, and the service accepts it."""
 
+import configparser
 import shlex
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from monitor.config import Role, load_settings
+from monitor.http_server import SHUTDOWN_SECONDS
 from tests.kafka_broker import ROOT
 
 DEPLOY = ROOT / "deploy"
+SYSTEMD = DEPLOY / "systemd"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 
 
@@ -115,8 +117,32 @@ def test_the_image_copies_what_is_there() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("command", ["check", "serve"])
-def test_the_unit_calls_commands_that_are_there(command: str) -> None:
-    text = (DEPLOY / "systemd" / "livestream-monitor.service").read_text()
+def unit() -> dict[str, dict[str, str]]:
+    """Return the settings of the unit of systemd by their section; none of ours stands twice in one."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's names have capitals
+    parser.read(SYSTEMD / "livestream-monitor.service")
+    return {name: dict(parser[name]) for name in parser.sections()}
 
-    assert f"/bin/monitor {command} --config /etc/livestream-monitor/monitor.toml" in text
+
+def test_the_unit_serves_and_tries_again_for_as_long_as_it_fails() -> None:
+    service = unit()["Service"]
+
+    assert service["ExecStart"].endswith("/bin/monitor serve --config /etc/livestream-monitor/monitor.toml")
+    assert service["Restart"] == "always"
+    # Without it systemd gives up for good after five starts within ten seconds.
+    assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_the_unit_runs_as_the_user_that_its_readme_gives_the_keys_to() -> None:
+    service, told = unit()["Service"], (SYSTEMD / "README.md").read_text()
+
+    # A user that systemd makes up anew at each start could read no file that is for it alone.
+    assert "DynamicUser" not in service
+    assert f"nologin {service['User']}\n" in told
+    assert f"-m 640 -g {service['User']} /dev/stdin /etc/livestream-monitor/secrets/" in told
+    assert f'path = "/var/lib/{service["StateDirectory"]}/monitor.db"' in told
+
+
+def test_the_unit_leaves_time_to_stop() -> None:
+    assert int(unit()["Service"]["TimeoutStopSec"]) > 2 * SHUTDOWN_SECONDS
