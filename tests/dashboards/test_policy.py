@@ -146,3 +146,11 @@ def test_what_pages_is_marked_where_it_is_shown() -> None:
     assert marked["Coverage"] == [None, COVERAGE_RATIO]
     assert marked["Burn rate of the error budget"] == [None, *sorted(burn.factor for burn in BURNS)]
     assert marked["Clock skew"] == [None, 120]
+
+
+def test_a_clock_that_is_behind_is_seen_as_well_as_one_ahead() -> None:
+    # Of a signed number the largest would be shown, and a receiver whose clock is far behind hidden.
+    skews = [expression for expression in ALL_EXPRESSIONS if "monitor_clock_skew_seconds" in expression]
+    assert skews
+    for expression in skews:
+        assert "max by (source) (abs(monitor_clock_skew_seconds{" in expression
