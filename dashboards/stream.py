@@ -147,8 +147,8 @@ def _push() -> list[Place]:
         Place(
             stat(
                 "Reconnects",
-                f"Within the time shown. {FLAPPING_RECONNECTS} within {FLAPPING_WINDOW} are flapping.",
-                [Query(_risen("livestream_reconnects_total", "$__range"), now=True)],
+                f"Within the last {FLAPPING_WINDOW}: {FLAPPING_RECONNECTS} are flapping.",
+                [Query(_risen("livestream_reconnects_total", FLAPPING_WINDOW), now=True)],
                 unit="short",
                 decimals=0,
                 steps=[Step(None, Colour.GOOD), Step(FLAPPING_RECONNECTS, Colour.WARNING)],

@@ -13,6 +13,9 @@ RUNBOOKS_URL = _ALERTS.links.runbook_url
 OBJECTIVE = _ALERTS.objective.availability
 """Share of the streams' running time that is neither down nor silent."""
 
+FEWEST_STREAMS = _ALERTS.objective.fewest_streams
+"""That a source has on average, or the objective raises no alert."""
+
 COVERAGE_RATIO = _ALERTS.streams.coverage_ratio
 """Of a finished round."""
 

@@ -9,7 +9,8 @@ import pytest
 
 from alerts.generated import differences
 from dashboards.build import FOLDER, files
-from dashboards.thresholds import BURNS, COVERAGE_RATIO
+from dashboards.selectors import STREAM
+from dashboards.thresholds import BURNS, COVERAGE_RATIO, FLAPPING_RECONNECTS, FLAPPING_WINDOW
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, FamilyType
 from tests.dashboards.reading import NAMES, Asked, dashboard, expressions, panels, queries, selectors
 
@@ -123,8 +124,9 @@ def test_a_counter_is_read_as_a_rate_over_the_interval_that_the_graph_has(asked:
         )
         if counts:
             assert selector.within in ("rate", "increase"), selector
-            assert selector.window == ("$__range" if "$__range" in asked.expression else "$__rate_interval")
-            assert asked.now or selector.window == "$__rate_interval"
+            # A number may be of all that is shown, or of the window in which an alert counts.
+            windows = ("$__range", FLAPPING_WINDOW) if asked.now else ("$__rate_interval",)
+            assert selector.window in windows, selector
         else:
             assert selector.within not in ("rate", "increase", "irate", "delta"), selector
 
@@ -146,6 +148,14 @@ def test_what_pages_is_marked_where_it_is_shown() -> None:
     assert marked["Coverage"] == [None, COVERAGE_RATIO]
     assert marked["Burn rate of the error budget"] == [None, *sorted(burn.factor for burn in BURNS)]
     assert marked["Clock skew"] == [None, 120]
+    assert marked["Reconnects"] == [None, FLAPPING_RECONNECTS]
+
+
+def test_what_is_marked_is_counted_as_the_alert_counts_it() -> None:
+    asked = {one.panel: one.expression for name in NAMES for one in queries(name)}
+    assert f"(livestream_reconnects_total{{{STREAM}}}[{FLAPPING_WINDOW}])" in asked["Reconnects"]
+    # The alert is of one source: the others' good hours must not hide it.
+    assert asked["Burn rate of the error budget"].startswith("(max(sum by (vendor, source) (")
 
 
 def test_a_clock_that_is_behind_is_seen_as_well_as_one_ahead() -> None:
