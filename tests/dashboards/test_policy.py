@@ -62,6 +62,15 @@ def test_its_variables_are_the_data_source_and_each_level_below_it(name: str) ->
         assert variable["type"] == "constant" or variable["datasource"]["uid"] == "${datasource}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_alerts_that_are_marked_are_of_what_was_chosen_or_of_all(name: str) -> None:
+    [alerts] = [one for one in dashboard(name)["annotations"]["list"] if one["name"] == "Alerts"]
+    [read] = selectors(alerts["target"]["expr"])
+    chosen = {"vendor": "vendor", "source": "source"} | ({"job_id": "stream"} if name == "stream" else {})
+    # An alert without the label has it empty, as far as Prometheus is concerned.
+    assert dict(re.findall(r'(\w+)=~"\$(\w+)\|"', read.matchers)) == chosen
+
+
 @pytest.mark.parametrize("panel", ALL_PANELS)
 def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
     assert panel["title"]
