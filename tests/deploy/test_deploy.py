@@ -1,7 +1,9 @@
 """The deployments that come with the service: what they name is there, and the service accepts it."""
 
 import configparser
+import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +227,12 @@ def test_the_unit_runs_as_the_user_that_its_readme_gives_the_keys_to() -> None:
 
 def test_the_unit_leaves_time_to_stop() -> None:
     assert int(unit()["Service"]["TimeoutStopSec"]) > 2 * SHUTDOWN_SECONDS
+
+
+def test_each_package_that_a_deployment_installs_has_its_reason_and_no_other_has_one() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    text = (ROOT / "docs" / "decisions" / "0001-runtime-dependencies.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
+    given = {name.strip() for row in rows if row.strip() != "package" for name in row.split(",")}
+
+    assert given == {re.split("[<>=]", one)[0] for one in declared}
