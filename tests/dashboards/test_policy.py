@@ -10,7 +10,13 @@ import pytest
 from alerts.generated import differences
 from dashboards.build import FOLDER, files
 from dashboards.selectors import STREAM
-from dashboards.thresholds import BURNS, COVERAGE_RATIO, FLAPPING_RECONNECTS, FLAPPING_WINDOW
+from dashboards.thresholds import (
+    BURNS,
+    COVERAGE_RATIO,
+    FLAPPING_RECONNECTS,
+    FLAPPING_WINDOW,
+    UNPUSHED_WINDOW,
+)
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, FamilyType
 from tests.dashboards.reading import NAMES, Asked, dashboard, expressions, panels, queries, selectors
 
@@ -163,6 +169,8 @@ def test_what_pages_is_marked_where_it_is_shown() -> None:
 def test_what_is_marked_is_counted_as_the_alert_counts_it() -> None:
     asked = {one.panel: one.expression for name in NAMES for one in queries(name)}
     assert f"(livestream_reconnects_total{{{STREAM}}}[{FLAPPING_WINDOW}])" in asked["Reconnects"]
+    # A push that came late at the start stays missing for good, and is no alert.
+    assert f"[{UNPUSHED_WINDOW}:1m]" in asked["Running without push"]
     # The alert is of one source: the others' good hours must not hide it.
     assert asked["Burn rate of the error budget"].startswith("(max(sum by (vendor, source) (")
 
