@@ -37,6 +37,7 @@ class Alert:
 
     summary: one line, what is wrong with what. description: since when, what is known, what to do first.
     seconds: how long the expression must hold. keep_firing: for how many seconds the alert outlives it.
+    of_source: its labels that choose a source on a dashboard that shows all of them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Alert:
     seconds: int = 0
     keep_firing: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    of_source: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ _VARIABLES = {
     Dashboard.STREAM: ("vendor", "source", "job_id"),
     Dashboard.PIPELINE: (),
 }
-"""The labels that a dashboard's link carries."""
+"""The labels that a dashboard's link carries of each alert that it belongs to. What is wrong with one
+process is read beside the others, so no link chooses an instance."""
 
 
 def span(seconds: int) -> str:
@@ -111,16 +114,17 @@ def _alert(rule: Alert, links: Links) -> Iterable[str]:
         ("summary", rule.summary),
         ("description", rule.description),
         ("runbook_url", f"{links.runbook_url}/{rule.name}.md"),
-        ("dashboard_url", f"{links.grafana_url}/d/{rule.dashboard}{_query(rule.dashboard)}"),
+        ("dashboard_url", f"{links.grafana_url}/d/{rule.dashboard}{_query(rule)}"),
     ):
         # A JSON string is a YAML one.
         yield f"          {name}: {json.dumps(' '.join(text.split()), ensure_ascii=False)}"
 
 
-def _query(dashboard: Dashboard) -> str:
+def _query(rule: Alert) -> str:
     names = {"job_id": "stream"}
     values = [
-        f"var-{names.get(one, one)}={{{{ $labels.{one} | urlquery }}}}" for one in _VARIABLES[dashboard]
+        f"var-{names.get(one, one)}={{{{ $labels.{one} | urlquery }}}}"
+        for one in (*_VARIABLES[rule.dashboard], *rule.of_source)
     ]
     return "?" + "&".join(values) if values else ""
 

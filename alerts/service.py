@@ -64,6 +64,7 @@ def _authentication(limits: Ingest) -> Alert:
         f"{{{{ $value | humanize }}}} requests to {_SOURCE} were refused within {window}, a large part of "
         "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "
         "and the clock.",
+        of_source=("source",),
     )
 
 
@@ -78,6 +79,7 @@ def _skew(limits: Ingest) -> Alert:
         f"What {_SOURCE} signs is {{{{ $value | humanizeDuration }}}} away from our time. Beyond "
         "max_clock_skew_seconds its callbacks are refused. Check our clock first.",
         seconds=limits.clock_skew_for_seconds,
+        of_source=("source",),
     )
 
 
@@ -91,6 +93,7 @@ def _dead_letters(limits: Ingest) -> Alert:
         f"Messages of {_SOURCE} can't be decoded ({{{{ $labels.reason }}}})",
         f"Authentic messages of {_SOURCE} by {{{{ $labels.channel }}}} could not be decoded: "
         "{{ $labels.reason }}. They are kept, and can be retried once the cause is gone.",
+        of_source=("source",),
     )
 
 
@@ -125,6 +128,7 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
         f"The last callback of {_SOURCE} came at {{{{ $value | humanizeTimestamp }}}}, though streams of "
         "it play their scripts. Nobody would hear of an outage: look at the way from "
         "the vendor to the receiver.",
+        of_source=("vendor", "source"),
     )
 
 

@@ -83,6 +83,7 @@ def _quota(thresholds: Thresholds) -> Alert:
         f"The vendor answered {_NAME} with error {{{{ $labels.code }}}}, of the category "
         f"{{{{ $labels.category }}}}, within the last {window}. New streams won't start: end what "
         "nobody needs, or have the limit raised.",
+        of_source=("vendor", "source"),
     )
 
 

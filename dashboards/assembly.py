@@ -81,7 +81,7 @@ def dashboard(
         time=core.Time(f"now-{span}", "now"),
         timezone="browser",
         templating=core.Templating(list=[_datasource(), *map(_variable, variables), _runbooks()]),
-        annotations=core.Annotations(list=_annotations()),
+        annotations=core.Annotations(list=_annotations([variable.name for variable in variables])),
         links=[_to_the_others()],
         panels=_laid_out(rows),
     )
@@ -131,9 +131,20 @@ def _runbooks() -> core.Template:
     )
 
 
-def _annotations() -> list[dict[str, Any]]:
-    """Return what is marked on every graph: alerts while they fire, and new versions of the service."""
-    firing = 'ALERTS{alertstate="firing", alertname=~"Livestream.*|Monitor.*", severity=~"critical|warning"}'
+_LABELS = {"vendor": "vendor", "source": "source", "stream": "job_id"}
+"""The label of an alert that a variable chooses."""
+
+
+def _annotations(variables: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what is marked on every graph: alerts while they fire, and new versions of the service.
+
+    Of the alerts of sources and streams those of the chosen ones; one without such a label is of them all.
+    """
+    chosen = "".join(f', {label}=~"${name}|"' for name, label in _LABELS.items() if name in variables)
+    firing = (
+        'ALERTS{alertstate="firing", alertname=~"Livestream.*|Monitor.*", '
+        f'severity=~"critical|warning"{chosen}}}'
+    )
     builds = 'monitor_build_info{job=~"$job", instance=~"$instance"}'
     return [
         _annotation(

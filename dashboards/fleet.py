@@ -3,7 +3,14 @@
 from dashboards.assembly import Row, dashboard
 from dashboards.panels import Colour, Column, Place, Query, Step, bars, graph, matrix, stat, table
 from dashboards.selectors import BY_STREAM, FLEET, of_streams, or_zero, or_zero_by_source, rate
-from dashboards.thresholds import BURNS, COVERAGE_RATIO, FLAPPING_RECONNECTS, OBJECTIVE
+from dashboards.thresholds import (
+    BURNS,
+    COVERAGE_RATIO,
+    FEWEST_STREAMS,
+    FLAPPING_RECONNECTS,
+    FLAPPING_WINDOW,
+    OBJECTIVE,
+)
 from dashboards.variables import SOURCE
 from dashboards.words import STATUSES
 
@@ -115,10 +122,14 @@ def _worst() -> list[Place]:
                     Column("status", "Status", states=STATUSES),
                     Column("Value #B", "Since", unit="dateTimeFromNow"),
                     *_LINE,
-                    Column("Value #A", "Rank", unit="short"),
                 ],
-                transformations=[{"id": "merge", "options": {}}],
-                sort="Rank",
+                transformations=[
+                    {"id": "merge", "options": {}},
+                    {
+                        "id": "sortBy",
+                        "options": {"fields": {}, "sort": [{"field": "Value #A", "desc": True}]},
+                    },
+                ],
                 runbooks=[
                     "LivestreamDown",
                     "LivestreamSilent",
@@ -132,7 +143,8 @@ def _worst() -> list[Place]:
         Place(
             table(
                 "Most reconnects",
-                "The streams whose push reconnected most often within the time shown.",
+                "The streams whose push reconnected most often within the time shown. "
+                f"{FLAPPING_RECONNECTS} within {FLAPPING_WINDOW} are flapping.",
                 [
                     Query(
                         f"topk({WORST}, sum by ({BY_STREAM}) "
@@ -142,12 +154,7 @@ def _worst() -> list[Place]:
                 ],
                 [
                     *_LINE,
-                    Column(
-                        "Value",
-                        "Reconnects",
-                        unit="short",
-                        steps=[Step(None, Colour.GREY), Step(FLAPPING_RECONNECTS, Colour.WARNING)],
-                    ),
+                    Column("Value", "Reconnects", unit="short"),
                 ],
                 sort="Reconnects",
                 runbooks=["LivestreamFlapping"],
@@ -301,13 +308,23 @@ def _script() -> list[Place]:
     ]
 
 
-def _unavailable(window: str) -> str:
+def _share(window: str, total: str) -> str:
     """Share of the streams' running time, over a window, in which they were down or silent."""
-    bad = f'sum(sum_over_time(monitor_streams{{{FLEET}, status=~"down|silent"}}[{window}]))'
-    running = (
-        f'sum(sum_over_time(monitor_streams{{{FLEET}, status=~"healthy|degraded|down|silent"}}[{window}]))'
-    )
-    return f"({bad} / ({running} > 0) or vector(0))"
+
+    def time_in(statuses: str) -> str:
+        return f'{total} (sum_over_time(monitor_streams{{{FLEET}, status=~"{statuses}"}}[{window}]))'
+
+    return f"{time_in('down|silent')} / ({time_in('healthy|degraded|down|silent')} > 0)"
+
+
+def _unavailable(window: str) -> str:
+    """The share of all chosen sources together."""
+    return f"({_share(window, 'sum')} or vector(0))"
+
+
+def _unavailable_worst(window: str) -> str:
+    """The share of the source that has most; an alert is of one source, and others would hide it."""
+    return f"(max({_share(window, 'sum by (vendor, source)')}) or vector(0))"
 
 
 def _objective() -> list[Place]:
@@ -317,7 +334,7 @@ def _objective() -> list[Place]:
         Place(
             stat(
                 "Availability",
-                "Share of the streams' running time in which they were neither down nor silent.",
+                "Share of the running time of all chosen streams in which they were neither down nor silent.",
                 [Query(f"1 - {_unavailable('$__range')}", now=True)],
                 unit="percentunit",
                 decimals=3,
@@ -343,9 +360,10 @@ def _objective() -> list[Place]:
         Place(
             graph(
                 "Burn rate of the error budget",
-                "How many times as fast as allowed the budget is used up, over the windows of the alerts. "
-                f"They begin at {alerts}.",
-                [Query(f"{_unavailable(burn.window)} / {allowed}", burn.window) for burn in BURNS],
+                "How many times as fast as allowed the budget is used up by the source that uses it fastest, "
+                f"over the windows of the alerts. They begin at {alerts}, for a source of {FEWEST_STREAMS} "
+                "streams or more.",
+                [Query(f"{_unavailable_worst(burn.window)} / {allowed}", burn.window) for burn in BURNS],
                 unit="short",
                 steps=[
                     Step(burn.factor, Colour.BAD if burn.severity == "critical" else Colour.WARNING)

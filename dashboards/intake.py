@@ -42,8 +42,9 @@ def receiver() -> list[Place]:
         ),
         Place(
             graph(
-                "Refused for their signature",
-                "Share of each source's requests that did not prove where they come from.",
+                "Refused as not authentic",
+                "Share of each source's requests that did not prove where they come from: a signature that "
+                "is wrong, missing or too old, a wrong token, or an address that is not allowed.",
                 [Query(f"{refused} / ({every} > 0) or {refused}", "{{source}}")],
                 unit="percentunit",
                 largest=1,
@@ -67,8 +68,9 @@ def receiver() -> list[Place]:
         Place(
             graph(
                 "Clock skew",
-                "Signed time of the last rightly signed request minus ours, of sources that sign.",
-                [Query(f"max by (source) (monitor_clock_skew_seconds{{{SOURCES}}})", "{{source}}")],
+                "How far the signed time of each source's last rightly signed request was from ours, ahead "
+                "or behind, at the receiver where it was furthest. Of sources that sign.",
+                [Query(f"max by (source) (abs(monitor_clock_skew_seconds{{{SOURCES}}}))", "{{source}}")],
                 unit="s",
                 steps=[Step(CLOCK_SKEW_SECONDS, Colour.WARNING)],
                 runbooks=["MonitorClockSkew"],

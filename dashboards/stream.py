@@ -10,6 +10,7 @@ from dashboards.thresholds import (
     FLAPPING_WINDOW,
     REMAINING_SECONDS,
     UNPUSHED_SECONDS,
+    UNPUSHED_WINDOW,
 )
 from dashboards.variables import STREAM as STREAM_VARIABLES
 from dashboards.words import STATES, STATUSES, as_number, numbered
@@ -147,8 +148,8 @@ def _push() -> list[Place]:
         Place(
             stat(
                 "Reconnects",
-                f"Within the time shown. {FLAPPING_RECONNECTS} within {FLAPPING_WINDOW} are flapping.",
-                [Query(_risen("livestream_reconnects_total", "$__range"), now=True)],
+                f"Within the last {FLAPPING_WINDOW}: {FLAPPING_RECONNECTS} are flapping.",
+                [Query(_risen("livestream_reconnects_total", FLAPPING_WINDOW), now=True)],
                 unit="short",
                 decimals=0,
                 steps=[Step(None, Colour.GOOD), Step(FLAPPING_RECONNECTS, Colour.WARNING)],
@@ -190,8 +191,9 @@ def _push() -> list[Place]:
         Place(
             graph(
                 "Running without push",
-                "Seconds that the vendor counts as running and not as pushed. Needs the vendor's API.",
-                [Query(unpushed, "not pushed")],
+                f"Seconds of the last {UNPUSHED_WINDOW} that the vendor counts as running and not as pushed. "
+                "Needs the vendor's API.",
+                [Query(f"{unpushed} - min_over_time(({unpushed})[{UNPUSHED_WINDOW}:1m])", "not pushed")],
                 unit="s",
                 steps=[Step(UNPUSHED_SECONDS, Colour.BAD)],
                 runbooks=["LivestreamRunningWithoutPush"],
@@ -208,7 +210,8 @@ def _script() -> list[Place]:
         Place(
             graph(
                 "Coverage",
-                "Share of the planned paragraphs played, in the present round and in the last finished one.",
+                "Share of the planned paragraphs played, in the present round and in the last finished one, "
+                "of which the alert is.",
                 [
                     Query(of_stream("livestream_script_coverage_ratio"), "present round"),
                     Query(of_stream("livestream_script_round_coverage_ratio"), "last round"),

@@ -13,6 +13,9 @@ RUNBOOKS_URL = _ALERTS.links.runbook_url
 OBJECTIVE = _ALERTS.objective.availability
 """Share of the streams' running time that is neither down nor silent."""
 
+FEWEST_STREAMS = _ALERTS.objective.fewest_streams
+"""That a source has on average, or the objective raises no alert."""
+
 COVERAGE_RATIO = _ALERTS.streams.coverage_ratio
 """Of a finished round."""
 
@@ -26,7 +29,10 @@ REMAINING_SECONDS = _ALERTS.streams.remaining_seconds
 """Of a script that plays a finite number of times."""
 
 UNPUSHED_SECONDS = _ALERTS.streams.unpushed_seconds
-"""By which the vendor's running time may outgrow its pushing time."""
+"""By which the vendor's running time may outgrow its pushing time, within `UNPUSHED_WINDOW`."""
+
+UNPUSHED_WINDOW = span(_ALERTS.streams.unpushed_window_seconds)
+"""As PromQL writes it."""
 
 CLOCK_SKEW_SECONDS = _ALERTS.ingest.clock_skew_seconds
 

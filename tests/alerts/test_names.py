@@ -3,10 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from alerts.build import rules
+from alerts.build import rule_files, rules
 from alerts.rule import Alert, Record
 from alerts.thresholds import read
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, STREAM_LABELS, FamilyType
@@ -92,3 +94,22 @@ def test_every_alerts_dashboard_is_there_with_a_panel_that_leads_to_its_runbook(
 def test_no_panel_leads_to_a_runbook_that_isnt_there() -> None:
     named = {name for text in dashboards().values() for name in re.findall(r'"Runbook (\w+)"', text)}
     assert named - set(ALERTS) == set()
+
+
+def written() -> list[dict[str, Any]]:
+    """Return all alerting rules as Prometheus reads them."""
+    groups = [group for text in rule_files(read()).values() for group in yaml.safe_load(text)["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+@pytest.mark.parametrize("rule", written(), ids=lambda rule: rule["alert"])
+def test_an_alert_leads_to_what_it_tells_of_by_variables_that_the_dashboard_has(rule: dict[str, Any]) -> None:
+    notes = rule["annotations"]
+    uid, _, query = notes["dashboard_url"].partition("/d/")[2].partition("?")
+    carried = dict(re.findall(r"var-(\w+)={{ \$labels\.(\w+) \| urlquery }}", query))
+    told = set(re.findall(r"\$labels\.(\w+)", notes["summary"] + notes["description"]))
+
+    variables = json.loads(dashboards()[uid])["templating"]["list"]
+    assert carried.keys() <= {variable["name"] for variable in variables}
+    assert told & {"vendor", "source", "job_id"} <= set(carried.values())
+    assert query.count("var-") == len(carried)

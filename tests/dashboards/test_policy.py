@@ -9,7 +9,14 @@ import pytest
 
 from alerts.generated import differences
 from dashboards.build import FOLDER, files
-from dashboards.thresholds import BURNS, COVERAGE_RATIO
+from dashboards.selectors import STREAM
+from dashboards.thresholds import (
+    BURNS,
+    COVERAGE_RATIO,
+    FLAPPING_RECONNECTS,
+    FLAPPING_WINDOW,
+    UNPUSHED_WINDOW,
+)
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, FamilyType
 from tests.dashboards.reading import NAMES, Asked, dashboard, expressions, panels, queries, selectors
 
@@ -59,6 +66,15 @@ def test_its_variables_are_the_data_source_and_each_level_below_it(name: str) ->
     assert variables[0]["type"] == "datasource"
     for variable in variables[1:]:
         assert variable["type"] == "constant" or variable["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alerts_that_are_marked_are_of_what_was_chosen_or_of_all(name: str) -> None:
+    [alerts] = [one for one in dashboard(name)["annotations"]["list"] if one["name"] == "Alerts"]
+    [read] = selectors(alerts["target"]["expr"])
+    chosen = {"vendor": "vendor", "source": "source"} | ({"job_id": "stream"} if name == "stream" else {})
+    # An alert without the label has it empty, as far as Prometheus is concerned.
+    assert dict(re.findall(r'(\w+)=~"\$(\w+)\|"', read.matchers)) == chosen
 
 
 @pytest.mark.parametrize("panel", ALL_PANELS)
@@ -123,8 +139,9 @@ def test_a_counter_is_read_as_a_rate_over_the_interval_that_the_graph_has(asked:
         )
         if counts:
             assert selector.within in ("rate", "increase"), selector
-            assert selector.window == ("$__range" if "$__range" in asked.expression else "$__rate_interval")
-            assert asked.now or selector.window == "$__rate_interval"
+            # A number may be of all that is shown, or of the window in which an alert counts.
+            windows = ("$__range", FLAPPING_WINDOW) if asked.now else ("$__rate_interval",)
+            assert selector.window in windows, selector
         else:
             assert selector.within not in ("rate", "increase", "irate", "delta"), selector
 
@@ -146,3 +163,21 @@ def test_what_pages_is_marked_where_it_is_shown() -> None:
     assert marked["Coverage"] == [None, COVERAGE_RATIO]
     assert marked["Burn rate of the error budget"] == [None, *sorted(burn.factor for burn in BURNS)]
     assert marked["Clock skew"] == [None, 120]
+    assert marked["Reconnects"] == [None, FLAPPING_RECONNECTS]
+
+
+def test_what_is_marked_is_counted_as_the_alert_counts_it() -> None:
+    asked = {one.panel: one.expression for name in NAMES for one in queries(name)}
+    assert f"(livestream_reconnects_total{{{STREAM}}}[{FLAPPING_WINDOW}])" in asked["Reconnects"]
+    # A push that came late at the start stays missing for good, and is no alert.
+    assert f"[{UNPUSHED_WINDOW}:1m]" in asked["Running without push"]
+    # The alert is of one source: the others' good hours must not hide it.
+    assert asked["Burn rate of the error budget"].startswith("(max(sum by (vendor, source) (")
+
+
+def test_a_clock_that_is_behind_is_seen_as_well_as_one_ahead() -> None:
+    # Of a signed number the largest would be shown, and a receiver whose clock is far behind hidden.
+    skews = [expression for expression in ALL_EXPRESSIONS if "monitor_clock_skew_seconds" in expression]
+    assert skews
+    for expression in skews:
+        assert "max by (source) (abs(monitor_clock_skew_seconds{" in expression

@@ -1,16 +1,22 @@
 """The deployments that come with the service: what they name is there, and the service accepts it."""
 
+import configparser
+import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
+from alerts.build import RULES
+from alerts.thresholds import read as read_thresholds
 from monitor.config import Role, load_settings
+from monitor.http_server import SHUTDOWN_SECONDS
 from tests.kafka_broker import ROOT
 
 DEPLOY = ROOT / "deploy"
+SYSTEMD = DEPLOY / "systemd"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 
 
@@ -29,6 +35,12 @@ def pods() -> dict[str, Any]:
         for one in documents()
         if one["kind"] in ("StatefulSet", "Deployment")
     }
+
+
+def seconds(length: str) -> int:
+    """Return a length of time as compose files have it: 60s."""
+    assert length.endswith("s")
+    return int(length[:-1])
 
 
 def role_of(command: list[str]) -> Role:
@@ -82,6 +94,31 @@ def test_every_broker_of_a_composition_votes() -> None:
         assert one["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{name}:9092"
 
 
+def test_a_composition_faces_this_machine_alone_and_runs_images_of_one_version() -> None:
+    for name, service in compose()["services"].items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+        assert ":" in service["image"] or "build" in service, name
+        assert service["mem_limit"], name
+
+
+def test_a_composition_leaves_its_services_time_to_stop() -> None:
+    # Docker's own patience is 10 seconds, which requests in flight alone may take.
+    for name in ("receiver", "worker", "web"):
+        assert seconds(compose()["services"][name]["stop_grace_period"]) > 2 * SHUTDOWN_SECONDS
+
+
+def test_the_prometheus_of_a_composition_has_the_rules_and_the_name_that_they_ask_for() -> None:
+    prometheus = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
+    [mounted] = [one for one in compose()["services"]["prometheus"]["volumes"] if one.endswith(":ro")]
+    ours, theirs, _ = mounted.split(":")
+
+    assert (DEPLOY / ours).resolve() == RULES
+    assert prometheus["rule_files"] == [f"{theirs}/*.yaml"]
+    [job] = prometheus["scrape_configs"]
+    assert job["job_name"] == read_thresholds().view.job
+    assert job["honor_labels"] is True
+
+
 def test_kubernetes_runs_the_role_that_its_labels_say_and_keeps_its_spool() -> None:
     assert set(pods()) == {"receiver", "worker", "web"}
     for role, pod in pods().items():
@@ -102,21 +139,100 @@ def test_kubernetes_services_reach_pods_and_ports_that_are_there() -> None:
         assert {port["port"] for port in service["spec"]["ports"]} <= ports
 
 
-def test_the_image_copies_what_is_there() -> None:
+def test_no_token_is_mounted_into_the_secrets_of_a_pod() -> None:
+    # A volume of secrets is read-only: the cluster couldn't make a folder for its own in it.
+    for pod in pods().values():
+        places = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert "/run/secrets" in places
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_kubernetes_leaves_a_pod_time_to_stop_and_sends_it_no_callback_meanwhile() -> None:
+    for role, pod in pods().items():
+        [container] = pod["containers"]
+        command = container.get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})
+        waits = int(command["preStop"]["exec"]["command"][1])
+        assert pod["terminationGracePeriodSeconds"] > waits + 2 * SHUTDOWN_SECONDS
+        assert waits > 0 or role == "worker"
+
+
+def test_every_stateful_set_has_its_service() -> None:
+    services = {one["metadata"]["name"] for one in documents() if one["kind"] == "Service"}
+    sets = [one for one in documents() if one["kind"] == "StatefulSet"]
+
+    assert sets
+    assert {one["spec"]["serviceName"] for one in sets} <= services
+
+
+def copied() -> list[str]:
+    """Return what the image takes from this repository."""
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    copied = [
-        name
+    return [
+        name.rstrip("/")
         for line in lines
         if line.startswith("COPY ") and "--from" not in line
         for name in shlex.split(line)[1:-1]
     ]
 
-    assert "pyproject.toml" in copied
-    assert [name for name in copied if not (ROOT / name).exists()] == []
+
+def test_the_image_copies_what_is_there() -> None:
+    assert "pyproject.toml" in copied()
+    assert [name for name in copied() if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("command", ["check", "serve"])
-def test_the_unit_calls_commands_that_are_there(command: str) -> None:
-    text = (DEPLOY / "systemd" / "livestream-monitor.service").read_text()
+def test_a_build_sees_what_it_copies_and_no_key() -> None:
+    rules = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
 
-    assert f"/bin/monitor {command} --config /etc/livestream-monitor/monitor.toml" in text
+    assert rules[1] == "*"
+    assert let_in == {name.partition("/")[0] for name in copied()}
+
+
+def test_the_image_holds_no_build_backend() -> None:
+    steps = (DEPLOY / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    installed = [
+        part for step in steps for part in step.split("&&") if "/opt/monitor/bin/pip install" in part
+    ]
+
+    assert any("requirements/runtime.txt" in part for part in installed)
+    assert not any("requirements/build.txt" in part for part in installed)
+
+
+def unit() -> dict[str, dict[str, str]]:
+    """Return the settings of the unit of systemd by their section; none of ours stands twice in one."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's names have capitals
+    parser.read(SYSTEMD / "livestream-monitor.service")
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def test_the_unit_serves_and_tries_again_for_as_long_as_it_fails() -> None:
+    service = unit()["Service"]
+
+    assert service["ExecStart"].endswith("/bin/monitor serve --config /etc/livestream-monitor/monitor.toml")
+    assert service["Restart"] == "always"
+    # Without it systemd gives up for good after five starts within ten seconds.
+    assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_the_unit_runs_as_the_user_that_its_readme_gives_the_keys_to() -> None:
+    service, told = unit()["Service"], (SYSTEMD / "README.md").read_text()
+
+    # A user that systemd makes up anew at each start could read no file that is for it alone.
+    assert "DynamicUser" not in service
+    assert f"nologin {service['User']}\n" in told
+    assert f"-m 640 -g {service['User']} /dev/stdin /etc/livestream-monitor/secrets/" in told
+    assert f'path = "/var/lib/{service["StateDirectory"]}/monitor.db"' in told
+
+
+def test_the_unit_leaves_time_to_stop() -> None:
+    assert int(unit()["Service"]["TimeoutStopSec"]) > 2 * SHUTDOWN_SECONDS
+
+
+def test_each_package_that_a_deployment_installs_has_its_reason_and_no_other_has_one() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    text = (ROOT / "docs" / "decisions" / "0001-runtime-dependencies.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
+    given = {name.strip() for row in rows if row.strip() != "package" for name in row.split(",")}
+
+    assert given == {re.split("[<>=]", one)[0] for one in declared}
