@@ -74,9 +74,10 @@ async def test_a_retry_during_which_kafka_goes_away_ends_and_can_be_made_again(
     await log.close()
     send_and_wait = AIOKafkaProducer.send_and_wait
 
-    async def send_to_nobody(*arguments: Any, **options: Any) -> Any:
+    async def send_to_nobody(producer: AIOKafkaProducer, topic: str, *record: Any, **options: Any) -> Any:
+        await producer.partitions_for(topic)
         own_kafka.each[0].pause()
-        return await send_and_wait(*arguments, **options)
+        return await send_and_wait(producer, topic, *record, **options)
 
     async with kafka_dead_letters.opened(settings.kafka) as letters:
         with monkeypatch.context() as patched:
