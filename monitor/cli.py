@@ -38,7 +38,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-letters = typer.Typer(help="What could not be decoded: in the embedded log, also while the service runs.")
+letters = typer.Typer(
+    help="What could not be decoded, in the embedded log or on Kafka, also while the service runs."
+)
 app.add_typer(letters, name="dead-letters", no_args_is_help=True)
 app.add_typer(jobs, name="jobs", no_args_is_help=True)
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,15 +53,17 @@ class Seldom:
 
     Args:
         seconds: from one time to the next, at least.
+        counter: tells seconds that have gone by, from wherever it counts.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, counter: Callable[[], float] = stopwatch) -> None:
         self._seconds = seconds
+        self._counter = counter
         self._last = -math.inf
 
     def is_due(self) -> bool:
         """Whether it is to happen now; the next time is then that much later."""
-        now = stopwatch()
+        now = self._counter()
         if now - self._last < self._seconds:
             return False
         self._last = now

@@ -238,17 +238,27 @@ def server(
 
 @contextlib.asynccontextmanager
 async def serve(
-    app: Application, listen: str, *, header_timeout: float = 10.0, max_connections: int = MAX_CONNECTIONS
+    app: Application,
+    listen: str,
+    *,
+    key: str = "listen",
+    header_timeout: float = 10.0,
+    max_connections: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[str]:
     """Serve `app` while the context is open; yield the bound address as `host:port`.
 
     Requests in flight when the context closes are answered first.
 
+    Args:
+        app: as `server`; so are header_timeout and max_connections.
+        listen: as `server`.
+        key: of the configuration, where `listen` stands: what is wrong with it begins with that.
+
     Raises:
         ConfigurationError: the address can't be listened on.
     """
     guest = server(app, listen, header_timeout=header_timeout, max_connections=max_connections)
-    bound = _bind(listen)
+    bound = _bind(listen, key)
     serving = asyncio.create_task(guest.serve(sockets=[bound]))
     try:
         yield _text_of(bound)
@@ -257,7 +267,7 @@ async def serve(
         await serving
 
 
-def _bind(listen: str) -> socket.socket:
+def _bind(listen: str, key: str) -> socket.socket:
     host, port = parse_address(listen)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -265,7 +275,7 @@ def _bind(listen: str) -> socket.socket:
         )[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError([f"{listen}: can't be listened on: {error.strerror}"]) from None
+        raise ConfigurationError([f"{key}: {listen} can't be listened on: {error.strerror}"]) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
@@ -273,7 +283,7 @@ def _bind(listen: str) -> socket.socket:
         bound.listen(2048)
     except OSError as error:
         bound.close()
-        raise ConfigurationError([f"{listen}: can't be listened on: {error.strerror}"]) from None
+        raise ConfigurationError([f"{key}: {listen} can't be listened on: {error.strerror}"]) from None
     bound.settimeout(0)
     return bound
 

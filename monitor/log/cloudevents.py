@@ -35,6 +35,8 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _VENDORS = {vendor.value: vendor for vendor in Vendor}
 _CHANNELS = {channel.value: channel for channel in Channel}
 _YEAR_10000 = 253_402_300_800
+# The last two: somebody else's header may have a name alone, and None for its value.
+_UNREADABLE = (KeyError, ValueError, AttributeError, TypeError)
 _SECONDS_LENGTH = len("2026-11-21T05:54:00")
 _MICROSECONDS_LENGTH = len("2026-11-21T05:54:00.250000Z")
 
@@ -89,7 +91,7 @@ def from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> Event:
         signed = _signed(values[attribute])
         attribute = "ce_receivedtime"
         received = _received(values[attribute])
-    except (KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(attribute, values) from error
     return Event(identity, kind[0], source, job_id, kind[1], event_type, received, signed, body)
 
@@ -142,7 +144,7 @@ def letter_from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> De
         reason = values[attribute].decode()
         attribute = "ce_detail"
         detail = values[attribute].decode()
-    except (KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(attribute, values) from error
     return DeadLetter(
         identity, kind[0], source, job_id, kind[1], kind[2], received, signed, body, reason, detail

@@ -2,10 +2,17 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 CLOSE_SECONDS = 5.0
 """How long a client may take to end well; if Kafka is away, it would take for ever."""
+
+_SENT_SECONDS = 2.0
+"""How long a producer may take to hear of what it has sent; what it hasn't heard of then has failed."""
 
 
 async def stop_in_time(stopping: Coroutine[Any, Any, None]) -> None:
@@ -22,3 +29,25 @@ async def stop_in_time(stopping: Coroutine[Any, Any, None]) -> None:
     if task.done() and not task.cancelled():
         # Looked at, or asyncio complains of a failure that nobody asked for.
         task.exception()
+
+
+async def stop_producer(producer: AIOKafkaProducer, *, idle: bool) -> None:
+    """Let a producer stop, and end what it still tries to send: by itself it would try without an end.
+
+    Args:
+        producer: one without transactions.
+        idle: whether all that it was given was acknowledged, or has failed.
+    """
+    if not idle:
+        await stop_in_time(_stop_sending(producer))
+    await stop_in_time(producer.stop())
+
+
+async def _stop_sending(producer: AIOKafkaProducer) -> None:
+    # aiokafka has no public way to give up what waits.
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SENT_SECONDS):
+                await producer._sender.close()  # noqa: SLF001
+    finally:
+        producer._message_accumulator.fail_all(KafkaError("the producer was stopped"))  # noqa: SLF001

@@ -16,9 +16,9 @@ from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.cloudevents import from_headers
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
 from monitor.log.kafka_closing import stop_in_time
+from monitor.log.kafka_records import stored_event
 
 HEARTBEATS = 10
 """Heartbeats in a session time-out: the more, the sooner a move between workers is over."""
@@ -183,12 +183,10 @@ def _events(place: TopicPartition, records: list[ConsumerRecord[bytes, bytes]]) 
     partition, events = place.partition, []
     for record in records:
         try:
-            event = from_headers(record.headers, record.value)
+            events.append(stored_event(partition, record))
         except ValueError as error:
-            # Whoever may write to the topic wrote this; it names no stream, so it can't be one's.
+            # It names no stream, so it can't be one's.
             _log.warning("not an event", partition=partition, offset=record.offset, problem=str(error))
-            continue
-        events.append(Stored(partition, record.offset, event))
     return events
 
 

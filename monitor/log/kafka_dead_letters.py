@@ -4,6 +4,7 @@ A letter's number is its offset + 1. Its key is its id; a record of that key wit
 removes it, for every reader at once and in the end from the topic as well.
 """
 
+import asyncio
 import logging
 from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Sequence
@@ -16,12 +17,16 @@ from monitor.config import KafkaSettings
 from monitor.event import Event, EventId
 from monitor.log import kafka_client, kafka_reading, kafka_topics
 from monitor.log.cloudevents import letter_from_headers
+from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_reading import Partition, named_failures
 from monitor.log.kafka_records import event_record, place
 from monitor.log.protocol import StoredLetter, StoredLetters
 
 RETRY_RECEIVER = "retry-"
 """How the receiver's name begins in the id of a retried event; the letter's id follows."""
+
+ACKNOWLEDGE_SECONDS = 15.0
+"""How long Kafka may take over a retry: a broker that was lost has been replaced by then."""
 
 # The standard library's, which keeps off a command's standard output.
 _log = logging.getLogger(__name__)
@@ -65,7 +70,8 @@ class KafkaDeadLetters:
 
         Raises:
             LookupError: there is no such letter (any more); nothing was appended.
-            LogUnavailableError: Kafka could not be reached; the letter is still there.
+            LogUnavailableError: Kafka has not acknowledged all of it in time; the letter may be there still,
+                and may be retried again.
         """
         stored = await self.show(number)
         if stored is None:
@@ -74,19 +80,16 @@ class KafkaDeadLetters:
         again = event._replace(id=EventId(f"{RETRY_RECEIVER}{letter}", 1, 1))
         key, partition = place(again.source, again.job_id, self._kafka.partitions)
         record, topics = event_record(again, key), kafka_topics.names(self._kafka)
-        with named_failures(self._kafka):
-            async with AIOKafkaProducer(
-                **kafka_client.options(self._kafka), acks="all", enable_idempotence=True
-            ) as producer:
-                await producer.send_and_wait(
-                    topics.events,
-                    key=record.key,
-                    value=record.body,
-                    partition=partition,
-                    timestamp_ms=record.timestamp,
-                    headers=record.headers,
-                )
-                await producer.send_and_wait(topics.dead_letters, key=letter.encode(), partition=0)
+        async with _producing(self._kafka) as producer:
+            await producer.send_and_wait(
+                topics.events,
+                key=record.key,
+                value=record.body,
+                partition=partition,
+                timestamp_ms=record.timestamp,
+                headers=record.headers,
+            )
+            await producer.send_and_wait(topics.dead_letters, key=letter.encode(), partition=0)
 
     async def _catch_up(self) -> None:
         """Learn which letters have come and gone."""
@@ -125,6 +128,25 @@ async def opened(kafka: KafkaSettings) -> AsyncIterator[KafkaDeadLetters]:
     """
     async with kafka_reading.opened(kafka, kafka_topics.names(kafka).dead_letters, 0) as topic:
         yield KafkaDeadLetters(kafka, topic)
+
+
+@asynccontextmanager
+async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(**kafka_client.options(kafka), acks="all", enable_idempotence=True)
+    idle = True
+    try:
+        with named_failures(kafka):
+            await producer.start()
+            idle = False
+            try:
+                # The producer itself waits without an end, for instance for replicas to be in sync.
+                async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
+                    yield producer
+            except TimeoutError:
+                raise TimeoutError(f"not acknowledged within {ACKNOWLEDGE_SECONDS:g} s") from None
+        idle = True
+    finally:
+        await stop_producer(producer, idle=idle)
 
 
 def _stored(record: Any) -> StoredLetters:

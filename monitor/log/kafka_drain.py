@@ -7,7 +7,9 @@ from itertools import chain
 
 import structlog
 
+from monitor.clock import Seldom
 from monitor.errors import LogUnavailableError
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_sender import RETRY_SECONDS, Part
 from monitor.log.spool import START, Chunk, Spool
 
@@ -34,14 +36,17 @@ class Drain:
 
     async def run(self) -> None:
         """Pass on what is there and what comes; after a failure begin again with what wasn't removed."""
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 await self._pass_on()
             except LogUnavailableError as error:
-                _log.warning("the spool could not be drained", error=str(error))
+                if telling.is_due():
+                    _log.warning("the spool could not be drained", error=str(error))
             except Exception:
                 # Without this task the spool would fill up, and say so only when it is full.
-                _log.exception("the spool could not be drained")
+                if telling.is_due():
+                    _log.exception("the spool could not be drained")
             await self._settle()
             await asyncio.sleep(RETRY_SECONDS)
 

@@ -1,11 +1,12 @@
 """What happened to one stream, read from the end of its partition backwards."""
 
+from contextlib import suppress
+
 from monitor.config import KafkaSettings
 from monitor.event import EventId, Stored
 from monitor.log import kafka_reading, kafka_topics
-from monitor.log.cloudevents import from_headers
 from monitor.log.kafka_reading import Partition
-from monitor.log.kafka_records import place
+from monitor.log.kafka_records import Place, place, stored_event
 
 WINDOW_RECORDS = 2000
 """Records that are read at once."""
@@ -28,15 +29,16 @@ class KafkaHistory:
     async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
         """Return up to `limit` events of one stream, newest first, below the offset `before` if given.
 
-        An event that was written twice is returned once. Offsets are those of the stream's partition.
+        An event that was written twice is returned once, and a record that is no event isn't. Offsets are
+        those of the stream's partition.
 
         Raises:
             LogUnavailableError: Kafka can't be reached.
             ValueError: a text that UTF-8 can't carry.
         """
-        key, partition = place(source, job_id, self._kafka.partitions)
+        where = place(source, job_id, self._kafka.partitions)
         topic = kafka_topics.names(self._kafka).events
-        async with kafka_reading.opened(self._kafka, topic, partition) as records:
+        async with kafka_reading.opened(self._kafka, topic, where.partition) as records:
             start, end = await records.bounds()
             if before is not None:
                 end = min(end, before)
@@ -44,7 +46,7 @@ class KafkaHistory:
             found: dict[EventId, Stored] = {}
             while end > start and len(found) < limit:
                 window = max(start, end - WINDOW_RECORDS)
-                for stored in reversed(await _of_stream(records, partition, key, window, end)):
+                for stored in reversed(await _of_stream(records, (source, job_id), where, window, end)):
                     # The first copy is the one that counted.
                     found.pop(stored.event.id, None)
                     found[stored.event.id] = stored
@@ -53,10 +55,17 @@ class KafkaHistory:
         return newest_first[:limit]
 
 
-async def _of_stream(records: Partition, partition: int, key: bytes, start: int, end: int) -> list[Stored]:
-    stored = []
+async def _of_stream(
+    records: Partition, stream: tuple[str, str], where: Place, start: int, end: int
+) -> list[Stored]:
+    found = []
     async for record in records.records(start, end):
-        if record.key == key:
-            event = from_headers(record.headers, record.value)
-            stored.append(Stored(partition, record.offset, event))
-    return stored
+        if record.key != where.key:
+            continue
+        # What is no event was logged by the worker that came upon it.
+        with suppress(ValueError):
+            stored = stored_event(where.partition, record)
+            # Whoever wrote it could choose any key; workers go by the attributes.
+            if (stored.event.source, stored.event.job_id) == stream:
+                found.append(stored)
+    return found

@@ -1,5 +1,6 @@
 """Reading a stretch of a partition, outside of any group."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +14,10 @@ from monitor.log import kafka_client
 from monitor.log.kafka_closing import stop_in_time
 
 POLL_MS = 500
+
+SILENT_SECONDS = 15.0
+"""How long nothing may come of what is known to be there: time for a partition to get another leader, and
+for a request or two that stay unanswered."""
 
 
 class Bounds(NamedTuple):
@@ -40,18 +45,42 @@ class Partition:
             return Bounds(starts[self._place], ends[self._place])
 
     async def records(self, start: int, end: int) -> AsyncIterator[Any]:
-        """Yield aiokafka's records from the offset `start` to before `end`; some may be compacted away.
+        """Yield aiokafka's records from the offset `start` to before `end`; some may be gone by now.
 
         Raises:
-            LogUnavailableError: Kafka can't be reached.
+            LogUnavailableError: Kafka can't be reached, or nothing has come for SILENT_SECONDS.
         """
-        with named_failures(self._kafka):
-            self._consumer.seek(self._place, start)
-            while await self._consumer.position(self._place) < end:
-                batches = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
-                for record in batches.get(self._place, []):
-                    if record.offset < end:
-                        yield record
+        self._consumer.seek(self._place, start)
+        self._consumer.resume(self._place)
+        position = start
+        while position < end:
+            with named_failures(self._kafka):
+                records, position = await self._next(position)
+            for record in records:
+                if record.offset < end:
+                    yield record
+
+    async def _next(self, position: int) -> tuple[list[Any], int]:
+        """Return the records that come next, perhaps none, and the position behind them.
+
+        Raises:
+            TimeoutError: nothing came.
+        """
+        records: list[Any] = []
+        reached = position
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                # aiokafka says nothing of a broker that is away: it tries again without an end.
+                while reached == position:
+                    found = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
+                    records = found.get(self._place, [])
+                    reached = await self._consumer.position(self._place)
+        except TimeoutError:
+            topic, number = self._place
+            raise TimeoutError(
+                f"nothing has come of partition {number} of {topic} for {SILENT_SECONDS:g} s"
+            ) from None
+        return records, reached
 
 
 @asynccontextmanager
@@ -62,13 +91,19 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         LogUnavailableError: Kafka can't be reached.
     """
     consumer = AIOKafkaConsumer(
-        **kafka_client.options(kafka), enable_auto_commit=False, isolation_level="read_committed"
+        **kafka_client.options(kafka),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        # Where records expire while they are read, what is left of them is read.
+        auto_offset_reset="earliest",
     )
     try:
         with named_failures(kafka):
             await consumer.start()
         place = TopicPartition(topic, partition)
         consumer.assign([place])
+        # Nothing is fetched before somebody says from where.
+        consumer.pause(place)
         yield Partition(kafka, consumer, place)
     finally:
         await stop_in_time(consumer.stop())

@@ -1,12 +1,12 @@
 """Where an event goes in Kafka, and what its record is."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.partitioner import murmur2
 
-from monitor.event import Event
-from monitor.log.cloudevents import Headers, letter_to_headers, to_headers
+from monitor.event import Event, Stored
+from monitor.log.cloudevents import Headers, from_headers, letter_to_headers, to_headers
 from monitor.log.protocol import DeadLetter
 
 
@@ -45,6 +45,17 @@ def event_record(event: Event, key: bytes) -> Record:
         ValueError: as `to_headers`.
     """
     return Record(key, event.body, int(event.received * 1000), to_headers(event))
+
+
+def stored_event(partition: int, record: Any) -> Stored:
+    """Return the event that one of aiokafka's records is.
+
+    Raises:
+        ValueError: it is none: somebody else who may write to the topic wrote it. The text says why.
+    """
+    if record.value is None:
+        raise ValueError("it has no body")
+    return Stored(partition, record.offset, from_headers(record.headers, record.value))
 
 
 def letter_record(letter: DeadLetter) -> Record:

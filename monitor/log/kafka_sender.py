@@ -24,6 +24,7 @@ from monitor.config import Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.event import Event
 from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_records import Record
 from monitor.log.protocol import DeadLetter
 
@@ -34,7 +35,6 @@ RETRY_SECONDS = 1.0
 """Between two attempts to reach Kafka."""
 
 _BATCH_BYTES = 256 * 1024
-_STOP_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -185,7 +185,7 @@ class Sender:
                 # Whatever has befallen the client: the spool takes over until a new one is made.
                 _log.warning("kafka's client is made anew", error=f"{type(error).__name__}: {error}")
             finally:
-                await _stop(producer, idle=not any(lane.in_flight for lane in self._lanes()))
+                await stop_producer(producer, idle=not any(lane.in_flight for lane in self._lanes()))
             producer = None
 
     async def _connected(self) -> AIOKafkaProducer:
@@ -201,7 +201,7 @@ class Sender:
             for topic in {lane.topic for lane in self._lanes()}:
                 await producer.partitions_for(topic)
         except BaseException:
-            await _stop(producer, idle=True)
+            await stop_producer(producer, idle=True)
             raise
         return producer
 
@@ -313,16 +313,3 @@ class Sender:
         for part in anxious:
             part.given_up = True
             self._give_up(part)
-
-
-async def _stop(producer: AIOKafkaProducer, *, idle: bool) -> None:
-    """Let go of a producer. idle: all that it was given was acknowledged, or has failed.
-
-    aiokafka's own stop waits for what is left, without an end; so that is ended first.
-    """
-    if not idle:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer._sender.close()  # noqa: SLF001 - see above
-        producer._message_accumulator.fail_all(KafkaError("the producer was stopped"))  # noqa: SLF001
-    await producer.stop()

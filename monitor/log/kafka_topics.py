@@ -12,6 +12,7 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from monitor.config import KafkaSettings, Settings
 from monitor.errors import ConfigurationError
 from monitor.log import kafka_client
+from monitor.log.kafka_closing import stop_in_time
 from monitor.log.kafka_reading import named_failures
 
 RECORD_BYTES = 1_000_000
@@ -120,7 +121,7 @@ async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
             await admin.start()
             yield admin
     finally:
-        await admin.close()
+        await stop_in_time(admin.close())
 
 
 async def _found(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, _Found]:

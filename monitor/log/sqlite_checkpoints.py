@@ -123,13 +123,9 @@ class SqliteCheckpoints:
 def _open(path: Path, log_id: str, head: int) -> sqlite3.Connection:
     sqlite_file.prepare(path, _KIND)
     with sqlite_file.named_failures(path):
-        connection = sqlite_file.connect(path, synchronous="NORMAL")
-        try:
-            _bind(connection, path, log_id, head)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return sqlite_file.connect(
+            path, synchronous="NORMAL", begin=lambda connection: _bind(connection, path, log_id, head)
+        )
 
 
 def _bind(connection: sqlite3.Connection, path: Path, log_id: str, head: int) -> None:

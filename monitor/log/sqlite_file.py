@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -29,13 +29,20 @@ class Kind(NamedTuple):
     schema: str
 
 
-def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    synchronous: str,
+    create: bool = True,
+    begin: Callable[[sqlite3.Connection], object] | None = None,
+) -> sqlite3.Connection:
     """Open a connection that commits each statement by itself unless told to begin a transaction.
 
     Args:
         path: the file.
         synchronous: FULL syncs each commit; NORMAL syncs at checkpoints of the WAL alone.
         create: make the file if it isn't there.
+        begin: what else is to be done first; if it fails, no connection stays open.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
@@ -48,6 +55,8 @@ def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Con
     try:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
+        if begin is not None:
+            begin(connection)
     except BaseException:
         connection.close()
         raise

@@ -138,8 +138,9 @@ class Reader:
 
     def _query(self, query: Callable[[Rows], T]) -> T:
         if self._rows is None:
-            connection = sqlite_file.connect(self._path, synchronous="FULL", create=False)
-            connection.execute("PRAGMA query_only = ON")
+            connection = sqlite_file.connect(
+                self._path, synchronous="FULL", create=False, begin=_forbid_writing
+            )
             self._rows = Rows(connection)
         return query(self._rows)
 
@@ -147,3 +148,7 @@ class Reader:
         if self._rows is not None:
             self._rows.connection.close()
             self._rows = None
+
+
+def _forbid_writing(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only = ON")

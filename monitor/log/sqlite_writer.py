@@ -244,12 +244,16 @@ class Writer:
 
     def _open(self) -> Transaction:
         if self._transaction is None:
-            connection = sqlite_file.connect(self._path, synchronous="FULL", create=False)
-            if self._max_bytes is not None:
-                page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-                connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
+            connection = sqlite_file.connect(
+                self._path, synchronous="FULL", create=False, begin=self._limit_size
+            )
             self._transaction = Transaction(connection)
         return self._transaction
+
+    def _limit_size(self, connection: sqlite3.Connection) -> None:
+        if self._max_bytes is not None:
+            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
 
     def _roll_back(self, error: Exception) -> None:
         """Leave no transaction open; after a failure of the storage the next append opens the file anew."""

@@ -285,7 +285,7 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         "monitor_consumer_stalled",
         _GAUGE,
         (),
-        "Whether events wait and the worker has stopped taking them: 1 or 0",
+        "Whether events wait and the worker has stopped taking them, or pages show what is old: 1 or 0",
     ),
     Family(
         "monitor_spool_events",

@@ -27,7 +27,7 @@ CALLBACK_OUTCOMES = ("accepted", "dead_lettered", "unauthenticated", "too_large"
 AUTHENTICATION_REASONS = ("signature", "timestamp", "missing", "token", "network")
 """What a request can lack."""
 
-DEAD_LETTER_REASONS = ("not_json", "no_job_id", "wrong_type", "too_many")
+DEAD_LETTER_REASONS = ("not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed")
 """Why a body can't be decoded."""
 
 

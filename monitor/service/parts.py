@@ -50,10 +50,12 @@ async def serving(
         vendors: faces the vendors, if this process takes callbacks.
     """
     async with contextlib.AsyncExitStack() as servers:
-        bound = await servers.enter_async_context(serve(operators, settings.admin.listen))
+        server = serve(operators, settings.admin.listen, key="admin.listen")
+        bound = await servers.enter_async_context(server)
         addresses = {"operators": f"http://{bound}"}
         if vendors is not None:
-            bound = await servers.enter_async_context(serve(vendors, settings.receiver.listen))
+            server = serve(vendors, settings.receiver.listen, key="receiver.listen")
+            bound = await servers.enter_async_context(server)
             addresses["callbacks"] = f"http://{bound}"
         _log.info("serving", version=__version__, **addresses)
         yield

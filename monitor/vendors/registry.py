@@ -15,7 +15,6 @@ __all__ = [
     "alerting_codes",
     "decode",
     "decode_callback",
-    "decode_registration",
     "decode_rtc",
     "error_category",
     "reduce_registration",
@@ -84,16 +83,6 @@ def reduce_registration(vendor: Vendor, body: bytes) -> Registration:
         UndecodableError: not_json, no_job_id, wrong_type or too_many.
     """
     return VENDORS[vendor].reduce_registration(body)
-
-
-def decode_registration(vendor: Vendor, body: bytes) -> Decoded:
-    """Decode what `reduce_registration` made; its form is ours, so it is the same for every vendor.
-
-    Raises:
-        UndecodableError: not_json, no_job_id or wrong_type.
-    """
-    del vendor
-    return decode_reduced(body)
 
 
 def decode(event: Event, source: Source) -> Decoded:

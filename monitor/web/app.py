@@ -48,7 +48,10 @@ Answers = dict[int | str, dict[str, Any]]
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
 _INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
-_RECOVERING: Answers = {503: {"model": Problem, "description": "the log is still being folded"}}
+_NOT_TRUE: Answers = {
+    503: {"model": Problem, "description": "what is known is not true yet (recovering), or is old (stale)"}
+}
+_STALE = "The log can't be read: what is known of the streams is old."
 
 
 class Pages(NamedTuple):
@@ -99,15 +102,23 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
             headers["content-encoding"] = rendered.encoding
         return Response(rendered.body, headers=headers, media_type=rendered.content_type)
 
-    @app.get("/healthz", summary="Whether the process serves")
+    @app.get("/healthz", response_model_exclude_none=True, summary="Whether the process serves")
     async def healthz() -> State:
         return State(status="ok")
 
-    @app.get("/readyz", summary="Whether what it shows is true by now", responses={503: {"model": State}})
+    @app.get(
+        "/readyz",
+        response_model_exclude_none=True,
+        summary="Whether what it shows is true by now",
+        responses={503: {"model": State}},
+    )
     async def readyz(response: Response) -> State:
         if any(fleet.recovering for fleet in fleets):
             response.status_code = 503
             return State(status="recovering")
+        if any(fleet.stale for fleet in fleets):
+            response.status_code = 503
+            return State(status="stale", detail=_STALE)
         return State(status="ok")
 
 
@@ -119,15 +130,15 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         "/api/streams",
         response_model=StreamList,
         summary="All streams, worst first",
-        responses={**_RECOVERING, **_INVALID},
+        responses={**_NOT_TRUE, **_INVALID},
     )
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
         vendor: Annotated[list[Vendor] | None, Query()] = None,
         source: Annotated[list[str] | None, Query()] = None,
     ) -> Response:
-        if fleet.recovering:
-            return _recovering()
+        if (problem := _not_true(fleet)) is not None:
+            return problem
         lines: list[tuple[int, float, bytes]] = []
         for number, state in enumerate(fleet.shown()):
             # States are read where they are folded, a slice at a time: each is read whole.
@@ -146,11 +157,11 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         "/api/streams/{source}/{job_id}",
         response_model=StreamDetail,
         summary="One stream",
-        responses={**_NO_STREAM, **_RECOVERING, **_INVALID},
+        responses={**_NO_STREAM, **_NOT_TRUE, **_INVALID},
     )
     async def stream(source: str, job_id: str) -> Response:
-        if fleet.recovering:
-            return _recovering()
+        if (problem := _not_true(fleet)) is not None:
+            return problem
         state = fleet.get(StreamKey(source, canonical_job_id(job_id)))
         if state is None:
             return _problem(404, "no_stream", "No stream of this job id is known under this source.")
@@ -246,8 +257,11 @@ _REGISTRATION: dict[str, Any] = {
 }
 
 
-def _recovering() -> Response:
-    return _problem(503, "recovering", "The log is still being folded. Try again in a moment.")
+def _not_true(fleet: Fleet) -> Response | None:
+    """Return the answer of a process that can't tell how streams are now; None if it can."""
+    if fleet.recovering:
+        return _problem(503, "recovering", "The log is still being folded. Try again in a moment.")
+    return _problem(503, "stale", _STALE) if fleet.stale else None
 
 
 def _problem(status: int, error: str, sentence: str) -> Response:

@@ -48,6 +48,11 @@ class Streams(Protocol):
         """Whether they aren't true yet."""
         ...
 
+    @property
+    def stale(self) -> bool:
+        """Whether they are told as they were, since what has come can't be read."""
+        ...
+
     def get(self, key: StreamKey) -> StreamState | None:
         """Return one stream, perhaps the marker of a retired one."""
         ...
@@ -116,6 +121,11 @@ class Board:
     def recovering(self) -> bool:
         """Whether the streams aren't true yet."""
         return self._streams.recovering
+
+    @property
+    def stale(self) -> bool:
+        """Whether they are told as they were."""
+        return self._streams.stale
 
     async def look(self, wanted: Wanted) -> Shown:
         """Return what somebody sees now, half a second old, older with very many streams."""

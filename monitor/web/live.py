@@ -7,12 +7,14 @@ thousands of streams costs what changes among those that it shows.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from monitor.http_server import STOPPING
 
@@ -68,27 +70,54 @@ class Pages:
             every: seconds between messages. One is sent also when nothing has changed: then the page
                 knows that it is true.
         """
-        if self._open >= MOST_PAGES:
-            return Response(status_code=503, headers={"retry-after": "10"})
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(
-            self._messages(request, read, every), media_type="text/event-stream", headers=headers
+        return _Counted(
+            self, _messages(request, read, every), media_type="text/event-stream", headers=headers
         )
 
-    async def _messages(
-        self, request: Request, read: Callable[[], Awaitable[Message | None]], every: float
-    ) -> AsyncIterator[str]:
-        stopping: asyncio.Event = request.scope[STOPPING]
+    @contextmanager
+    def counted(self) -> Iterator[bool]:
+        """Count a page as open, if there is room for it; tell whether there is."""
+        if self._open >= MOST_PAGES:
+            yield False
+            return
         self._open += 1
         try:
-            sent = Sent()
-            yield f"retry: {RETRY_MILLISECONDS}\n\n"
-            while not stopping.is_set() and (message := await read()) is not None:
-                yield f"data: {sent.difference(message)}\n\n"
-                try:
-                    async with asyncio.timeout(every):
-                        await stopping.wait()
-                except TimeoutError:
-                    continue
+            yield True
         finally:
             self._open -= 1
+
+
+class _Counted(StreamingResponse):
+    """A stream that counts from when it begins to be sent until it ends, or is refused.
+
+    A generator would begin to count too late: others are let in before its first step. And one that is
+    never stepped, since its page has gone already, would never end to count.
+    """
+
+    def __init__(self, pages: Pages, messages: AsyncIterator[str], **options: Any) -> None:
+        super().__init__(messages, **options)
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._pages.counted() as is_let_in:
+            if is_let_in:
+                await super().__call__(scope, receive, send)
+            else:
+                refusal = Response(status_code=503, headers={"retry-after": "10"})
+                await refusal(scope, receive, send)
+
+
+async def _messages(
+    request: Request, read: Callable[[], Awaitable[Message | None]], every: float
+) -> AsyncIterator[str]:
+    stopping: asyncio.Event = request.scope[STOPPING]
+    sent = Sent()
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    while not stopping.is_set() and (message := await read()) is not None:
+        yield f"data: {sent.difference(message)}\n\n"
+        try:
+            async with asyncio.timeout(every):
+                await stopping.wait()
+        except TimeoutError:
+            continue

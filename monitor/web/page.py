@@ -122,7 +122,7 @@ class Writer:
             row.html = self._row.render(row=row, line=row.line, now=now)
         return row.html
 
-    def list(self, shown: Shown, look: Look, rows: Sequence[str], *, recovering: bool) -> str:
+    def list(self, shown: Shown, look: Look, rows: Sequence[str], *, recovering: bool, stale: bool) -> str:
         """Return the page of all streams."""
         return self._list.render(
             root="",
@@ -131,6 +131,7 @@ class Writer:
             more=urlencode(_as_query(look, look.wanted.rows + MORE_ROWS)),
             rows=Markup("".join(rows)),  # noqa: S704
             recovering=recovering,
+            stale=stale,
             now=shown.now,
         )
 
@@ -157,6 +158,8 @@ class Writer:
         events: dict[str, str],
         before: int | None,
         now: float,
+        *,
+        stale: bool,
     ) -> str:
         """Return a stream's page. before: only events below this offset are on it."""
         return self._stream.render(
@@ -167,6 +170,7 @@ class Writer:
             events=Markup("".join(events.values())),  # noqa: S704
             older=min(map(int, events)) if len(events) == EVENTS else None,
             before=before,
+            stale=stale,
             now=now,
         )
 
@@ -193,7 +197,8 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
     @app.get("/", include_in_schema=False)
     async def all_streams(look: Annotated[Look, Depends(_look)]) -> HTMLResponse:
         shown = await board.look(look.wanted)
-        text = writer.list(shown, look, await _rows(writer, shown), recovering=board.recovering)
+        rows = await _rows(writer, shown)
+        text = writer.list(shown, look, rows, recovering=board.recovering, stale=board.stale)
         return HTMLResponse(text, headers=HEADERS)
 
     @app.get("/live", include_in_schema=False)
@@ -205,6 +210,7 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
             about = {
                 "now": shown.now,
                 "recovering": board.recovering,
+                "stale": board.stale,
                 "matching": shown.matching,
                 "counts": {one: shown.counts.get(one, 0) for one in Status},
             }
@@ -230,7 +236,8 @@ def _add_stream(
             text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
-        text = writer.stream(one, writer.sections(state, one, now), writer.events(found, now), before, now)
+        sections, events = writer.sections(state, one, now), writer.events(found, now)
+        text = writer.stream(one, sections, events, before, now, stale=streams.stale)
         return HTMLResponse(text, headers=HEADERS)
 
     @app.get("/streams/{source}/{job_id}/live", include_in_schema=False)
@@ -251,7 +258,8 @@ def _add_stream(
             now = streams.now()
             one = detail(state, now, settings.health)
             sections = writer.sections(state, one, now)
-            return Message({"now": now, "status": one.status}, {"sections": sections, "events": events})
+            about = {"now": now, "stale": streams.stale, "status": one.status}
+            return Message(about, {"sections": sections, "events": events})
 
         return pages.follow(request, read, every=STREAM_SECONDS)
 

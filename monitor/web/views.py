@@ -117,9 +117,10 @@ class Registered(BaseModel):
 
 
 class State(BaseModel):
-    """The answer of a probe."""
+    """The answer of a probe. detail: a sentence for people, where the status needs one."""
 
     status: str
+    detail: str | None = None
 
 
 class Problem(BaseModel):

@@ -21,12 +21,15 @@ class Fleet:
         recovering: whether there are shards that belong here and aren't true yet.
         expires: until when (of `stopwatch`) the shards are this process's to speak of. Somebody who
             must prove that again and again moves it on; behind it the fleet is empty.
+        fresh_until: until when (of `stopwatch`) the streams are told as they are. Somebody who reads them
+            from elsewhere moves it on; behind it they are told as they were.
     """
 
     def __init__(self, clock: Clock, shards: Iterable[Shard] = ()) -> None:
         self.clock = clock
         self.recovering = True
         self.expires = math.inf
+        self.fresh_until = math.inf
         self._shards = {shard.partition: shard for shard in shards}
         self._newest = 0.0
         self._losses = 0
@@ -43,6 +46,11 @@ class Fleet:
         for shard in self._shards.values():
             merged.update(shard.streams)
         return merged
+
+    @property
+    def stale(self) -> bool:
+        """Whether the streams are told as they were some time ago: what has come since can't be read."""
+        return stopwatch() > self.fresh_until
 
     @property
     def losses(self) -> int:

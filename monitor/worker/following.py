@@ -28,6 +28,9 @@ LOOK_SECONDS = 1.0
 
 RETRY_SECONDS = 1.0
 
+FRESH_SECONDS = 10.0
+"""How old what is shown may be without a word about it. A partition that gets another leader takes less."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -44,19 +47,18 @@ class Follower:
         self._settings = settings
         self._fleet = fleet
         self._metrics = metrics
+        self._telling = Seldom(REPEAT_SECONDS)
 
     async def run(self) -> None:
         """Follow until cancelled."""
         spare_collections()
-        self._show(recovering=True, stalled=False)
-        telling = Seldom(REPEAT_SECONDS)
+        self._show()
         while True:
             try:
                 async with HealthReader.open(self._settings) as reader:
                     await uncancelled(self._follow(reader))
             except LogUnavailableError as error:
-                if telling.is_due():
-                    _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                self._fail(error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, reader: HealthReader) -> None:
@@ -79,30 +81,49 @@ class Follower:
                 if all(positions[partition] >= end for partition, end in goal.items()):
                     goal = None
                     self._fleet.join(shard)
-                    self._show(recovering=False, stalled=False)
+                    self._fleet.recovering = False
+                    self._confirm()
                     _log.info("following", streams=len(shard.streams))
             if stopwatch() >= next_look:
-                await self._look(reader, watchdog)
+                # Before it is in the fleet, the one that is there stays as old as it is.
+                if await self._look(reader, watchdog) and goal is None:
+                    self._confirm()
                 next_look = stopwatch() + LOOK_SECONDS
 
-    async def _look(self, reader: HealthReader, watchdog: Watchdog) -> None:
+    async def _look(self, reader: HealthReader, watchdog: Watchdog) -> bool:
+        """Return whether the brokers tell where the partitions end, and the reader keeps up.
+
+        Raises:
+            LogUnavailableError: the reader stands still.
+        """
         try:
             positions, ends = await reader.positions(), await reader.ends()
-        except LogUnavailableError:
-            return
+        except LogUnavailableError as error:
+            if self._fleet.stale:
+                self._fail(error)
+            return False
         still = watchdog.look(positions, ends, stopwatch())
         if still:
-            self._show(recovering=self._fleet.recovering, stalled=True)
+            self._fleet.fresh_until = min(self._fleet.fresh_until, stopwatch())
             raise LogUnavailableError(
                 f"partitions {still} have stood still for {self._settings.kafka.stall_seconds:g} s "
                 "while states wait in them"
             )
+        return True
 
-    def _show(self, *, recovering: bool, stalled: bool) -> None:
-        self._fleet.recovering = recovering
+    def _confirm(self) -> None:
+        self._fleet.fresh_until = stopwatch() + FRESH_SECONDS
+        self._show()
+
+    def _fail(self, error: LogUnavailableError) -> None:
+        self._show()
+        if self._telling.is_due():
+            _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
+
+    def _show(self) -> None:
         if self._metrics is not None:
-            self._metrics.recovering.set(recovering)
-            self._metrics.consumer_stalled.set(stalled)
+            self._metrics.recovering.set(self._fleet.recovering)
+            self._metrics.consumer_stalled.set(self._fleet.stale)
 
 
 def _apply(shard: Shard, kept: Kept) -> None:

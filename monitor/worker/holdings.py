@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 import structlog
 
+from monitor.clock import Seldom
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
+from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.worker.holding import Holding
 
 RESTORED_AT_ONCE = 2
@@ -85,12 +87,14 @@ class Holdings:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _taken_over(self, partition: int) -> Holding:
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 mine = await self._go_on_with(partition)
                 return mine or await Holding.open(self._settings, partition)
             except LogUnavailableError as error:
-                _log.warning("can't restore", partition=partition, error=str(error))
+                if telling.is_due():
+                    _log.warning("can't restore", partition=partition, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _go_on_with(self, partition: int) -> Holding | None:

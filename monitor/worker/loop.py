@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from monitor.clock import stopwatch
+from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.event import Stored
@@ -28,6 +28,9 @@ LINGER_SECONDS = 0.1
 but every one of many small reads costs."""
 
 RETRY_SECONDS = 1.0
+
+REPEAT_SECONDS = 30.0
+"""Between two lines of the log about the same failure of each try."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,12 +76,14 @@ class Worker:
         await self._checkpointer.restore()
         goal = await self._log.head()
         _log.info("restored", streams=len(shard.streams), position=shard.position, head=goal)
+        telling = Seldom(REPEAT_SECONDS)
         try:
             while True:
                 try:
                     await self._turn(goal)
                 except LogUnavailableError as error:
-                    _log.error("log unavailable", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                    if telling.is_due():
+                        _log.error("log unavailable", error=str(error), retry_in_seconds=RETRY_SECONDS)
                     await asyncio.sleep(RETRY_SECONDS)
                 except StalledError as error:
                     _log.error("stalled", problem=str(error), position=shard.position)

@@ -241,6 +241,7 @@ class PartitionWorker:
         Raises:
             LogUnavailableError: the group has said nothing for long.
         """
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._session / PROOFS):
@@ -255,7 +256,8 @@ class PartitionWorker:
                         {partition: holding.checkpointer.position for partition, holding in held.items()}
                     )
                 except LogUnavailableError as error:
-                    _log.warning("the group doesn't confirm", error=str(error))
+                    if telling.is_due():
+                        _log.warning("the group doesn't confirm", error=str(error))
                 else:
                     if generation == self._generation:
                         self._proven = sent
@@ -329,11 +331,13 @@ class PartitionWorker:
             consumer.follow(partition, shard.position)
 
     async def _end(self, consumer: EventConsumer, partition: int) -> int:
+        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 return (await consumer.ends([partition]))[partition]
             except LogUnavailableError as error:
-                _log.warning("can't tell where events end", partition=partition, error=str(error))
+                if telling.is_due():
+                    _log.warning("can't tell where events end", partition=partition, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _save(self, partition: int, holding: Holding) -> bool:

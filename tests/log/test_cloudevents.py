@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from monitor.event import Channel, Event, EventId, Vendor
 from monitor.log.cloudevents import (
     from_headers,
     from_microseconds,
+    letter_from_headers,
     to_headers,
     to_microseconds,
 )
@@ -81,6 +84,20 @@ def test_an_attribute_of_another_form_is_named(name: str, value: bytes) -> None:
 
     with pytest.raises(ValueError, match=f"{name}: not of the form"):
         from_headers(headers.items(), b"")
+
+
+@pytest.mark.parametrize(
+    "name", ["ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_receivedtime"]
+)
+def test_an_attribute_without_a_value_is_named(name: str) -> None:
+    # aiokafka's annotations don't tell, but a header of Kafka's may be a name alone.
+    headers: dict[str, Any] = dict(to_headers(event(IDENTITY))) | {name: None}
+
+    with pytest.raises(ValueError, match=f"{name}: not of the form"):
+        from_headers(headers.items(), b"")
+    if name != "ce_subject":
+        with pytest.raises(ValueError, match=f"{name}: not of the form"):
+            letter_from_headers(headers.items(), b"")
 
 
 @pytest.mark.parametrize("signed", [-1, 253_402_300_800, 10**20])

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -60,6 +61,37 @@ async def test_a_retry_that_was_interrupted_counts_once_when_it_comes_again(
     assert [letter.body] * 2 == [one.body for one in written]
     assert [written[0].id] == counted(written)
     assert await letters.list(10, None) == []
+
+
+async def test_a_retry_during_which_kafka_goes_away_ends_and_can_be_made_again(
+    own_kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(kafka=own_kafka.settings(), log=LogSettings(path=tmp_path / "spool.db"))
+    log = await KafkaLog.open(settings)
+    letter = dead_letter(log.next_id())
+    again = [event(log.next_id()) for _ in range(2)]
+    await log.append((), [letter])
+    await log.close()
+    send_and_wait = AIOKafkaProducer.send_and_wait
+
+    async def send_to_nobody(producer: AIOKafkaProducer, topic: str, *record: Any, **options: Any) -> Any:
+        await producer.partitions_for(topic)
+        own_kafka.each[0].pause()
+        return await send_and_wait(producer, topic, *record, **options)
+
+    async with kafka_dead_letters.opened(settings.kafka) as letters:
+        with monkeypatch.context() as patched:
+            patched.setattr(kafka_dead_letters, "ACKNOWLEDGE_SECONDS", 2.0)
+            patched.setattr(AIOKafkaProducer, "send_and_wait", send_to_nobody)
+            with pytest.raises(LogUnavailableError, match="not acknowledged within 2 s"):
+                await letters.retry(1, again[0])
+    own_kafka.each[0].resume()
+
+    async with kafka_dead_letters.opened(settings.kafka) as letters:
+        assert [(1, letter)] == await letters.list(10, None)
+        await letters.retry(1, again[1])
+        assert await letters.list(10, None) == []
+    assert len(counted(await events(settings.kafka))) == 1
 
 
 async def test_retried_letters_of_one_stream_all_count(

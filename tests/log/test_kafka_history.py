@@ -1,13 +1,17 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from monitor.config import LogSettings, Settings
 from monitor.errors import LogUnavailableError
-from monitor.log import kafka_history
+from monitor.log import kafka_client, kafka_history, kafka_topics
+from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_history import KafkaHistory
+from monitor.log.kafka_records import place
 from tests.kafka_broker import Brokers
 from tests.log.making import event
 
@@ -51,6 +55,27 @@ async def test_an_event_that_was_written_twice_is_told_once(log: KafkaLog, setti
     history = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
 
     assert [second, first] == [one.event for one in history]
+
+
+async def test_records_that_workers_pass_over_are_passed_over(log: KafkaLog, settings: Settings) -> None:
+    ours, other = event(log.next_id()), event(log.next_id(), job_id="job-2")
+    key, partition = place("room-a", "job-1", settings.kafka.partitions)
+    topic = kafka_topics.names(settings.kafka).events
+    strangers: list[tuple[bytes | None, list[tuple[str, Any]]]] = [
+        (b"hello", []),
+        (b"hello", [*to_headers(ours)[:-1], ("ce_receivedtime", b"now")]),
+        (b"hello", [*to_headers(ours)[:-1], ("ce_receivedtime", None)]),
+        (None, to_headers(ours)),
+        (b"hello", to_headers(other)),
+    ]
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        for body, headers in strangers:
+            await producer.send_and_wait(topic, body, key=key, partition=partition, headers=headers)
+    await log.append([ours])
+
+    history = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
+
+    assert [ours] == [one.event for one in history]
 
 
 async def test_a_call_looks_through_so_many_records_at_most(

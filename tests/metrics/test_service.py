@@ -1,3 +1,4 @@
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from monitor.event import Vendor
@@ -27,6 +28,18 @@ def test_what_can_happen_at_a_source_is_exported_at_0_from_the_start() -> None:
     ]
     for name, labels in expected:
         assert registry.get_sample_value(name, labels) == 0
+
+
+@pytest.mark.parametrize("channel", ["callback", "rtc"])
+@pytest.mark.parametrize("reason", ["not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed"])
+def test_a_source_s_first_dead_letter_is_a_rise_whatever_its_reason(channel: str, reason: str) -> None:
+    registry = CollectorRegistry()
+    metrics = ServiceMetrics(registry)
+
+    metrics.declare_source(Vendor.METASTUDIO, "studio", [])
+
+    labels = {"source": "studio", "channel": channel, "reason": reason}
+    assert registry.get_sample_value("monitor_dead_letters_total", labels) == 0
 
 
 def test_nothing_says_1970_before_anything_happened() -> None:

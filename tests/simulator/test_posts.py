@@ -16,6 +16,7 @@ from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import Life, lives
 from monitor.vendors import registry
 from monitor.vendors.protocol import Request
+from monitor.vendors.registration import decode_reduced
 
 SIGNED = 1_750_000_000
 SEEDS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,7 +91,7 @@ def test_registrations_decode_to_what_was_meant(
             vendor = life.identity.source.vendor
             job_id, reduced = registry.reduce_registration(vendor, bodies.registration(life.identity, fact))
             assert job_id == life.identity.job_id
-            decoded = registry.decode_registration(vendor, reduced)
+            decoded = decode_reduced(reduced)
             expected = fact.payload._replace(room_id=life.identity.room_id)  # type: ignore[call-arg]
             assert decoded.payload == expected
             assert life.identity.secret.encode() not in reduced

@@ -1,7 +1,14 @@
+import asyncio
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
-from monitor.web.live import Message, Sent
+import pytest
+from fastapi import Request
+
+from monitor.http_server import STOPPING
+from monitor.web import live
+from monitor.web.live import Message, Pages, Sent
 
 
 def difference(sent: Sent, **parts: str) -> dict[str, Any]:
@@ -40,3 +47,40 @@ def test_a_message_is_one_line_whatever_it_holds() -> None:
 
     assert "\n" not in text
     assert "\r" not in text
+
+
+async def follow(pages: Pages, stopping: asyncio.Event, begun: asyncio.Semaphore) -> int:
+    """Follow until the server stops; return the status of the answer."""
+    statuses: list[int] = []
+
+    async def read() -> Message:
+        return Message({}, {})
+
+    async def receive() -> dict[str, Any]:
+        await stopping.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(part: MutableMapping[str, Any]) -> None:
+        if part["type"] == "http.response.start":
+            statuses.append(part["status"])
+            begun.release()
+
+    scope = {"type": "http", "method": "GET", "path": "/live", "headers": [], STOPPING: stopping}
+    await pages.follow(Request(scope), read, every=60)(scope, receive, send)
+    [status] = statuses
+    return status
+
+
+async def test_so_many_pages_are_followed_and_no_more_however_close_they_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "MOST_PAGES", 3)
+    pages = Pages()
+    for _ in range(2):
+        stopping, begun = asyncio.Event(), asyncio.Semaphore(0)
+        following = [asyncio.create_task(follow(pages, stopping, begun)) for _ in range(5)]
+        for _ in following:
+            await begun.acquire()
+        stopping.set()
+
+        assert sorted(await asyncio.gather(*following)) == [200, 200, 200, 503, 503]

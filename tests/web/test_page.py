@@ -5,6 +5,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from monitor.clock import stopwatch
 from monitor.config import Settings
 from monitor.log.sqlite import SqliteLog
 from monitor.web import page
@@ -81,6 +82,21 @@ async def test_a_service_that_recovers_says_so(pages: httpx.AsyncClient, desk: D
     assert '<p id="recovering" class="notice">' in text
     assert "data-key" not in text
     assert (await pages.get("/streams/prod/job")).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/streams/prod/job"])
+async def test_a_service_that_cannot_read_its_log_says_that_what_it_shows_is_old(
+    pages: httpx.AsyncClient, desk: Desk, path: str
+) -> None:
+    assert '<p class="connection" id="connection">as of 22:15:40 UTC</p>' in (await pages.get(path)).text
+    desk.fleet.fresh_until = stopwatch() - 0.001
+
+    answer = await pages.get(path)
+
+    assert answer.status_code == 200
+    said = "the log can't be read: what you see may be old"
+    assert f'<p class="connection lost" id="connection">{said}</p>' in answer.text
+    assert "is disconnected, without connection" in answer.text
 
 
 async def test_a_file_is_sent_once_and_then_only_when_it_has_changed(pages: httpx.AsyncClient) -> None:

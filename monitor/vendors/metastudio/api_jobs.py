@@ -16,7 +16,7 @@ from monitor.vendors.metastudio.api import BAD_STATES, LIVE_STATES, MetaStudioAp
 from monitor.vendors.metastudio.api_answers import WARNING_SENTENCES, CallbackConfig, Job, Room, StartAnswer
 from monitor.vendors.metastudio.api_answers import LiveWarning as AnsweredWarning
 from monitor.vendors.metastudio.api_requests import CALLBACK_EVENT_TYPES, start_request
-from monitor.vendors.metastudio.registration import SCRIPT_BY_API
+from monitor.vendors.metastudio.registration import SCRIPT_BY_API, words
 from monitor.vendors.observation import REASON_LENGTH
 
 _STATES = {
@@ -30,9 +30,6 @@ _STATES = {
 }
 
 _BARE_UUID = re.compile(r"[0-9a-f]{32}")
-
-# What becomes a label must be a word of the vendor's kind.
-_WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class MetaStudioJobs:
@@ -194,8 +191,7 @@ def _script(room: Room) -> list[dict[str, Any]]:
 
 
 def _types(warnings: list[AnsweredWarning]) -> tuple[str, ...]:
-    kinds = (warning.warning_type for warning in warnings)
-    return tuple(dict.fromkeys(kind for kind in kinds if _WORD.fullmatch(kind)))
+    return words(warning.warning_type for warning in warnings)
 
 
 async def _if_told(ask: Callable[[str], Any], room_id: str) -> Any:

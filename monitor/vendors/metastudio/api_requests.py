@@ -5,7 +5,7 @@ page nor the vendor's SDK knows is refused: it would be a typing error that nobo
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,7 +21,8 @@ from pydantic import (
 from monitor.event import RandomPlayMode
 from monitor.vendors.api_errors import InvalidRequestError
 
-CALLBACK_EVENT_TYPES = ("SHOOT_SCRIPT_SWITCH", "RTMP_STREAM_STATE_CHANGE", "REPLY_COMMAND_FINISH")
+CallbackEventType = Literal["SHOOT_SCRIPT_SWITCH", "RTMP_STREAM_STATE_CHANGE", "REPLY_COMMAND_FINISH"]
+CALLBACK_EVENT_TYPES: tuple[CallbackEventType, ...] = get_args(CallbackEventType)
 """All that can be called back for."""
 
 LIVE_RESOLUTIONS = ((1080, 1920), (1920, 1080))
@@ -112,9 +113,7 @@ class LiveEventCallbackConfig(RequestModel):
     live_event_type_callback_url: Annotated[SecretStr, Field(max_length=2048)] | None = None
     auth_type: CallbackAuthType = CallbackAuthType.NONE
     key: Annotated[SecretStr, Field(max_length=32)] | None = None
-    callback_event_type: (
-        list[Literal["SHOOT_SCRIPT_SWITCH", "RTMP_STREAM_STATE_CHANGE", "REPLY_COMMAND_FINISH"]] | None
-    ) = None
+    callback_event_type: list[CallbackEventType] | None = None
 
     @model_validator(mode="after")
     def _posts_to_https(self) -> "LiveEventCallbackConfig":

@@ -1,6 +1,7 @@
 """A start of a MetaStudio job that somebody tells us of: the vendor's request and response."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
@@ -30,6 +31,11 @@ _RANDOM_PLAY_MODES = {mode.value: mode for mode in RandomPlayMode}
 
 # What becomes a label must be a word of the vendor's kind, not a text that somebody typed.
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+def words(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return those texts that are words of the vendor's kind, each once."""
+    return tuple(dict.fromkeys(text for text in texts if _WORD.fullmatch(text)))
 
 
 class _LiveExit(Body):
@@ -140,5 +146,4 @@ def _warnings(response: _Response) -> tuple[str, ...] | None:
     """Return the warnings' types; None if the response doesn't speak of them, unlike of none."""
     if response.live_warning_info is None:
         return None
-    words = (item.warning_type for item in response.live_warning_info)
-    return tuple(dict.fromkeys(word for word in words if _WORD.fullmatch(word)))
+    return words(item.warning_type for item in response.live_warning_info)

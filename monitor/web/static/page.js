@@ -54,7 +54,8 @@ function take(message) {
     if (change.order) reorder(list, change.order);
   }
   restoreFocus(focused);
-  showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
+  if (message.stale) showConnection("the log can't be read: what you see may be old", true);
+  else showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
   if (message.counts) showCounts(message);
   if (message.status) announce(`The stream is ${message.status}.`);
 }

@@ -1,0 +1,83 @@
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.errors import LogUnavailableError
+from monitor.log.sqlite import SqliteLog
+from tests.log.making import event
+
+Connections = list[sqlite3.Connection]
+
+
+@contextlib.contextmanager
+def refusing(pragma: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Have SQLite refuse one PRAGMA, on connections from now on; yield these."""
+    opened: Connections = []
+    connect = sqlite3.connect
+
+    def refuse(action: int, argument: str | None, *_: str | None) -> int:
+        is_refused = action == sqlite3.SQLITE_PRAGMA and argument == pragma
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    def connect_and_refuse(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.set_authorizer(refuse)
+        opened.append(connection)
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect_and_refuse)
+        yield opened
+
+
+def open_ones(connections: Connections) -> int:
+    count = 0
+    for connection in connections:
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            connection.execute("SELECT 1")
+            count += 1
+    return count
+
+
+@pytest.fixture
+async def opening(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
+    """Opens a log of limited size; it is closed in the end."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def opened() -> SqliteLog:
+            log = await SqliteLog.open(tmp_path / "monitor.db", max_bytes=1_000_000)
+            stack.push_async_callback(log.close)
+            return log
+
+        yield opened
+
+
+async def test_a_reader_that_cannot_begin_leaves_no_connection_open(
+    opening: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await opening()
+    with refusing("query_only", monkeypatch) as connections:
+        for _ in range(3):
+            with pytest.raises(LogUnavailableError, match="not authorized"):
+                await log.read(0, 1)
+
+        assert (len(connections), open_ones(connections)) == (3, 0)
+    assert await log.read(0, 1) == []
+
+
+async def test_a_writer_that_cannot_begin_leaves_no_connection_open(
+    opening: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await opening()
+    with refusing("page_size", monkeypatch) as connections:
+        for _ in range(3):
+            with pytest.raises(LogUnavailableError, match="not authorized"):
+                await log.append([event(log.next_id())])
+
+        assert (len(connections), open_ones(connections)) == (3, 0)
+    await log.append([event(log.next_id())])
+    assert await log.head() == 1

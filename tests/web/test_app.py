@@ -1,0 +1,68 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from monitor.clock import stopwatch
+from monitor.config import Settings
+from monitor.log.sqlite import SqliteLog
+from monitor.web.app import Pages, build
+from tests.health.story import START, Story
+from tests.metrics.building import Desk
+
+
+@pytest.fixture
+async def operators(desk: Desk, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """What faces operators, of a process with one stream."""
+    story = Story()
+    story.links("C D")
+    assert story.state is not None
+    desk.show(story.state)
+    desk.clock.time = START + 140
+    log = await SqliteLog.open(tmp_path / "log.db")
+    app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://monitor.test"
+    ) as client:
+        yield client
+    await log.close()
+
+
+STREAMS = ("/api/streams", "/api/streams/prod/job")
+
+
+async def test_a_process_that_keeps_up_is_ready_and_answers(operators: httpx.AsyncClient) -> None:
+    ready = await operators.get("/readyz")
+
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+    for path in STREAMS:
+        assert (await operators.get(path)).status_code == 200
+
+
+async def test_a_process_that_recovers_is_not_ready(operators: httpx.AsyncClient, desk: Desk) -> None:
+    desk.fleet.recovering = True
+
+    ready = await operators.get("/readyz")
+
+    assert (ready.status_code, ready.json()) == (503, {"status": "recovering"})
+    for path in STREAMS:
+        answer = await operators.get(path)
+        assert (answer.status_code, answer.json()["error"]) == (503, "recovering")
+
+
+async def test_a_process_that_cannot_read_its_log_is_not_ready_and_tells_no_old_states(
+    operators: httpx.AsyncClient, desk: Desk
+) -> None:
+    desk.fleet.fresh_until = stopwatch() - 0.001
+
+    ready = await operators.get("/readyz")
+
+    sentence = "The log can't be read: what is known of the streams is old."
+    assert (ready.status_code, ready.json()) == (503, {"status": "stale", "detail": sentence})
+    for path in STREAMS:
+        answer = await operators.get(path)
+        assert (answer.status_code, answer.json()) == (503, {"error": "stale", "detail": sentence})
+    assert (await operators.get("/healthz")).json() == {"status": "ok"}
+    desk.fleet.fresh_until = stopwatch() + 60
+    assert (await operators.get("/readyz")).status_code == 200

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from monitor.clock import stopwatch
+from monitor.config import Settings
+from monitor.http_server import serve
+from monitor.log.sqlite import SqliteLog
+from monitor.web.app import Pages, build
+from tests.components import chromium
+from tests.health.story import START, Story
+from tests.metrics.building import Desk
+
+SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screenshots"
+"""Pictures of the pages as the test saw them, kept for whoever wants to look."""
+
+
+@pytest.mark.parametrize(("path", "name"), [("/", "streams"), ("/streams/prod/job", "stream")])
+async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
+    desk: Desk, tmp_path: Path, path: str, name: str
+) -> None:
+    story = Story()
+    story.links("C D")
+    assert story.state is not None
+    desk.show(story.state)
+    desk.clock.time = START + 140
+    log = await SqliteLog.open(tmp_path / "log.db")
+    app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
+    async with serve(app, "127.0.0.1:0") as address, async_playwright() as programs:
+        # Chromium's own sandbox refuses to run as root, as tests do in a container.
+        browser = await programs.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.goto(f"http://{address}{path}")
+        connection = page.locator("#connection")
+        await expect(connection).to_have_text("live · 22:15:40 UTC")
+
+        desk.fleet.fresh_until = stopwatch() - 0.001
+
+        await expect(connection).to_have_text("the log can't be read: what you see may be old")
+        await expect(connection).to_have_class("connection lost")
+        await expect(page.locator(".badge").first).to_have_text("down")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=SCREENSHOTS / f"old-{name}.png", full_page=True)
+        desk.fleet.fresh_until = stopwatch() + 3600
+        await expect(connection).to_have_text("live · 22:15:40 UTC")
+        await expect(connection).to_have_class("connection")
+        await browser.close()
+    await log.close()
