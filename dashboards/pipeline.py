@@ -57,7 +57,7 @@ def _now() -> list[Place]:
         Place(
             stat(
                 "Stalled",
-                "Whether events wait and a worker has stopped taking them.",
+                "Whether events wait and a worker has stopped taking them, or pages show what is old.",
                 [Query(f"max(monitor_consumer_stalled{up})")],
                 unit="none",
                 words=_YES_IS_BAD,

@@ -189,5 +189,6 @@ def key_of(source: str, job_id: str) -> bytes:
 
 def stream_of(key: bytes) -> tuple[str, str]:
     """Return source and job id of a stream's key; names of sources have no slash."""
-    source, _, job_id = key.decode().partition("/")
+    # What isn't UTF-8 is nobody's of ours, and names no stream that is.
+    source, _, job_id = key.decode(errors="replace").partition("/")
     return source, job_id

@@ -14,7 +14,7 @@ from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.folding import spare_collections
-from monitor.worker.shard import Shard
+from monitor.worker.shard import Shard, retire_replaced
 from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
 
@@ -88,6 +88,9 @@ class Follower:
                 # Before it is in the fleet, the one that is there stays as old as it is.
                 if await self._look(reader, watchdog) and goal is None:
                     self._confirm()
+                    # Of two jobs of a room that two workers have, neither knows that one replaces the other.
+                    retire_replaced([shard], self._fleet.now())
+                    shard.changed.clear()
                 next_look = stopwatch() + LOOK_SECONDS
 
     async def _look(self, reader: HealthReader, watchdog: Watchdog) -> bool:

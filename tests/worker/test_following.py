@@ -43,13 +43,13 @@ async def following_pages(settings: Settings) -> AsyncIterator[Pages]:
             await pages.running
 
 
-async def keep(settings: Settings, job_id: str, position: int) -> None:
+async def keep(settings: Settings, job_id: str, position: int, words: str = "C", began: float = 0.0) -> None:
     """Keep the state of a stream, as its worker does."""
-    story = Story()
-    story.links("C")
-    assert story.state is not None
+    story = Story(now=began)
+    story.links(words)
+    story.known.job_id = job_id
     checkpoints = await KafkaCheckpoints.open(settings, 0)
-    await checkpoints.save(position, [("prod", job_id, to_json(story.state))])
+    await checkpoints.save(position, [("prod", job_id, to_json(story.known))])
     await checkpoints.close()
 
 
@@ -77,3 +77,20 @@ async def test_states_that_kafka_has_not_confirmed_for_a_while_are_called_old_un
         await eventually(
             lambda: len(pages.fleet.streams) == 2 and not pages.fleet.stale and pages.stalled == 0
         )
+
+
+async def test_a_bad_end_is_shown_until_a_newer_job_of_its_room_is_healthy_whoever_has_that(
+    kafka: Brokers, tmp_path: Path
+) -> None:
+    settings = Settings(
+        kafka=kafka.settings(partitions=1), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
+    )
+    await kafka_topics.ensure(settings)
+    await keep(settings, "old", 1, "C D E")
+
+    async with following_pages(settings) as pages:
+        await eventually(lambda: not pages.fleet.recovering)
+        assert [state.end is not None for state in pages.fleet.shown()] == [True]
+
+        await keep(settings, "new", 2, began=1000.0)
+        await eventually(lambda: [state.end for state in pages.fleet.shown()] == [None])
