@@ -142,8 +142,9 @@ def kept_apart() -> list[Place]:
                 "Authentic messages that could not be decoded, by source and reason.",
                 [
                     Query(
-                        "sum by (source, reason) "
-                        f"(increase(monitor_dead_letters_total{{{SOURCES}}}[$__rate_interval]))",
+                        "topk(10, sum by (source, reason) "
+                        f"(increase(monitor_dead_letters_total{{{SOURCES}}}[$__rate_interval])) > 0)"
+                        ' or label_replace(vector(0), "reason", "none", "", "")',
                         "{{source}} {{reason}}",
                     )
                 ],

@@ -15,6 +15,10 @@ from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 LOOP_SECONDS = 1.0
 """Where a paragraph can follow itself, it is the next round this much later, and a copy before."""
 
+LATE_SECONDS = 20.0
+"""How long after it was due a callback may still be that of what RTC proved, and nothing new: the vendors
+make all their attempts within 30 seconds. It counts as missed by then."""
+
 STALE_SECONDS = 45.0
 """How long after a round RTC may still tell of it."""
 
@@ -112,14 +116,18 @@ def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayM
 
 def _confirm(rounds: Rounds, play: Play) -> bool:
     """Take a callback as the second witness of what RTC proved, if RTC did a moment ago."""
-    if rounds.round is not None and rounds.round.awaited and _hear(rounds.round, play):
-        return True
-    finished = rounds.finished
-    return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play)
+    current, finished = rounds.round, rounds.finished
+    if current is not None and current.awaited:
+        # While the paragraph still plays, what else would tell of it?
+        leeway = LATE_SECONDS if play.paragraph == current.last else 0.0
+        if _hear(current, play, leeway):
+            return True
+    return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play, 0.0)
 
 
-def _hear(awaiting: Round, play: Play) -> bool:
-    if play.received > awaiting.awaited.get(play.paragraph, 0.0):
+def _hear(awaiting: Round, play: Play, leeway: float) -> bool:
+    due = awaiting.awaited.get(play.paragraph)
+    if due is None or play.received > due + leeway:
         return False
     awaiting.awaited = without(awaiting.awaited, play.paragraph)
     return True

@@ -107,7 +107,12 @@ class _Reference:
             self._script.register(payload.plan, payload.random_play_mode)
         elif isinstance(payload, ParagraphStarted):
             self._subscribed.add(CallbackKind.PARAGRAPH)
+            proof = self._proofs.get(payload.paragraph)
             self._close_proof(payload.paragraph, told)
+            late = proof is not None and told.answered - proof.sent >= RETRY_SPAN
+            if late and self._script.plays(payload.paragraph):
+                # It may be the callback of what RTC proved, or tell that it began again.
+                self._script.doubt()
             self._script.start(payload.paragraph)
             if told.doubtful:
                 self._script.doubt()
@@ -245,6 +250,10 @@ class _Script:
             self.start(paragraph)
         else:
             self._tentative = paragraph
+
+    def plays(self, paragraph: Paragraph) -> bool:
+        """Whether this is the paragraph that began last."""
+        return paragraph == self._playing
 
     def doubt(self) -> None:
         """Take the news that the last paragraph may have come twice.

@@ -33,6 +33,9 @@ RECOVERING = {"alertname": "MonitorRecoveringTooLong", "severity": "critical", "
 LAGGING = {"alertname": "MonitorLagging", "severity": "critical", "instance": "a"}
 NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
 
+CONTROL = STREAM | {"source": "control"}
+"""A pair of its own, that is posted last: once one silences the other, all before it has been looked at."""
+
 SILENCES = [
     (INCIDENT, DOWN | STREAM),
     (INCIDENT, ENDED | STREAM),
@@ -93,12 +96,19 @@ def _name(labels: dict[str, str]) -> str:
 def test_an_alert_silences_what_it_speaks_for_and_nothing_else(
     alertmanager: Alertmanager, speaker: dict[str, str], other: dict[str, str], silenced: bool
 ) -> None:
-    _post(alertmanager, [speaker, other], over=False)
-    found = wait_for(lambda: _state(alertmanager, other), seconds=10, what="the alert")
-    assert found == ("suppressed" if silenced else "active")
-    assert _state(alertmanager, speaker) == "active"
-    _post(alertmanager, [speaker, other], over=True)
-    wait_for(lambda: not alertmanager.alerts(), seconds=10, what="the end of both")
+    pairs = [speaker, other], [DOWN | CONTROL, WARNING | CONTROL]
+    try:
+        for pair in pairs:
+            _post(alertmanager, pair, over=False)
+        wait_for(
+            lambda: _state(alertmanager, WARNING | CONTROL) == "suppressed", seconds=10, what="the control"
+        )
+        assert _state(alertmanager, other) == ("suppressed" if silenced else "active")
+        assert _state(alertmanager, speaker) == "active"
+    finally:
+        for pair in pairs:
+            _post(alertmanager, pair, over=True)
+        wait_for(lambda: not alertmanager.alerts(), seconds=10, what="the end of all")
 
 
 def _post(alertmanager: Alertmanager, alerts: list[dict[str, str]], *, over: bool) -> None:

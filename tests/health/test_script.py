@@ -203,6 +203,23 @@ def test_a_callback_that_does_not_follow_is_missed_once_and_the_round_is_right()
     assert facts(story)[:3] == (0, None, 0.75)
 
 
+@pytest.mark.parametrize(("late", "rounds"), [(19.0, 0), (31.0, 1)])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_a_callback_that_comes_late_for_what_rtc_proved_is_missed_and_no_new_round_within_the_retry_span(
+    late: float, rounds: int, signed: bool
+) -> None:
+    # In random order the last paragraph of a whole round may follow itself.
+    story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12", signed=signed)
+    proved = story.now + 20.0
+    story.progress(3, offset=1, at=proved)
+    story.settle(proved + 11.0)
+    assert story.known.missed == 1
+    story.paragraph(3, at=proved + late, signed=int(proved + late) if signed else None)
+    assert facts(story)[0] == rounds
+    assert story.known.missed == 1
+
+
 def test_a_callback_of_the_round_before_confirms_after_rtc_began_the_next() -> None:
     story = registered(plan=3)
     story.paragraphs("12", step=10)
