@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 
 from monitor.config import Settings
 from monitor.errors import FencedError, LogUnavailableError
@@ -73,7 +73,7 @@ class KafkaCheckpoints:
             await checkpoints._producer.start()
         except BaseException as error:
             await checkpoints.close()
-            if isinstance(error, KafkaError):
+            if isinstance(error, kafka_client.FAILURES):
                 raise checkpoints._named(error) from error
             raise
         return checkpoints
@@ -96,7 +96,7 @@ class KafkaCheckpoints:
         try:
             await consumer.start()
             newest = await self._read(consumer)
-        except KafkaError as error:
+        except kafka_client.FAILURES as error:
             raise self._named(error) from error
         finally:
             await stop_in_time(consumer.stop())
@@ -161,7 +161,7 @@ class KafkaCheckpoints:
             await producer.commit_transaction()
         except ProducerFenced as error:
             raise FencedError(f"{self._name}: another process has taken it over") from error
-        except (KafkaError, AssertionError) as error:
+        except (*kafka_client.FAILURES, AssertionError) as error:
             # The client asserts its own states: once it has failed it goes on failing like this.
             raise self._named(error) from error
 

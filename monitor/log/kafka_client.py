@@ -3,6 +3,7 @@
 import ssl
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.config import KafkaSettings
@@ -15,6 +16,9 @@ aiokafka has one request a broker under way: with its own 40 s, a broker that ha
 would hold its partitions long after another one has taken them over.
 """
 
+FAILURES = (KafkaError, RuntimeError)
+"""What calls of a client raise when Kafka goes away. A connection that closes between two steps of aiokafka's
+is a RuntimeError of uvloop's by the time that it writes to it."""
 
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the

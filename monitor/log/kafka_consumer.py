@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 
 from monitor.clock import SystemClock, stopwatch
 from monitor.config import Settings
@@ -113,7 +113,7 @@ class EventConsumer:
             return None
         try:
             return int(await self._consumer.position(place))
-        except KafkaError:
+        except kafka_client.FAILURES:
             return None
 
     def known_end(self, partition: int) -> int | None:
@@ -268,5 +268,5 @@ class HealthReader:
 def _named_failures(topic: str) -> Iterator[None]:
     try:
         yield
-    except (KafkaError, TimeoutError, IllegalStateError) as error:
+    except (*kafka_client.FAILURES, TimeoutError, IllegalStateError) as error:
         raise LogUnavailableError(f"{topic}: {str(error) or type(error).__name__}") from error

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from monitor.config import KafkaSettings
 from monitor.errors import LogUnavailableError
@@ -114,6 +113,6 @@ def named_failures(kafka: KafkaSettings) -> Iterator[None]:
     """Turn what aiokafka raises into LogUnavailableError with the address."""
     try:
         yield
-    except (KafkaError, TimeoutError, OSError) as error:
+    except (*kafka_client.FAILURES, TimeoutError, OSError) as error:
         told = str(error) or type(error).__name__
         raise LogUnavailableError(f"Kafka at {kafka.bootstrap_servers}: {told}") from error

@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from monitor.clock import Seldom
 from monitor.config import Settings
@@ -127,7 +126,7 @@ class Sender:
         producer = None
         try:
             producer = await self._connected()
-        except (KafkaError, LogUnavailableError) as error:
+        except (*kafka_client.FAILURES, LogUnavailableError) as error:
             _log.warning("kafka is away, events go to the spool", error=str(error))
         self._task = asyncio.create_task(self._run(producer))
 
@@ -172,7 +171,7 @@ class Sender:
                 await asyncio.sleep(RETRY_SECONDS)
                 try:
                     producer = await self._connected()
-                except (KafkaError, LogUnavailableError):
+                except (*kafka_client.FAILURES, LogUnavailableError):
                     continue
                 except ConfigurationError as error:
                     if telling.is_due():
