@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -8,25 +7,17 @@ from monitor.clock import stopwatch
 from monitor.config import Settings
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
-from tests.health.story import START, Story
 from tests.metrics.building import Desk
 
 
 @pytest.fixture
-async def operators(desk: Desk, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def operators(desk: Desk, log: SqliteLog) -> AsyncIterator[httpx.AsyncClient]:
     """What faces operators, of a process with one stream."""
-    story = Story()
-    story.links("C D")
-    assert story.state is not None
-    desk.show(story.state)
-    desk.clock.time = START + 140
-    log = await SqliteLog.open(tmp_path / "log.db")
     app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://monitor.test"
     ) as client:
         yield client
-    await log.close()
 
 
 STREAMS = ("/api/streams", "/api/streams/prod/job")

@@ -9,7 +9,6 @@ from monitor.http_server import serve
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
 from tests.components import chromium
-from tests.health.story import START, Story
 from tests.metrics.building import Desk
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screenshots"
@@ -18,14 +17,8 @@ SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screensho
 
 @pytest.mark.parametrize(("path", "name"), [("/", "streams"), ("/streams/prod/job", "stream")])
 async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
-    desk: Desk, tmp_path: Path, path: str, name: str
+    desk: Desk, log: SqliteLog, path: str, name: str
 ) -> None:
-    story = Story()
-    story.links("C D")
-    assert story.state is not None
-    desk.show(story.state)
-    desk.clock.time = START + 140
-    log = await SqliteLog.open(tmp_path / "log.db")
     app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
     async with serve(app, "127.0.0.1:0") as address, async_playwright() as programs:
         # Chromium's own sandbox refuses to run as root, as tests do in a container.
@@ -46,4 +39,3 @@ async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
         await expect(connection).to_have_text("live · 22:15:40 UTC")
         await expect(connection).to_have_class("connection")
         await browser.close()
-    await log.close()

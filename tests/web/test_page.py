@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -9,25 +8,17 @@ from monitor.clock import stopwatch
 from monitor.config import Settings
 from monitor.log.sqlite import SqliteLog
 from monitor.web import page
-from tests.health.story import START, Story
 from tests.metrics.building import Desk
 
 
 @pytest.fixture
-async def pages(desk: Desk, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def pages(desk: Desk, log: SqliteLog) -> AsyncIterator[httpx.AsyncClient]:
     """The pages of a fleet with one stream, two minutes after it went down."""
-    story = Story()
-    story.links("C D")
-    assert story.state is not None
-    desk.show(story.state)
-    desk.clock.time = START + 140
-    log = await SqliteLog.open(tmp_path / "log.db")
     app = FastAPI()
     page.add(app, Settings(), desk.fleet, log)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
         yield client
-    await log.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/streams/prod/job", "/streams/prod/unknown"])
