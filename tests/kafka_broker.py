@@ -2,13 +2,15 @@
 
 import asyncio
 import base64
+import logging
 import os
 import signal
 import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -198,11 +200,24 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) ->
 def _wait_for(condition: Callable[[], bool], brokers: Iterable[Broker], *, seconds: float, what: str) -> None:
     """Return once a condition holds; fail after the limit, or when one of the brokers ends by itself."""
     limit = time.monotonic() + seconds
-    while not condition():
-        for broker in brokers:
-            broker.check()
-        assert time.monotonic() < limit, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
+    with _without_client_errors():
+        while not condition():
+            for broker in brokers:
+                broker.check()
+            assert time.monotonic() < limit, f"waited {seconds:g} s for {what}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def _without_client_errors() -> Iterator[None]:
+    """Let the client say nothing of brokers that aren't there yet: it would hide what failed later."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _members(addresses: str) -> int:

@@ -22,7 +22,6 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.folding import (
     BATCH,
-    MARGIN_SECONDS,
     TICK_SECONDS,
     TICK_SLICE,
     Folder,
@@ -50,8 +49,9 @@ HEARD_SECONDS = 1.5
 """A partition whose broker says nothing for so long stands still: what is received now is in spools."""
 
 DRAINED_SECONDS = 20.0
-"""How long receivers may take to come back, and their spools to drain, once a partition goes on. Until
-then nothing is done there that only time brings about: a callback that came in time isn't missed."""
+"""How long what was received may stay in a receiver's spool: acknowledgements stop for nine seconds when a
+follower dies, though the leader goes on being read, and then the spool has to drain. What only time brings
+about waits that long, after a partition that stood still too: a callback that came in time isn't missed."""
 
 PROOFS = 10
 """How often in a session time-out the group is asked whether this process is still its member."""
@@ -226,11 +226,11 @@ class PartitionWorker:
         self._next_look = stopwatch() + LOOK_SECONDS
 
     async def _tick(self, caught_up: list[Holding]) -> None:
-        now = self._clock.now() - MARGIN_SECONDS
+        now = self._clock.now()
         shards = [holding.shard for holding in caught_up]
         for shard in shards:
             for keys in shard.slices(TICK_SLICE):
-                shard.tick(now, keys)
+                shard.tick(now - DRAINED_SECONDS, keys)
                 await asyncio.sleep(0)
         retire_replaced(shards, now)
         self._next_tick = stopwatch() + TICK_SECONDS

@@ -20,8 +20,8 @@ from tests.end_to_end.truth import unexpected, wait_until_true
 from tests.kafka_broker import Brokers, bring_back
 from tests.log.kafka_records import events
 
-SETTLING_SECONDS = 90
-"""What a round skipped is counted 45 s after it ended; and partitions may still be moving."""
+SETTLING_SECONDS = 120
+"""What a round skipped is counted 65 s after it ended; and partitions may still be moving."""
 
 LONGEST = 1200
 """Simulated seconds after which a run ends, if nobody has stopped it before."""

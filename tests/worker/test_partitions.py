@@ -7,13 +7,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
 
-from monitor.clock import SystemClock, stopwatch
+from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
 from monitor.event import Channel, Event, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
@@ -50,11 +51,26 @@ async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
     await opened.close()
 
 
+RTC_REPLY = b'{"message_type":"reply_command_finish_notify","data":{"reply_id":"%d"}}'
+
+NOON = 1_700_000_000.0
+
+
+class SetClock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> float:
+        return self.time
+
+
 class Process:
     """A worker, as a process has one."""
 
-    def __init__(self, settings: Settings, log: KafkaLog) -> None:
-        self.fleet = Fleet(SystemClock())
+    def __init__(self, settings: Settings, log: KafkaLog, clock: Clock) -> None:
+        self.fleet = Fleet(clock)
         self.metrics = ServiceMetrics(CollectorRegistry())
         self.worker = PartitionWorker(settings, log, self.fleet, self.metrics)
         self.running = asyncio.create_task(self.worker.run())
@@ -68,13 +84,16 @@ class Process:
     def replies(self) -> dict[str, int]:
         return {key.job_id: state.replies.finished for key, state in self.fleet.streams.items()}
 
+    def missed(self) -> dict[str, int]:
+        return {key.job_id: state.missed for key, state in self.fleet.streams.items()}
+
     def metric(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels or {})
 
 
 @contextlib.asynccontextmanager
-async def working(settings: Settings, log: KafkaLog) -> AsyncIterator[Process]:
-    process = Process(settings, log)
+async def working(settings: Settings, log: KafkaLog, clock: Clock | None = None) -> AsyncIterator[Process]:
+    process = Process(settings, log, clock or SystemClock())
     try:
         await eventually(lambda: not process.fleet.recovering)
         yield process
@@ -89,12 +108,13 @@ async def reply(log: KafkaLog, *job_ids: str, first: int = 0, count: int = 1) ->
             await append(log, job_id, REPLY % (job_id.encode(), number))
 
 
-async def append(log: KafkaLog, job_id: str, body: bytes) -> None:
-    now = SystemClock().now()
+async def append(
+    log: KafkaLog, job_id: str, body: bytes, channel: Channel = Channel.CALLBACK, at: float | None = None
+) -> None:
+    now = SystemClock().now() if at is None else at
     identity, kind = log.next_id(), "REPLY_COMMAND_FINISH"
-    await log.append(
-        [Event(identity, SOURCE.vendor, SOURCE.name, job_id, Channel.CALLBACK, kind, now, int(now), body)]
-    )
+    signed = int(now) if channel is Channel.CALLBACK else None
+    await log.append([Event(identity, SOURCE.vendor, SOURCE.name, job_id, channel, kind, now, signed, body)])
 
 
 JOBS = tuple(f"job-{number}" for number in range(9))
@@ -210,6 +230,31 @@ async def test_a_worker_stops_rather_than_make_everything_a_dead_letter(
         assert process.replies() == dict.fromkeys(JOBS, 1)
         lags = [process.metric("monitor_log_lag_events", {"partition": name}) or 0 for name in "012"]
         assert sum(lags) > 250
+
+
+async def test_a_callback_that_stays_in_a_spool_for_as_long_as_a_broker_needs_to_die_is_not_missed(
+    settings: Settings, log: KafkaLog
+) -> None:
+    clock = SetClock()
+    number = place(SOURCE.name, JOBS[0], settings.kafka.partitions).partition
+    one, other = [
+        job for job in JOBS if place(SOURCE.name, job, settings.kafka.partitions).partition == number
+    ][:2]
+    await append(log, one, REPLY % (one.encode(), 0), at=NOON)
+    await append(log, other, REPLY % (other.encode(), 0), at=NOON - 30)
+    await append(log, other, RTC_REPLY % 1, Channel.RTC, at=NOON - 25)
+    await append(log, one, RTC_REPLY % 1, Channel.RTC, at=NOON)
+
+    clock.time = NOON + 15
+    async with working(settings, log, clock) as process:
+        await eventually(lambda: process.missed() == {one: 0, other: 1})
+
+        # Received in time, and here only now.
+        await append(log, one, REPLY % (one.encode(), 1), at=NOON + 1)
+        await append(log, other, RTC_REPLY % 2, Channel.RTC, at=NOON + 2)
+        await eventually(lambda: process.replies() == {one: 2, other: 3})
+        clock.time = NOON + 60
+        await eventually(lambda: process.missed() == {one: 0, other: 2})
 
 
 async def test_a_follower_shows_the_streams_of_all_workers(settings: Settings, log: KafkaLog) -> None:
