@@ -1,6 +1,6 @@
 """The service itself: what it takes in, how far behind it is, and what it couldn't do."""
 
-from dashboards import intake
+from dashboards import asked, intake
 from dashboards.assembly import Row, dashboard
 from dashboards.panels import Colour, Column, Place, Query, Step, graph, stat, table
 from dashboards.selectors import FLEET, PROCESSES, or_zero, quantile, rate
@@ -21,6 +21,7 @@ def build() -> str:
             Row("Receiver", intake.receiver()),
             Row("Worker", _worker()),
             Row("Spool and dead letters", intake.kept_apart()),
+            Row("The vendors' own word", asked.reconcile()),
             Row("Processes", _processes()),
         ],
         SOURCE,

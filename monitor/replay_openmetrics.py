@@ -13,12 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from monitor.config import Settings
 from monitor.errors import MonitorError
-from monitor.event import Decoded, SessionChanged, Stored
-from monitor.health.effect import Effect
+from monitor.event import Decoded, Stored
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
 from monitor.metrics.text import OPENMETRICS_END
-from monitor.metrics.vendor_errors import count_error, declare_sources
+from monitor.metrics.vendor_errors import count_told, declare_sources
 from monitor.replay import Events, Period
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard, retire_replaced
@@ -127,11 +126,10 @@ class _Series:
 
     def take(self, stored: Stored, decoded: Decoded) -> None:
         """Fold an event."""
-        event, payload = stored.event, decoded.payload
+        event = stored.event
         effect = self._shard.fold(stored, decoded)
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
-        if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
-            count_error(self._metrics, event.vendor, event.source, str(payload.code))
+        count_told(self._metrics, event, decoded.payload, effect)
 
     async def page(self, at: float) -> str:
         """Return the page as of a moment; all events before it must have been taken."""

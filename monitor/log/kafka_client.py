@@ -1,13 +1,15 @@
 """What every client of Kafka is made with: the addresses, the security, and aiokafka's compiled part."""
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.config import KafkaSettings
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, LogUnavailableError
 
 REQUEST_TIMEOUT_MS = 5000
 """How long one request may stay unanswered before it is made again, perhaps of another broker.
@@ -23,6 +25,24 @@ is a RuntimeError of uvloop's by the time that it writes to it."""
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
 same each time."""
+
+
+def address(kafka: KafkaSettings) -> str:
+    """Return how errors call the cluster."""
+    return f"Kafka at {kafka.bootstrap_servers}"
+
+
+@contextmanager
+def named_failures(where: str) -> Iterator[None]:
+    """Turn what a client raises, and a time-out, into LogUnavailableError.
+
+    Args:
+        where: how its message begins: what can't be reached.
+    """
+    try:
+        yield
+    except (*FAILURES, TimeoutError, OSError) as error:
+        raise LogUnavailableError(f"{where}: {str(error) or type(error).__name__}") from error
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:

@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import IllegalStateError
 
 from monitor.clock import SystemClock, stopwatch
 from monitor.config import Settings
-from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
@@ -75,7 +73,7 @@ class EventConsumer:
         Raises:
             LogUnavailableError: Kafka can't be reached.
         """
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             await self._consumer.start()
 
     def follow(self, partition: int, position: int) -> None:
@@ -98,7 +96,7 @@ class EventConsumer:
         Raises:
             LogUnavailableError: the consumer can't go on.
         """
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
             return [
                 Read(place.partition, _events(place, records), await self._consumer.position(place))
@@ -139,7 +137,7 @@ class EventConsumer:
             LogUnavailableError: they don't answer.
         """
         places = [TopicPartition(self._topic, partition) for partition in partitions]
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             async with asyncio.timeout(self._timeout):
                 found = await self._consumer.end_offsets(places)
         return {place.partition: end for place, end in found.items()}
@@ -157,7 +155,7 @@ class EventConsumer:
         offsets = {
             TopicPartition(self._topic, partition): position + 1 for partition, position in positions.items()
         }
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             async with asyncio.timeout(self._timeout / 2):
                 await self._consumer.commit(offsets)
         return sent
@@ -225,7 +223,7 @@ class HealthReader:
         """
         reader = cls(settings)
         try:
-            with _named_failures(reader._topic):
+            with kafka_client.named_failures(reader._topic):
                 await reader._consumer.start()
                 await reader._consumer.seek_to_beginning(*reader._places)
             yield reader
@@ -238,7 +236,7 @@ class HealthReader:
         Raises:
             LogUnavailableError: the consumer can't go on.
         """
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
         return [
             Kept(*stream_of(record.key), record.value)
@@ -249,7 +247,7 @@ class HealthReader:
 
     async def positions(self) -> dict[int, int]:
         """Return for each partition the offset that is read next."""
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             return {place.partition: await self._consumer.position(place) for place in self._places}
 
     async def ends(self) -> dict[int, int]:
@@ -258,15 +256,7 @@ class HealthReader:
         Raises:
             LogUnavailableError: they don't answer.
         """
-        with _named_failures(self._topic):
+        with kafka_client.named_failures(self._topic):
             async with asyncio.timeout(self._timeout):
                 found = await self._consumer.end_offsets(self._places)
         return {place.partition: end for place, end in found.items()}
-
-
-@contextlib.contextmanager
-def _named_failures(topic: str) -> Iterator[None]:
-    try:
-        yield
-    except (*kafka_client.FAILURES, TimeoutError, IllegalStateError) as error:
-        raise LogUnavailableError(f"{topic}: {str(error) or type(error).__name__}") from error

@@ -18,7 +18,7 @@ from monitor.event import Event, EventId
 from monitor.log import kafka_client, kafka_reading, kafka_topics
 from monitor.log.cloudevents import letter_from_headers
 from monitor.log.kafka_closing import stop_producer
-from monitor.log.kafka_reading import Partition, named_failures
+from monitor.log.kafka_reading import Partition
 from monitor.log.kafka_records import event_record, place
 from monitor.log.protocol import StoredLetter, StoredLetters
 
@@ -135,7 +135,7 @@ async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(**kafka_client.options(kafka), acks="all", enable_idempotence=True)
     idle = True
     try:
-        with named_failures(kafka):
+        with kafka_client.named_failures(kafka_client.address(kafka)):
             await producer.start()
             idle = False
             try:

@@ -1,14 +1,13 @@
 """Reading a stretch of a partition, outside of any group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from monitor.config import KafkaSettings
-from monitor.errors import LogUnavailableError
 from monitor.log import kafka_client
 from monitor.log.kafka_closing import stop_in_time
 
@@ -38,7 +37,7 @@ class Partition:
         Raises:
             LogUnavailableError: Kafka can't be reached.
         """
-        with named_failures(self._kafka):
+        with kafka_client.named_failures(kafka_client.address(self._kafka)):
             starts = await self._consumer.beginning_offsets([self._place])
             ends = await self._consumer.end_offsets([self._place])
             return Bounds(starts[self._place], ends[self._place])
@@ -53,7 +52,7 @@ class Partition:
         self._consumer.resume(self._place)
         position = start
         while position < end:
-            with named_failures(self._kafka):
+            with kafka_client.named_failures(kafka_client.address(self._kafka)):
                 records, position = await self._next(position)
             for record in records:
                 if record.offset < end:
@@ -97,7 +96,7 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         auto_offset_reset="earliest",
     )
     try:
-        with named_failures(kafka):
+        with kafka_client.named_failures(kafka_client.address(kafka)):
             await consumer.start()
         place = TopicPartition(topic, partition)
         consumer.assign([place])
@@ -106,13 +105,3 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         yield Partition(kafka, consumer, place)
     finally:
         await stop_in_time(consumer.stop())
-
-
-@contextmanager
-def named_failures(kafka: KafkaSettings) -> Iterator[None]:
-    """Turn what aiokafka raises into LogUnavailableError with the address."""
-    try:
-        yield
-    except (*kafka_client.FAILURES, TimeoutError, OSError) as error:
-        told = str(error) or type(error).__name__
-        raise LogUnavailableError(f"Kafka at {kafka.bootstrap_servers}: {told}") from error

@@ -13,7 +13,6 @@ from monitor.config import KafkaSettings, Settings
 from monitor.errors import ConfigurationError
 from monitor.log import kafka_client
 from monitor.log.kafka_closing import stop_in_time
-from monitor.log.kafka_reading import named_failures
 
 RECORD_BYTES = 1_000_000
 """What a record may take, its body, attributes and a batch's frame: a little less than brokers allow."""
@@ -117,7 +116,7 @@ async def problems(settings: Settings) -> list[str]:
 async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
     try:
-        with named_failures(kafka):
+        with kafka_client.named_failures(kafka_client.address(kafka)):
             await admin.start()
             yield admin
     finally:

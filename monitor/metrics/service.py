@@ -36,6 +36,9 @@ class ServiceMetrics:
 
     Args:
         registry: where they are exported.
+
+    Attributes:
+        unpublished_codes: of each source, the error codes outside its vendor's list that have a series.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -68,6 +71,7 @@ class ServiceMetrics:
         self.checkpoint_timestamp = self._optional("monitor_checkpoint_timestamp_seconds")
         self.build_info = self._gauge("monitor_build_info")
         self.build_info.labels(__version__, platform.python_version()).set(1)
+        self.unpublished_codes: dict[str, set[str]] = {}
         self._sources: list[tuple[Vendor, str]] = []
 
     def declare_source(self, vendor: Vendor, source: str, alerting_codes: Iterable[tuple[int, str]]) -> None:

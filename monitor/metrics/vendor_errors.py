@@ -3,15 +3,39 @@
 from collections.abc import Iterable
 
 from monitor.config import Source
-from monitor.event import Vendor
+from monitor.event import Event, Payload, SessionChanged, Vendor
+from monitor.health.effect import Effect
 from monitor.metrics.service import ServiceMetrics
 from monitor.vendors import registry
+
+UNPUBLISHED_NAMED = 50
+"""Codes outside its vendor's list that a source counts by name. Without an end, whoever reaches a source that
+has no key could make as many series as there are numbers."""
+
+CODE_LENGTH = 12
+"""Digits and sign of the longest code that is counted by name; published ones have eight at most."""
+
+OTHER_CODE = "other"
+"""The label of all further codes."""
 
 
 def declare_sources(metrics: ServiceMetrics, sources: Iterable[Source]) -> None:
     """Declare each source with those error codes of its vendor that somebody on call must see."""
     for source in sources:
         metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
+
+
+def count_told(metrics: ServiceMetrics, event: Event, payload: Payload, effect: Effect) -> None:
+    """Count the error that an event told, if it told one, and was no repeat.
+
+    Args:
+        metrics: the service's own.
+        event: what was folded.
+        payload: what it says.
+        effect: what it did.
+    """
+    if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
+        count_error(metrics, event.vendor, event.source, str(payload.code))
 
 
 def count_error(metrics: ServiceMetrics, vendor: Vendor, source: str, code: str) -> None:
@@ -23,4 +47,16 @@ def count_error(metrics: ServiceMetrics, vendor: Vendor, source: str, code: str)
         source: of which source.
         code: as the vendor wrote it: a whole number.
     """
-    metrics.vendor_errors.labels(vendor, source, code, registry.error_category(vendor, int(code))).inc()
+    category = registry.error_category(vendor, int(code))
+    if category == registry.UNKNOWN_CATEGORY:
+        code = _bounded(metrics.unpublished_codes.setdefault(source, set()), code)
+    metrics.vendor_errors.labels(vendor, source, code, category).inc()
+
+
+def _bounded(named: set[str], code: str) -> str:
+    """Return the label of a code that its vendor doesn't publish."""
+    if code not in named:
+        if len(named) == UNPUBLISHED_NAMED or len(code) > CODE_LENGTH:
+            return OTHER_CODE
+        named.add(code)
+    return code

@@ -4,7 +4,7 @@ Pages are whole without a script. With it they stay true by themselves (see `liv
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor.config import Settings
+from monitor.errors import LogUnavailableError
 from monitor.event import Stored, Vendor, canonical_job_id
 from monitor.health.status import Status, Verdict
 from monitor.health.stream import StreamKey, StreamState
@@ -51,6 +52,11 @@ HEADERS = {
 }
 """Of every page. Nothing in it runs or loads but this service's own files."""
 
+READ_SECONDS = 3.0
+"""How long a page waits for its events. The state of its stream is known without them, and a page that is
+open gets them when they come."""
+
+_UNREAD = "unread"
 _SECTIONS = ("verdict", "numbers", "script", "timeline")
 _WRITTEN_AT_ONCE = 25
 """Rows written before the event loop has its turn."""
@@ -114,6 +120,7 @@ class Writer:
         self._stream = environment.get_template("stream.html")
         self._missing = environment.get_template("missing.html")
         self._event = environment.get_template("event.html")
+        self._unread = environment.get_template("unread.html")
         self._sections = {name: environment.get_template(f"{name}.html") for name in _SECTIONS}
 
     def row(self, row: Row, now: float) -> str:
@@ -150,6 +157,10 @@ class Writer:
         """Return a stream's events, newest first, by their places in the log; secrets are masked."""
         views = [event_view(stored) for stored in found]
         return {str(view.offset): self._event.render(event=view, now=now) for view in views}
+
+    def unread(self) -> dict[str, str]:
+        """Return what stands in place of a stream's events while they can't be read."""
+        return {_UNREAD: self._unread.render(key=_UNREAD)}
 
     def stream(
         self,
@@ -228,7 +239,7 @@ def _add_stream(
         source: str, job_id: str, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
     ) -> HTMLResponse:
         key = StreamKey(source, canonical_job_id(job_id))
-        found = await history.history(*key, before, EVENTS)
+        found = await _read_in_time(history.history(*key, before, EVENTS))
         now = streams.now()
         state = None if streams.recovering else streams.get(key)
         if state is None:
@@ -236,7 +247,8 @@ def _add_stream(
             text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
-        sections, events = writer.sections(state, one, now), writer.events(found, now)
+        sections = writer.sections(state, one, now)
+        events = writer.unread() if found is None else writer.events(found, now)
         text = writer.stream(one, sections, events, before, now, stale=streams.stale)
         return HTMLResponse(text, headers=HEADERS)
 
@@ -252,9 +264,13 @@ def _add_stream(
             if state is None:
                 return None
             if state.last_received != read_up_to:
-                read_up_to = state.last_received
-                found = await history.history(*key, None, EVENTS)
-                events = writer.events(found, streams.now())
+                received = state.last_received
+                try:
+                    found = await history.history(*key, None, EVENTS)
+                except LogUnavailableError:
+                    events = events or writer.unread()
+                else:
+                    read_up_to, events = received, writer.events(found, streams.now())
             now = streams.now()
             one = detail(state, now, settings.health)
             sections = writer.sections(state, one, now)
@@ -262,6 +278,15 @@ def _add_stream(
             return Message(about, {"sections": sections, "events": events})
 
         return pages.follow(request, read, every=STREAM_SECONDS)
+
+
+async def _read_in_time(reading: Awaitable[list[Stored]]) -> list[Stored] | None:
+    """Return events; None if they can't be read, or not while somebody waits for a page."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await reading
+    except (LogUnavailableError, TimeoutError):
+        return None
 
 
 async def _rows(writer: Writer, shown: Shown) -> list[str]:

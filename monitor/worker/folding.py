@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import MonitorError, UndecodableError
-from monitor.event import Channel, Event, SessionChanged, Stored
-from monitor.health.effect import Effect
+from monitor.event import Channel, Event, Stored
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.metrics.service import ServiceMetrics
-from monitor.metrics.vendor_errors import count_error
+from monitor.metrics.vendor_errors import count_told
 from monitor.vendors import registry
 from monitor.worker.shard import Shard
 from monitor.worker.sources import Sources
@@ -103,9 +102,7 @@ class Folder:
                 continue
             effect = shard.fold(stored, decoded)
             counted[event.vendor, event.source, event.channel, event.type, effect] += 1
-            payload = decoded.payload
-            if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
-                count_error(self._metrics, event.vendor, event.source, str(payload.code))
+            count_told(self._metrics, event, decoded.payload, effect)
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
         # Events that were folded and are folded again, because the position goes back, are known by id.

@@ -23,6 +23,7 @@ MAY_BE_EMPTY = {
     "stream: Running without push": "only the vendor's API tells these durations, and none is configured",
     "stream: Script remaining": "only a script that is played a finite number of times has an end",
     "stream: Expected end": "only a job that was started with a longest duration has one",
+    "pipeline: Since the last whole round": "no vendor's API is configured, so none is asked",
 }
 """Panels that show nothing in a run of the simulator, and why."""
 
@@ -43,6 +44,8 @@ MAY_BE_ZERO = {
     "pipeline: Spool": "the embedded log has none",
     "pipeline: Spool filled": "the embedded log has none",
     "pipeline: Oldest event in the spool": "the embedded log has none",
+    "pipeline: Questions to the vendors' APIs": "no vendor's API is configured, so none is asked",
+    "pipeline: What callbacks had not told": "no vendor's API is configured, so none is asked",
 }
 """Panels whose every value may be 0 in this run, and why; all others must show that something happened."""
 

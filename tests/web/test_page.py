@@ -90,6 +90,18 @@ async def test_a_service_that_cannot_read_its_log_says_that_what_it_shows_is_old
     assert "is disconnected, without connection" in answer.text
 
 
+async def test_a_stream_s_page_tells_its_state_while_its_events_cannot_be_read(
+    pages: httpx.AsyncClient, log: SqliteLog
+) -> None:
+    await log.close()
+
+    answer = await pages.get("/streams/prod/job")
+
+    assert answer.status_code == 200
+    assert "is disconnected, without connection" in answer.text
+    assert "its events come here once they can be read" in answer.text
+
+
 async def test_a_file_is_sent_once_and_then_only_when_it_has_changed(pages: httpx.AsyncClient) -> None:
     first = await pages.get("/static/page.js")
     again = await pages.get("/static/page.js", headers={"if-none-match": first.headers["etag"]})

@@ -1,0 +1,45 @@
+from prometheus_client import CollectorRegistry
+
+from monitor.event import Vendor
+from monitor.metrics.service import ServiceMetrics
+from monitor.metrics.vendor_errors import UNPUBLISHED_NAMED, count_error
+
+
+def counted(metrics: ServiceMetrics) -> dict[tuple[str, str], float]:
+    """Return how often each code was counted, with its category."""
+    return {
+        (sample.labels["code"], sample.labels["category"]): sample.value
+        for family in metrics.vendor_errors.collect()
+        for sample in family.samples
+    }
+
+
+def test_a_published_code_is_counted_under_its_category_however_many_others_came_before() -> None:
+    metrics = ServiceMetrics(CollectorRegistry())
+
+    for code in range(1_000, 1_200):
+        count_error(metrics, Vendor.SOFTSUGAR, "sugar", str(code))
+    count_error(metrics, Vendor.SOFTSUGAR, "sugar", "80115962")
+
+    assert counted(metrics)["80115962", "quota"] == 1
+
+
+def test_codes_that_nobody_publishes_get_a_series_each_until_there_are_many() -> None:
+    metrics = ServiceMetrics(CollectorRegistry())
+
+    for code in [*range(1_000, 1_200), 1_000]:
+        count_error(metrics, Vendor.SOFTSUGAR, "sugar", str(code))
+    count_error(metrics, Vendor.SOFTSUGAR, "another", "1199")
+
+    assert counted(metrics)["1000", "unknown"] == 2
+    assert counted(metrics)["other", "unknown"] == 200 - UNPUBLISHED_NAMED
+    assert counted(metrics)["1199", "unknown"] == 1
+    assert len(counted(metrics)) == UNPUBLISHED_NAMED + 2
+
+
+def test_a_code_of_a_thousand_digits_is_no_label() -> None:
+    metrics = ServiceMetrics(CollectorRegistry())
+
+    count_error(metrics, Vendor.SOFTSUGAR, "sugar", "9" * 1_000)
+
+    assert counted(metrics) == {("other", "unknown"): 1}
