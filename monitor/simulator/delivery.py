@@ -94,6 +94,7 @@ class Courier:
         self._signed = 0
         self._signed_payloads: dict[object, int] = {}
         self._posts: dict[Fact, Post] = {}
+        self._first_signed: dict[Fact, int] = {}
         self._sequence = 0
         self._is_unsigned = not is_signed(identity.source)
         self._playing: Fact | None = None
@@ -135,6 +136,7 @@ class Courier:
             await self._pace.until_clock(earlier + 1)
         now = self._pace.now()
         self._posts[fact] = self._compose(fact, now)
+        self._first_signed.setdefault(fact, self._posts[fact].signed)
         if words is not None:
             # A clock that was set back must not sign earlier than before: wait it out next time.
             self._signed = max(self._signed, int(now))
@@ -170,10 +172,16 @@ class Courier:
                 self.told[fact] = Told(fact, sent, answered, broke and self._is_unsigned)
                 if isinstance(fact.payload, ParagraphStarted):
                     self._playing = fact
-            elif self._is_unsigned and fact == self._playing and answered - first.sent > LOOP_SECONDS:
+            elif fact == self._playing and self._told_again_after(first, answered) > LOOP_SECONDS:
                 # Behind another paragraph it would be known as a copy, or be tentative.
                 self.told[fact] = first._replace(doubtful=True)
         return True
+
+    def _told_again_after(self, first: Told, answered: float) -> float:
+        """Return how many seconds lie between two tellings of a fact, as the service sees them."""
+        if self._is_unsigned:
+            return answered - first.sent
+        return self._posts[first.fact].signed - self._first_signed[first.fact]
 
     async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, bool]:
         """Try as often as allowed.

@@ -40,8 +40,9 @@ class Told(NamedTuple):
     """A fact that the service acknowledged.
 
     sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
-    service's clock; it was received in between. doubtful: without a signed time it came again late, or an
-    attempt broke before its answer, so that the service can't tell a second copy from a second time.
+    service's clock; it was received in between. doubtful: the service can't tell a second copy from a second
+    time, because it came again late, signed anew or without a signed time, or because without one an attempt
+    broke before its answer.
     """
 
     fact: Fact

@@ -11,13 +11,23 @@ import pytest
 
 from monitor.clock import SystemClock
 from monitor.config import Source
-from monitor.event import Channel, LinkChanged, LinkState, Payload, SessionChanged, SessionState
+from monitor.event import (
+    Channel,
+    LinkChanged,
+    LinkState,
+    Paragraph,
+    ParagraphStarted,
+    Payload,
+    SessionChanged,
+    SessionState,
+)
 from monitor.simulator.bodies import Identity
 from monitor.simulator.delivery import Addresses, Courier
 from monitor.simulator.life import Action, Delivery, Fact
 from monitor.simulator.pace import Pace, StoppedError
 from monitor.vendors import registry
 from monitor.vendors.protocol import Request
+from tests.simulator.stepped import SteppedPace
 
 REFUSED, ACCEPTED, BROKEN = "503 Service Unavailable", "200 OK", None
 RUNNING = SessionChanged(SessionState.RUNNING)
@@ -65,10 +75,16 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def courier(source: Source, client: httpx.AsyncClient, address: str, attempts: int | None = None) -> Courier:
+def courier(
+    source: Source,
+    client: httpx.AsyncClient,
+    address: str,
+    attempts: int | None = None,
+    pace: Pace | None = None,
+) -> Courier:
     identity = Identity(source, "26f065244f754b3aa853b649a21aaf66", "0" * 32, "secret", "relay")
     # Pauses between attempts are real seconds; nothing here waits for a simulated time.
-    pace = Pace(1000, SystemClock(), 1.0)
+    pace = pace or Pace(1000, SystemClock(), 1.0)
     return Courier(identity, client, Addresses(address, address), pace, attempts, Counter())
 
 
@@ -181,6 +197,25 @@ async def test_the_same_words_are_never_signed_in_one_second_twice(
             await sender.deliver(send(fact(payload, number)))
     times = [int(seen.headers["x-hw-mss-time"], 16) for seen in receiver.seen]
     assert times[2] > times[0]
+
+
+async def told_again(source: Source, client: httpx.AsyncClient, *, after: float) -> list[bool]:
+    """Tell that a paragraph plays, tell it again signed anew, and return what the truth doubts."""
+    told = fact(ParagraphStarted(Paragraph("a", 1)))
+    async with running(Receiver(ACCEPTED, ACCEPTED)) as address:
+        pace = SteppedPace(1.0)
+        sender = courier(source, client, address, pace=pace)
+        await sender.deliver(send(told))
+        await pace.sleep(after)
+        await sender.deliver(send(told, Action.RESIGN))
+    return [one.doubtful for one in sender.told.values()]
+
+
+async def test_a_paragraph_that_is_signed_again_much_later_may_be_told_a_second_time(
+    sources: tuple[Source, ...], client: httpx.AsyncClient
+) -> None:
+    assert await told_again(sources[0], client, after=0.0) == [False]
+    assert await told_again(sources[0], client, after=9.0) == [True]
 
 
 async def test_stopping_ends_a_wait() -> None:
