@@ -154,19 +154,26 @@ def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
     run = started(on_its_own, workers=1, streams=500, seed=53, attempts=60)
     receiver, moments, kills = on_its_own.receiver, Random(29), 0
     [broker] = own_kafka.each
+    usual = 0.05
     while kills < KILLS:
         assert run.is_running(), f"the run was over after {kills} kills"
         broker.pause()
         wait_for(lambda: len(spooled(receiver)) > SPOOLED, seconds=30, what="the spool to fill")
         full = spooled(receiver)
         broker.resume()
-        # A moment at random: before, in or after any step of the drain.
-        time.sleep(moments.uniform(0.0, 0.12))
+        # A moment at random, in any step of the drain; where the last one came too early or too late, so
+        # would the next.
+        time.sleep(usual * moments.uniform(0.5, 1.5))
         receiver.kill()
         left = spooled(receiver)
         written = {event.id for event in asyncio.run(events(on_its_own.kafka))}
         # Only what hit the drain counts: some rows are left, and some are gone or were written already.
-        kills += bool(left) and bool(full - left or left & written)
+        if not left:
+            usual /= 1.5
+        elif full - left or left & written:
+            kills += 1
+        else:
+            usual *= 1.5
         receiver.start()
     run.stop()
     truth = run.finish(seconds=60)

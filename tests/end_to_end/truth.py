@@ -67,7 +67,7 @@ def wait_until_true(truth: dict[str, Any], page: Callable[[], str], *, seconds: 
     while found := differences(truth, page()):
         assert time.monotonic() < limit, "\n".join([f"after {seconds:g} s still:", *found[:20]])
         # Reading a page takes as long as serving many: more often would keep the machine busy.
-        time.sleep(1.0)
+        time.sleep(3.0)
 
 
 def uncomparable(truth: dict[str, Any]) -> list[str]:
