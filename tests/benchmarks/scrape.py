@@ -9,6 +9,9 @@ from tests.benchmarks.scale import Scale
 
 TURNS = 3
 
+_TIMES = "times as fast"
+"""Than the library with a collector as users write them, whose families are made when they are asked for."""
+
 _TIMES_FASTER = 10.0
 _HOLD_MS = 50.0
 
@@ -26,10 +29,13 @@ def measure(scale: Scale, _folder: Path, tell: Callable[[str], None]) -> Part:
         if "hold" in found:
             row.note("event loop held ms", found["hold"] * 1000)
     for page in ("text", "text, gzip", "OpenMetrics", "OpenMetrics, gzip"):
-        mine, theirs = part.row(f"ours: {page}"), part.row(f"prometheus_client: {page}")
-        times = theirs.median("ms") / mine.median("ms")
-        mine.note("times as fast", times)
-    text = part.row("ours: text").median("times as fast")
+        mine = part.row(f"ours: {page}").median("ms")
+        for program, figure in (
+            ("prometheus_client, families made at the scrape", _TIMES),
+            ("prometheus_client", "families ready"),
+        ):
+            part.row(f"ours: {page}").note(figure, part.row(f"{program}: {page}").median("ms") / mine)
+    text = part.row("ours: text").median(_TIMES)
     part.targets.append(
         Target("scrape: times as fast as generate_latest", text, _TIMES_FASTER, at_least=True)
     )
