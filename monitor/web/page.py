@@ -158,9 +158,9 @@ class Writer:
         views = [event_view(stored) for stored in found]
         return {str(view.offset): self._event.render(event=view, now=now) for view in views}
 
-    def unread(self) -> dict[str, str]:
-        """Return what stands in place of a stream's events while they can't be read."""
-        return {_UNREAD: self._unread.render(key=_UNREAD)}
+    def unread(self, *, live: bool) -> dict[str, str]:
+        """Return what stands in place of a stream's events. live: whether the page gets them later."""
+        return {_UNREAD: self._unread.render(key=_UNREAD, live=live)}
 
     def stream(
         self,
@@ -248,7 +248,7 @@ def _add_stream(
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
         sections = writer.sections(state, one, now)
-        events = writer.unread() if found is None else writer.events(found, now)
+        events = writer.unread(live=before is None) if found is None else writer.events(found, now)
         text = writer.stream(one, sections, events, before, now, stale=streams.stale)
         return HTMLResponse(text, headers=HEADERS)
 
@@ -268,7 +268,7 @@ def _add_stream(
                 try:
                     found = await history.history(*key, None, EVENTS)
                 except LogUnavailableError:
-                    events = events or writer.unread()
+                    events = events or writer.unread(live=True)
                 else:
                     read_up_to, events = received, writer.events(found, streams.now())
             now = streams.now()

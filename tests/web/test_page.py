@@ -95,11 +95,14 @@ async def test_a_stream_s_page_tells_its_state_while_its_events_cannot_be_read(
 ) -> None:
     await log.close()
 
-    answer = await pages.get("/streams/prod/job")
+    newest, older = await pages.get("/streams/prod/job"), await pages.get("/streams/prod/job?before=9")
 
-    assert answer.status_code == 200
-    assert "is disconnected, without connection" in answer.text
-    assert "its events come here once they can be read" in answer.text
+    for answer in (newest, older):
+        assert answer.status_code == 200
+        assert "is disconnected, without connection" in answer.text
+        assert "The events can't be read now" in answer.text
+    assert "They come here once they are read." in newest.text
+    assert "Load this page again later." in older.text
 
 
 async def test_a_file_is_sent_once_and_then_only_when_it_has_changed(pages: httpx.AsyncClient) -> None:
