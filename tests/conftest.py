@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
+from monitor.log import kafka_sender
 from tests.kafka_broker import Brokers
 
 # Reasons for which a test may be skipped; none so far. A component that isn't there is no reason:
@@ -36,6 +37,12 @@ def own_kafka(kafka: Brokers) -> Iterator[Brokers]:
 def three_kafkas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     """Three brokers in one cluster; a test that ends one brings it back."""
     yield from _running(Brokers(tmp_path_factory.mktemp("kafkas"), 3))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a log wait for Kafka: on a busy machine its spool would write some a second time, elsewhere."""
+    monkeypatch.setattr(kafka_sender, "ACKNOWLEDGE_SECONDS", 30.0)
 
 
 def _running(brokers: Brokers) -> Iterator[Brokers]:

@@ -98,8 +98,9 @@ BACKENDS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+def backend(request: pytest.FixtureRequest, tmp_path: Path, patient: None) -> Backend:
     """A backend in an empty place."""
+    del patient
     return BACKENDS[request.param](request, tmp_path)
 
 

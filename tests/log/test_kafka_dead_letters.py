@@ -14,6 +14,8 @@ from tests.kafka_broker import Brokers
 from tests.log.kafka_records import counted, events
 from tests.log.making import dead_letter, event
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture
 def settings(kafka: Brokers, tmp_path: Path) -> Settings:
