@@ -28,7 +28,7 @@ from monitor.simulator.life import Fact
 from monitor.simulator.stream_life import WITNESS_SECONDS
 
 RETRY_SPAN = 30.0
-"""Seconds in which the vendors make all their attempts."""
+"""Seconds in which the vendors make all their attempts; and for which a relay may hold a message back."""
 
 LOOP_SECONDS = 1.0
 """From when on a paragraph that is told again, without a signed time, may have begun again."""
@@ -121,6 +121,9 @@ class _Reference:
                 # It came later than any vendor's last attempt: its round may be closed.
                 self._sum.undecided += _SCRIPT_NUMBERS
         elif isinstance(payload, ScriptProgress):
+            if told.answered - told.sent > RETRY_SPAN:
+                # A relay that held it back for so long doesn't tell where the script is.
+                self._sum.undecided += [*_SCRIPT_NUMBERS, "missed"]
             if self._script.progress(payload.paragraph, payload.offset):
                 self._open_proof(payload.paragraph, told, CallbackKind.PARAGRAPH)
         elif isinstance(payload, ReplyFinished):

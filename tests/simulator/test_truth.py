@@ -200,3 +200,13 @@ def test_a_callback_that_may_have_come_twice_behind_a_whole_plan_leaves_the_roun
 
     assert begun.undecided == []
     assert set(whole.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}
+
+
+def test_progress_that_a_relay_held_back_for_long_leaves_open_where_the_script_is() -> None:
+    *before, last = told(job(3), *paragraphs(1), rtc(2, 0))
+
+    soon = expectation([*before, last._replace(answered=last.sent + 29.0)])
+    late = expectation([*before, last._replace(answered=last.sent + 31.0)])
+
+    assert soon.undecided == []
+    assert set(late.undecided) == {"rounds", "coverage", "round_coverage", "skipped", "missed"}
