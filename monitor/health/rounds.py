@@ -121,6 +121,9 @@ def _confirm(rounds: Rounds, play: Play) -> bool:
         # While the paragraph still plays, what else would tell of it?
         leeway = LATE_SECONDS if play.paragraph == current.last else 0.0
         if _hear(current, play, leeway):
+            if play.paragraph == current.last:
+                # RTC gave no signed time; a copy of this callback has to be known by it.
+                current.last_signed = play.signed
             return True
     return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play, 0.0)
 

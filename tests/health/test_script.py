@@ -220,6 +220,18 @@ def test_a_callback_that_comes_late_for_what_rtc_proved_is_missed_and_no_new_rou
     assert story.known.missed == 1
 
 
+def test_a_retry_signed_anew_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
+    # In random order the last paragraph of a whole round may follow itself.
+    story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12", signed=True)
+    story.progress(3, offset=1, at=59.9)
+    story.paragraph(3, at=60.0, signed=60)
+    story.paragraph(3, at=61.1, signed=61)
+    assert facts(story)[0] == 0
+    story.paragraph(3, at=80.0, signed=80)
+    assert facts(story)[0] == 1
+
+
 def test_a_callback_of_the_round_before_confirms_after_rtc_began_the_next() -> None:
     story = registered(plan=3)
     story.paragraphs("12", step=10)
