@@ -16,6 +16,7 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard
 from tests.health.story import START
+from tests.set_clock import SetClock
 
 TEXT = "text/plain;version=0.0.4"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -53,20 +54,10 @@ def samples(read: Iterable[Metric]) -> dict[Key, float]:
 
 
 @dataclass
-class StillClock:
-    """A clock that a test sets."""
-
-    time: float = START
-
-    def now(self) -> float:
-        return self.time
-
-
-@dataclass
 class Desk:
     """A process's metrics. Times are seconds since START."""
 
-    clock: StillClock = field(default_factory=StillClock)
+    clock: SetClock = field(default_factory=lambda: SetClock(START))
     settings: HealthSettings = field(default_factory=HealthSettings)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from monitor.receiver.app import Receiver
 from monitor.receiver.limits import Limits
 from monitor.vendors.metastudio import signature as metastudio
 from monitor.vendors.softsugar import signature as softsugar
+from tests.set_clock import SetClock
 
 NOW = 1_700_000_000
 LIMIT = 4096
@@ -75,16 +76,6 @@ def link_callback(state: str = "CONNECTED", job_id: str = JOB) -> bytes:
 
 
 @dataclass
-class StoppedClock:
-    """A clock that a test sets."""
-
-    time: float = float(NOW)
-
-    def now(self) -> float:
-        return self.time
-
-
-@dataclass
 class Running:
     """A receiver that serves, and what a test may look at."""
 
@@ -92,7 +83,7 @@ class Running:
     client: httpx.AsyncClient
     log: SqliteLog
     registry: CollectorRegistry
-    clock: StoppedClock = field(default_factory=StoppedClock)
+    clock: SetClock = field(default_factory=lambda: SetClock(float(NOW)))
 
     async def events(self) -> list[Event]:
         """Return what the log holds."""
@@ -142,7 +133,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Run a receiver for these sources while the context is open."""
     registry = CollectorRegistry()
-    clock = StoppedClock()
+    clock = SetClock(float(NOW))
     log = await SqliteLog.open(folder / "monitor.db", max_bytes=max_bytes)
     app = Receiver(sources, log, ServiceMetrics(registry), clock, limits)
     async with (

@@ -2,25 +2,17 @@
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from monitor.vendors.api_errors import ApiError, ThrottledError, UnreadableError, VendorSaid
 from monitor.vendors.api_transport import MOST_ANSWER_BYTES, Call, Prepared, RateLimit, Transport
+from tests.set_clock import SetClock
 from tests.vendors.vendor_server import SHORT_PATIENCE, Fault, TestedVendor, error, running_vendor
 
 NOW = 1_700_000_000.0
 READ = Call("GET", "/v1/things", repeatable=True, name="(things)")
-
-
-@dataclass
-class StillClock:
-    """A clock that stands."""
-
-    def now(self) -> float:
-        return NOW
 
 
 @pytest.fixture
@@ -31,7 +23,7 @@ async def vendor() -> AsyncIterator[TestedVendor]:
 
 @pytest.fixture
 async def transport(vendor: TestedVendor) -> AsyncIterator[Transport]:
-    one = Transport(vendor.endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), StillClock())
+    one = Transport(vendor.endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), SetClock(NOW))
     yield one
     await one.close()
 
@@ -83,7 +75,7 @@ async def test_an_answer_without_end_is_not_read_whole(vendor: TestedVendor, tra
 
 async def test_a_path_in_front_of_all_others_is_kept(vendor: TestedVendor) -> None:
     endpoint = f"{vendor.endpoint}/gateway/"
-    one = Transport(endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), StillClock())
+    one = Transport(endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), SetClock(NOW))
     vendor.faults.append(Fault(200, b"{}"))
     await one.send(READ, plain)
     await one.close()
@@ -94,7 +86,7 @@ async def test_a_path_in_front_of_all_others_is_kept(vendor: TestedVendor) -> No
 async def test_each_call_takes_a_turn_of_the_rate_limit(vendor: TestedVendor) -> None:
     turns: list[int] = []
     rate = RateLimit(10_000.0, on_turn=lambda: turns.append(1))
-    one = Transport(vendor.endpoint, SHORT_PATIENCE, rate, random.Random(1), StillClock())
+    one = Transport(vendor.endpoint, SHORT_PATIENCE, rate, random.Random(1), SetClock(NOW))
     vendor.faults.extend([Fault(503), Fault(200, b"{}")])
     await one.send(READ, plain)
     await one.close()

@@ -20,6 +20,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
 from monitor.worker.partitions import PartitionWorker
 from tests.kafka_broker import Brokers, eventually
+from tests.set_clock import SetClock
 
 SOURCE = Source(
     name="signed",
@@ -54,16 +55,6 @@ async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
 RTC_REPLY = b'{"message_type":"reply_command_finish_notify","data":{"reply_id":"%d"}}'
 
 NOON = 1_700_000_000.0
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> float:
-        return self.time
 
 
 class Process:
@@ -235,7 +226,7 @@ async def test_a_worker_stops_rather_than_make_everything_a_dead_letter(
 async def test_a_callback_that_stays_in_a_spool_for_as_long_as_a_broker_needs_to_die_is_not_missed(
     settings: Settings, log: KafkaLog
 ) -> None:
-    clock = SetClock()
+    clock = SetClock(NOON)
     number = place(SOURCE.name, JOBS[0], settings.kafka.partitions).partition
     one, other = [
         job for job in JOBS if place(SOURCE.name, job, settings.kafka.partitions).partition == number

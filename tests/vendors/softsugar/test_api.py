@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -19,6 +18,7 @@ from monitor.vendors.api_errors import (
     VendorTroubleError,
 )
 from monitor.vendors.softsugar.api import SoftSugarApi
+from tests.set_clock import SetClock
 from tests.vendors.vendor_server import APP_KEY, Fault, TestedVendor, running_vendor, softsugar_api
 
 START = 1_700_000_000.0
@@ -26,19 +26,9 @@ LOGIN = "/access/api/token"
 REFRESH = "/token/refresh"
 
 
-@dataclass
-class SetClock:
-    """A clock that a test sets."""
-
-    time: float = START
-
-    def now(self) -> float:
-        return self.time
-
-
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(START)
 
 
 @pytest.fixture
