@@ -24,10 +24,6 @@ TICK_SECONDS = 1.0
 TICK_SLICE = 400
 """Streams looked at before the event loop has its turn: 5 ms of work where each has something due."""
 
-MARGIN_SECONDS = 2.0
-"""An event received now may become visible in the log a moment later; what time brings about waits
-that long, so that live folding and folding the log again see the same order."""
-
 YOUNG_OBJECTS = 5_000
 """More objects than before after which the garbage collector looks for cycles among the new ones: about
 a millisecond."""

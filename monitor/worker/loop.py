@@ -14,7 +14,6 @@ from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.folding import (
     BATCH,
-    MARGIN_SECONDS,
     TICK_SECONDS,
     TICK_SLICE,
     Folder,
@@ -22,6 +21,10 @@ from monitor.worker.folding import (
     spare_collections,
 )
 from monitor.worker.shard import Shard, retire_replaced
+
+MARGIN_SECONDS = 2.0
+"""An event received now may become visible in the log a moment later; what time brings about waits
+that long, so that live folding and folding the log again see the same order."""
 
 LINGER_SECONDS = 0.1
 """A short wait for more events to fold together, where few have come: nobody sees a tenth of a second,
