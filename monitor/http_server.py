@@ -1,14 +1,15 @@
 """uvicorn, as a guest in somebody else's event loop: no signal handlers, bounded heads, two limits more.
 
 uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, and
-it has no limit on connections that leaves other requests alone. `BoundedHttpProtocol` adds these.
+it has no limit on connections that leaves other requests alone. `BoundedHttpProtocol` adds these, and
+sends an answer in one piece.
 """
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.config import Config
@@ -32,6 +33,9 @@ MAX_CONNECTIONS = 768
 
 MAX_HEAD_BYTES = 65536
 """Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
+
+HELD_BYTES = 16384
+"""What may wait for the end of a turn of the event loop: head and body of an answer, as a rule."""
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays: long enough for a vendor to reuse it for the next callback."""
@@ -64,6 +68,45 @@ TOO_MANY_CONNECTIONS = _closing(
 _BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
 
 
+class JoinedWrites:
+    """A transport that sends in one piece what is written in one turn of the event loop.
+
+    uvicorn writes an answer's head and its body apart. A socket takes both at once, so that each would be
+    a system call and a packet of its own: a tenth of all the work on a callback.
+
+    Args:
+        transport: does everything else.
+        loop: whose turns count.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Send when this turn is over, or at once if too much waits."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > HELD_BYTES:
+            # Now the transport must say whether its client takes any more.
+            self._send()
+
+    def close(self) -> None:
+        """Close behind what was written."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        held, self._held, self._size = self._held, [], 0
+        if held and not self._transport.is_closing():
+            self._transport.writelines(held)
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with a deadline and a size limit for what comes before and around a body.
 
@@ -93,9 +136,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline, or refuse the connection if too many are open."""
         super().connection_made(transport)
+        # It is asked to write, to close, and whether it is closing; for all else uvicorn has the other.
+        self.transport = cast(asyncio.Transport, JoinedWrites(transport, self.loop))
         if len(self.connections) > self.max_connections:
-            transport.write(TOO_MANY_CONNECTIONS)
-            transport.close()
+            self.transport.write(TOO_MANY_CONNECTIONS)
+            self.transport.close()
             return
         self._start_deadline()
 

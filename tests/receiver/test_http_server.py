@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
+import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from monitor.errors import ConfigurationError
-from monitor.http_server import MAX_HEAD_BYTES, serve
-from tests.receiver.running import connection
+from monitor.http_server import HELD_BYTES, MAX_HEAD_BYTES, BoundedHttpProtocol, serve
+from tests.receiver.running import connection, eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+DATA_SEGMENTS_IN = 152
+"""Where Linux's `struct tcp_info` has the number of segments with data that a socket was sent."""
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
@@ -181,6 +187,56 @@ async def test_one_connection_too_many_is_answered_503_and_closed() -> None:
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1\r\n" in refused
     assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_head_and_body_of_an_answer_come_in_one_segment() -> None:
+    async with _connected() as (reader, writer):
+        for answers in (1, 2, 3):
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+            told = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            assert struct.unpack_from("I", told, DATA_SEGMENTS_IN) == (answers,)
+
+
+async def test_an_answer_in_many_small_parts_waits_for_its_reader() -> None:
+    part, parts = b"x" * (HELD_BYTES // 4), 10_000
+    begun, written = asyncio.Event(), 0
+
+    async def lengthy(_scope: Any, _receive: Any, send: Any) -> None:
+        nonlocal written
+        length = str(parts * len(part)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        begun.set()
+        for number in range(parts):
+            await send({"type": "http.response.body", "body": part, "more_body": number < parts - 1})
+            written += 1
+
+    async with serve(lengthy, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(GET)
+        await begun.wait()
+        # A send that doesn't wait goes on to the next at once: by now all were made, or one waits.
+        assert written < parts
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(30):
+            assert await reader.readexactly(parts * len(part)) == part * parts
+
+
+async def test_a_connection_that_is_over_needs_no_garbage_collector() -> None:
+    def living() -> int:
+        return sum(isinstance(one, BoundedHttpProtocol) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = living()
+        async with serve(_hello, "127.0.0.1:0") as address:
+            async with connection(address) as (reader, writer):
+                writer.write(GET)
+                await reader.readuntil(b"hello")
+                assert living() == before + 1
+            await eventually(lambda: living() == before)
+    finally:
+        gc.enable()
 
 
 async def test_the_process_s_signal_handlers_are_left_alone() -> None:
