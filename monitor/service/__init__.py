@@ -9,6 +9,7 @@ import uvloop
 from monitor.config import Role, Settings
 from monitor.errors import ConfigurationError
 from monitor.service import embedded, on_kafka
+from monitor.service.collector import spare_collections
 
 _log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ def run(settings: Settings, role: Role) -> None:
             [f"--role {role}: the embedded log belongs to one process, so its only role is all"]
         )
     _configure_logging()
+    spare_collections()
     for warning in settings.warnings:
         _log.warning("configuration", warning=warning)
     if settings.log.backend == "sqlite":

@@ -24,14 +24,6 @@ TICK_SECONDS = 1.0
 TICK_SLICE = 400
 """Streams looked at before the event loop has its turn: 5 ms of work where each has something due."""
 
-YOUNG_OBJECTS = 5_000
-"""More objects than before after which the garbage collector looks for cycles among the new ones: about
-a millisecond."""
-
-YOUNG_TURNS = 4
-"""Such looks after which it looks at all of these objects once more: 5 ms. Each is looked at twice at most,
-so rarer looks would save nothing."""
-
 COLLECTED_EVENTS = 1000
 """Events folded between two looks of the worker's own: 3 ms. What an event replaces in a state is freed at
 once, so that objects don't become more and Python sees no cause to look; when it did, it looked at all that
@@ -126,15 +118,6 @@ class Folder:
         if not self._sources.is_configured(event.source):
             return False
         return event.channel is not Channel.CALLBACK or bool(self._sources.of(event).keys)
-
-
-def spare_collections() -> None:
-    """Let the garbage collector leave the states alone, for the whole process.
-
-    They hold no cycles, so reference counts free them; a collection of the oldest generation would walk
-    all of them for nothing, and hold the event loop for more than 100 ms.
-    """
-    gc.set_threshold(YOUNG_OBJECTS, YOUNG_TURNS, 1_000_000)
 
 
 class _Window:

@@ -13,7 +13,6 @@ from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import spare_collections
 from monitor.worker.shard import Shard, retire_replaced
 from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
@@ -51,7 +50,6 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        spare_collections()
         self._show()
         while True:
             try:

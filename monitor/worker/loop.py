@@ -12,14 +12,7 @@ from monitor.log.protocol import ReadableLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import (
-    BATCH,
-    TICK_SECONDS,
-    TICK_SLICE,
-    Folder,
-    StalledError,
-    spare_collections,
-)
+from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.shard import Shard, retire_replaced
 
 MARGIN_SECONDS = 2.0
@@ -72,7 +65,6 @@ class Worker:
 
     async def run(self) -> None:
         """Restore, then follow the log until cancelled; what was folded is kept at the end."""
-        spare_collections()
         shard = self._shard
         self._metrics.recovering.set(1)
         self._metrics.consumer_stalled.set(0)

@@ -20,14 +20,7 @@ from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import (
-    BATCH,
-    TICK_SECONDS,
-    TICK_SLICE,
-    Folder,
-    StalledError,
-    spare_collections,
-)
+from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.holding import Holding
 from monitor.worker.holdings import Holdings
 from monitor.worker.shard import retire_replaced
@@ -99,7 +92,6 @@ class PartitionWorker:
         Raises:
             ConfigurationError: a kept state can't be read.
         """
-        spare_collections()
         self._metrics.consumer_stalled.set(0)
         self._show_recovery()
         telling = Seldom(REPEAT_SECONDS)

@@ -27,7 +27,7 @@ from monitor.worker.folding import BATCH
 from monitor.worker.loop import Worker
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.probe import probing
-from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
+from tests.benchmarks.ours.service import SOURCE, metrics, prepare_process
 
 T = TypeVar("T")
 
@@ -152,6 +152,6 @@ def _observe(parts: Parts, batch: list[Stored]) -> None:
 
 
 if __name__ == "__main__":
-    log_to_stderr()
+    prepare_process()
     run = take_steps if "--steps" in sys.argv else measure
     print(json.dumps(uvloop.run(run(Path(sys.argv[1])))))

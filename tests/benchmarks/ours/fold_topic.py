@@ -12,7 +12,7 @@ import uvloop
 from monitor.log.kafka import KafkaLog
 from tests.benchmarks.ours.fill_log import fill
 from tests.benchmarks.ours.on_kafka import counted, new_prefix, settings_for, timed
-from tests.benchmarks.ours.service import log_to_stderr
+from tests.benchmarks.ours.service import prepare_process
 
 
 async def fill_topic(brokers: str, partitions: int, events: int, streams: int) -> dict[str, object]:
@@ -32,7 +32,7 @@ async def run(brokers: str, partitions: int, events: int, prefix: str) -> dict[s
 
 
 if __name__ == "__main__":
-    log_to_stderr()
+    prepare_process()
     what, brokers, partitions, number, rest = sys.argv[1:]
     work = (
         fill_topic(brokers, int(partitions), int(number), int(rest))

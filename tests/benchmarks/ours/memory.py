@@ -18,7 +18,7 @@ from monitor.metrics.exposition import Exposition
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
-from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
+from tests.benchmarks.ours.service import SOURCE, metrics, prepare_process
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -71,5 +71,5 @@ async def _fold(shard: Shard, numbers: range, clock: SystemClock) -> None:
 
 
 if __name__ == "__main__":
-    log_to_stderr()
+    prepare_process()
     print(json.dumps(uvloop.run(main([int(number) for number in sys.argv[1:]]))))

@@ -19,7 +19,7 @@ from monitor.log.kafka_records import place
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
 from tests.benchmarks.ours.on_kafka import new_prefix, settings_for, timed
-from tests.benchmarks.ours.service import SOURCE, log_to_stderr
+from tests.benchmarks.ours.service import SOURCE, prepare_process
 from tests.benchmarks.workload import job_id
 
 PARTITIONS = 12
@@ -59,7 +59,7 @@ async def run(brokers: str, prefix: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    log_to_stderr()
+    prepare_process()
     what, *arguments = sys.argv[1:]
     work = fill(arguments[0], int(arguments[1])) if what == "fill" else run(arguments[0], arguments[1])
     print(json.dumps(uvloop.run(work)))

@@ -25,7 +25,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard
 from tests.benchmarks.ours.lives import fold_lives
 from tests.benchmarks.ours.probe import probing
-from tests.benchmarks.ours.service import SOURCE, log_to_stderr, metrics
+from tests.benchmarks.ours.service import SOURCE, metrics, prepare_process
 
 FORMATS: dict[str, tuple[str, Callable[[str], Iterable[Metric]], Callable[[CollectorRegistry], bytes]]] = {
     "text": ("text/plain;version=0.0.4", read_text, generate_latest),
@@ -141,5 +141,5 @@ def _theirs(
 
 
 if __name__ == "__main__":
-    log_to_stderr()
+    prepare_process()
     print(json.dumps(uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))))

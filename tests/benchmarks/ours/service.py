@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from monitor.config import Source
 from monitor.event import Vendor
 from monitor.metrics.service import ServiceMetrics
+from monitor.service.collector import spare_collections
 
 SOURCE = Source(
     name="metastudio-bench",
@@ -24,6 +25,7 @@ def metrics() -> ServiceMetrics:
     return made
 
 
-def log_to_stderr() -> None:
-    """Leave standard output to the answer."""
+def prepare_process() -> None:
+    """Collect garbage as the service does, and leave standard output to the answer."""
+    spare_collections()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
