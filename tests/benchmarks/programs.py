@@ -6,7 +6,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +72,38 @@ def answer_of(
     environment: Mapping[str, str] | None = None,
     *,
     standard_input: int | None = None,
+    watch: Callable[[int], AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> Any:
-    """Run a program to its end and return the JSON in the last line that it prints."""
-    done = subprocess.run(
+    """Run a program to its end and return the JSON in the last line that it prints.
+
+    Args:
+        command: the program.
+        folder: where it runs.
+        environment: what it gets beside ours.
+        standard_input: a file that it reads.
+        watch: gets its process id, and is left once it has ended.
+    """
+    process = subprocess.Popen(
         command,
         cwd=folder,
         env={**os.environ, **(environment or {})},
         stdin=standard_input,
-        capture_output=True,
-        check=False,
-        timeout=900,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    lines = done.stdout.decode().splitlines()
+    try:
+        with watch(process.pid):
+            output, errors = process.communicate(timeout=900)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    lines = output.decode().splitlines()
     try:
         return json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError):
-        told = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
-        raise BenchmarkError(f"{' '.join(command)} ended with {done.returncode}:\n{told}") from None
+        told = (output + errors).decode(errors="replace")[-3000:]
+        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{told}") from None
 
 
 def ours(module: str, *arguments: object) -> list[str]:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
 from tests.benchmarks.broker import PARTITIONS, broker, make_topic
 from tests.benchmarks.load import load, signatures
+from tests.benchmarks.profile import Profile
 from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, free_port, running, wait_for
 from tests.benchmarks.results import Part, Row, Target
 from tests.benchmarks.scale import Scale
@@ -31,6 +33,14 @@ _FOLDING_LIMIT_SECONDS = 300
 
 Server = AbstractContextManager[str]
 """While it is open a receiver runs, and its URL is there."""
+
+
+class Serving(NamedTuple):
+    """Our service, as it runs: the URL of its source, the port that faces operators, and its process id."""
+
+    url: str
+    admin: int
+    process: int
 
 
 def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
@@ -56,6 +66,9 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             ):
                 tell(f"receiver {turn + 1}/{scale.rounds}: {program}")
                 _measure_peer(part, program, server, scale, folder)
+        tell("receiver: where the time goes")
+        _explain(part, OURS, _serving(folder / "explained"), scale, folder)
+        _explain(part, ON_KAFKA, _serving_on_kafka(folder / "kafka-explained", kafka), scale, folder)
     ours, theirs = part.row(OURS), part.row(GO)
     for row in part.rows:
         row.note("of Go's rate", row.median("requests/s") / theirs.median("requests/s"))
@@ -88,26 +101,44 @@ def _measure_peer(part: Part, program: str, server: Server, scale: Scale, folder
 
 
 def _measure_ours(part: Part, scale: Scale, folder: Path) -> None:
-    with _serving(folder, "", "all") as (url, admin):
-        row = _measure_signed(part, OURS, url, folder, scale)
+    with _serving(folder) as service:
+        row = _measure_signed(part, OURS, service.url, folder, scale)
         ended = time.monotonic()
-        row.note("events unfolded at the end", _lag(admin))
-        wait_for(lambda: _lag(admin) == 0, seconds=_FOLDING_LIMIT_SECONDS, what="the worker to catch up")
+        row.note("events unfolded at the end", _lag(service.admin))
+        wait_for(
+            lambda: _lag(service.admin) == 0, seconds=_FOLDING_LIMIT_SECONDS, what="the worker to catch up"
+        )
         row.note("s until folded", time.monotonic() - ended)
 
 
 def _measure_on_kafka(part: Part, scale: Scale, folder: Path, kafka: str) -> None:
+    with _serving_on_kafka(folder, kafka) as service:
+        _measure_signed(part, ON_KAFKA, service.url, folder, scale)
+
+
+def _explain(
+    part: Part, program: str, serving: AbstractContextManager[Serving], scale: Scale, folder: Path
+) -> None:
+    """Say how many µs of a request each step takes, in a turn of its own."""
+    profile = Profile(folder)
+    with serving as service:
+        _load_signed(service.url, folder, scale.warm_up_seconds, scale.streams)
+        with profile.of(service.process):
+            seen = _load_signed(service.url, folder, scale.load_seconds, scale.streams)
+    part.profiles[program] = profile.microseconds(profile.taken, seen["requests"])
+
+
+def _serving_on_kafka(folder: Path, kafka: str) -> AbstractContextManager[Serving]:
     log = (
         f'backend = "kafka"\n[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{folder.name}."\n'
         f"partitions = {PARTITIONS}\nreplication_factor = 1\n"
     )
-    with _serving(folder, log, "receiver") as (url, _):
-        _measure_signed(part, ON_KAFKA, url, folder, scale)
+    return _serving(folder, log, "receiver")
 
 
 @contextlib.contextmanager
-def _serving(folder: Path, log: str, role: str) -> Iterator[tuple[str, int]]:
-    """Run the service; yield the URL of its source and the port that faces operators."""
+def _serving(folder: Path, log: str = "", role: str = "all") -> Iterator[Serving]:
+    """Run the service, on its embedded log unless told otherwise."""
     folder.mkdir()
     receiver, admin = free_port(), free_port()
     configuration = folder / "monitor.toml"
@@ -118,8 +149,8 @@ def _serving(folder: Path, log: str, role: str) -> Iterator[tuple[str, int]]:
         f'auth_type = "MSS_A_HEAD"\nkeys = ["{_KEY}"]\n'
     )
     command = [*MONITOR, "serve", "--config", str(configuration), "--role", role]
-    with running(command, folder, port=receiver):
-        yield f"http://127.0.0.1:{receiver}/callbacks/bench", admin
+    with running(command, folder, port=receiver) as process:
+        yield Serving(f"http://127.0.0.1:{receiver}/callbacks/bench", admin, process.pid)
 
 
 def _measure_signed(part: Part, program: str, url: str, folder: Path, scale: Scale) -> Row:

@@ -1,7 +1,7 @@
 """What a run measured: rows side by side, targets, and the file and tables they end in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -46,7 +46,8 @@ class Target:
 class Part:
     """What one benchmark found.
 
-    remarks: sentences that a reader of the figures needs. details: figures for the file alone.
+    remarks: sentences that a reader of the figures needs. profiles: program → step → µs of processor time
+    that an event or a request takes there.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Part:
     rows: list[Row] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    details: dict[str, dict[str, float]] = field(default_factory=dict)
+    profiles: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def row(self, program: str) -> Row:
         """Return the row of a program, a new one if there is none."""
@@ -80,6 +81,8 @@ def show(console: Console, parts: Sequence[Part]) -> None:
         console.print(table)
         for remark in part.remarks:
             console.print(remark, highlight=False, soft_wrap=True)
+        if part.profiles:
+            console.print(_profiles(part.profiles))
         console.print()
     targets = Table("target", "measured", "bound", "", title="Targets", title_justify="left")
     for target in [target for part in parts for target in part.targets]:
@@ -112,6 +115,13 @@ def write(path: Path, about: dict[str, Any], parts: Sequence[Part]) -> None:
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**about, "parts": described}, indent=2) + "\n")
+
+
+def _profiles(profiles: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table("µs each", *profiles, title="Where processor time goes", title_justify="left")
+    for step in dict.fromkeys(step for steps in profiles.values() for step in steps):
+        table.add_row(step, *(_written(steps[step]) if step in steps else "" for steps in profiles.values()))
+    return table
 
 
 def _written(value: float) -> str:

@@ -1,9 +1,12 @@
 """Events folded a second: the service's worker on its log, and stream processors on Kafka."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.broker import PARTITIONS, broker, fill_topic
+from tests.benchmarks.profile import ProcessorSeconds, Profile
 from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, ours, peer
 from tests.benchmarks.results import Part, Target
 from tests.benchmarks.scale import Scale
@@ -52,6 +55,8 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
         tell("worker: aiokafka")
         drain = peer("drain_aiokafka.py", TOPIC, PARTITIONS, scale.events)
         part.row("aiokafka, nothing folded").note(_RATE, _rate(answer_of(drain, folder, {"KAFKA": kafka})))
+        tell("worker: where the time goes")
+        _explain(part, log, kafka, scale, folder)
     theirs = part.row(QUIX).median(_RATE)
     for row in part.rows:
         row.note("of Quix's rate", row.median(_RATE) / theirs)
@@ -62,8 +67,6 @@ def measure(scale: Scale, folder: Path, tell: Callable[[str], None]) -> Part:
             part.targets.append(Target(f"{name}: times {peer_name}'s events/s", times, bound, at_least=True))
         hold = max(row.figures[_HELD])
         part.targets.append(Target(f"{name}: event loop held, ms, at worst", hold, _HOLD_MS, at_least=False))
-    tell("worker: where the time goes")
-    _explain(part, log)
     return part
 
 
@@ -84,22 +87,32 @@ def _fold_ours(part: Part, log: Path, scale: Scale) -> None:
 
 
 def _fold_on_kafka(part: Part, kafka: str, scale: Scale) -> None:
-    filled = answer_of(ours("fold_topic", "fill", kafka, PARTITIONS, scale.events, scale.streams), ROOT)
-    told = answer_of(ours("fold_topic", "run", kafka, PARTITIONS, scale.events, filled["prefix"]), ROOT)
-    if told["counted"] != scale.events:
-        raise BenchmarkError(f"the worker on Kafka folded {told['counted']:.0f} events")
+    told = _run_on_kafka(kafka, scale.events, scale.streams)
     row = part.row(ON_KAFKA)
     row.note(_RATE, told["counted"] / (told["seconds"] - told["joining"]))
     row.note(_HELD, told["hold"] * 1000)
 
 
-def _explain(part: Part, log: Path) -> None:
-    """Say how many µs of an event each step takes."""
-    steps: dict[str, float] = answer_of(ours("fold_log", log, "--steps"), ROOT)
-    whole = 1e6 / part.row(OURS).median(_RATE)
-    named = ", ".join(f"{step} {microseconds:.1f}" for step, microseconds in steps.items())
-    rest = whole - sum(steps.values())
-    part.remarks.append(
-        f"ours, µs an event: {named}, the rest (loop, counters) {rest:.1f}; in all {whole:.1f}"
-    )
-    part.details["µs an event"] = steps
+def _run_on_kafka(
+    kafka: str, events: int, streams: int, watch: Callable[[int], AbstractContextManager[Any]] = nullcontext
+) -> dict[str, float]:
+    filled = answer_of(ours("fold_topic", "fill", kafka, PARTITIONS, events, streams), ROOT)
+    command = ours("fold_topic", "run", kafka, PARTITIONS, events, filled["prefix"])
+    told: dict[str, float] = answer_of(command, ROOT, watch=watch)
+    if told["counted"] != events:
+        raise BenchmarkError(f"the worker on Kafka folded {told['counted']:.0f} events")
+    return told
+
+
+def _explain(part: Part, log: Path, kafka: str, scale: Scale, folder: Path) -> None:
+    """Say how many µs of an event each step takes, in runs of their own."""
+    profile = Profile(folder)
+    told = answer_of(ours("fold_log", log), ROOT, watch=profile.of)
+    part.profiles[OURS] = profile.microseconds(_taken(told), told["events"])
+    profile = Profile(folder)
+    told = _run_on_kafka(kafka, scale.quix_events, scale.streams, profile.of)
+    part.profiles[ON_KAFKA] = profile.microseconds(_taken(told), told["counted"])
+
+
+def _taken(told: dict[str, float]) -> ProcessorSeconds:
+    return ProcessorSeconds(told["loop_seconds"], told["processor_seconds"])

@@ -11,8 +11,8 @@ import uvloop
 
 from monitor.log.kafka import KafkaLog
 from tests.benchmarks.ours.fill_log import fill
-from tests.benchmarks.ours.on_kafka import counted, new_prefix, settings_for, timed
-from tests.benchmarks.ours.service import prepare_process
+from tests.benchmarks.ours.on_kafka import new_prefix, settings_for, timed
+from tests.benchmarks.ours.service import counted, prepare_process
 
 
 async def fill_topic(brokers: str, partitions: int, events: int, streams: int) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import resource
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.partitions import PartitionWorker
 from tests.benchmarks.ours.probe import probing
-from tests.benchmarks.ours.service import SOURCE, metrics
+from tests.benchmarks.ours.service import SOURCE, counted, metrics
 
 
 def new_prefix() -> str:
@@ -41,15 +42,16 @@ async def timed(settings: Settings, is_done: Callable[[Fleet, ServiceMetrics], b
 
     Returns:
         streams: that it shows then. counted: events folded. seconds: until then; of them `joining` until
-        the first event was folded. hold: seconds that the event loop let nobody else run, at worst.
-        peak: bytes that the process grew by.
+        the first event was folded. loop_seconds, processor_seconds: that the event loop's thread, and all
+        threads, took of a processor until then. hold: seconds that the event loop let nobody else run, at
+        worst. peak: bytes that the process grew by.
     """
     log = await KafkaLog.open(settings)
     fleet, counters = Fleet(SystemClock()), metrics()
     worker = PartitionWorker(settings, log, fleet, counters)
     before = _peak_bytes()
     async with probing() as probe:
-        began = stopwatch()
+        began, loop, processor = stopwatch(), time.thread_time(), time.process_time()
         joining = None
         working = asyncio.create_task(worker.run())
         while not is_done(fleet, counters) and not working.done():
@@ -57,11 +59,14 @@ async def timed(settings: Settings, is_done: Callable[[Fleet, ServiceMetrics], b
             if joining is None and counted(counters):
                 joining = stopwatch() - began
         seconds = stopwatch() - began
+        loop, processor = time.thread_time() - loop, time.process_time() - processor
     found = {
         "streams": len(fleet.streams),
         "counted": counted(counters),
         "seconds": seconds,
         "joining": joining or 0.0,
+        "loop_seconds": loop,
+        "processor_seconds": processor,
         "hold": probe.longest,
         "peak": _peak_bytes() - before,
     }
@@ -70,16 +75,6 @@ async def timed(settings: Settings, is_done: Callable[[Fleet, ServiceMetrics], b
         await working
     await log.close()
     return found
-
-
-def counted(counters: ServiceMetrics) -> float:
-    """Return how many events were folded."""
-    return sum(
-        sample.value
-        for family in counters.events.collect()
-        for sample in family.samples
-        if sample.name == "monitor_events_total"
-    )
 
 
 def _peak_bytes() -> int:

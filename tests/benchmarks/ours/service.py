@@ -25,6 +25,16 @@ def metrics() -> ServiceMetrics:
     return made
 
 
+def counted(counters: ServiceMetrics) -> float:
+    """Return how many events were folded."""
+    return sum(
+        sample.value
+        for family in counters.events.collect()
+        for sample in family.samples
+        if sample.name == "monitor_events_total"
+    )
+
+
 def prepare_process() -> None:
     """Collect garbage as the service does, and leave standard output to the answer."""
     spare_collections()
