@@ -313,9 +313,9 @@ def replay(
     period = replaying.Period(since, until, None if job is None else canonical_job_id(job))
 
     async def run() -> tuple[list[replaying.Replayed] | Written, int]:
-        async with replaying.opened(settings) as log:
-            with _reading(await log.head()) as progress:
-                events = replaying.Events(log, settings, period, progress)
+        async with replaying.opened(settings) as archive:
+            with _reading(archive.total) as progress:
+                events = replaying.Events(archive, settings, period, progress)
                 if openmetrics is None:
                     return await replaying.report(events, settings, period), events.undecodable
                 written = await write_openmetrics(events, settings, period, openmetrics, step)
@@ -335,8 +335,8 @@ def replay(
 
 
 @contextlib.contextmanager
-def _reading(head: int) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how far into the log a command has come."""
+def _reading(total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how much of the log a command has read."""
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
-        task = shown.add_task("Folding", total=head)
+        task = shown.add_task("Folding", total=total)
         yield lambda position: shown.update(task, completed=position)

@@ -12,11 +12,11 @@ from itertools import count
 from typing import NamedTuple
 
 from monitor.config import Settings, Source
-from monitor.errors import MonitorError, UndecodableError
+from monitor.errors import UndecodableError
 from monitor.event import UNKNOWN_TYPE, Event, EventId
 from monitor.log import kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
-from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite import SqliteLog, must_be_there
 from monitor.vendors import registry
 
 RETRY_RECEIVER = "retry"
@@ -92,8 +92,7 @@ async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator
             yield Opened(letters, lambda: EventId(RETRY_RECEIVER, 1, next(numbers)))
         return
     path = settings.log.path
-    if not path.is_file():
-        raise MonitorError(f"{path}: no log is there yet; the service makes it at its first start")
+    must_be_there(path)
     log = await (SqliteLog.open(path, receiver=RETRY_RECEIVER) if to_retry else SqliteLog.open_reader(path))
     try:
         yield Opened(log, log.next_id)

@@ -3,25 +3,22 @@
 The log may be in use by the running service meanwhile; it is only read.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 from monitor.config import Settings
-from monitor.errors import MonitorError, UndecodableError
+from monitor.errors import UndecodableError
 from monitor.event import Decoded, Stored
 from monitor.health import reading
 from monitor.health.fold import begin, fold, settle
 from monitor.health.status import status
 from monitor.health.stream import StreamKey, StreamState
-from monitor.log.sqlite import SqliteLog
+from monitor.log import kafka_archive, sqlite_archive
+from monitor.log.protocol import Archive, Progress
 from monitor.vendors import registry
 from monitor.worker.sources import Sources
-
-BATCH = 500
-
-Progress = Callable[[int], None]
-"""Is told the offset of the last event read."""
 
 
 class Period(NamedTuple):
@@ -59,7 +56,7 @@ class Events:
     """The decodable events of a log within a period, in its order.
 
     Args:
-        log: where they are.
+        archive: all that the log holds.
         settings: the sources as configured today.
         period: until when, and of which stream.
         progress: is told how far it is.
@@ -68,8 +65,8 @@ class Events:
         undecodable: how many could not be decoded so far.
     """
 
-    def __init__(self, log: SqliteLog, settings: Settings, period: Period, progress: Progress) -> None:
-        self._log = log
+    def __init__(self, archive: Archive, settings: Settings, period: Period, progress: Progress) -> None:
+        self._archive = archive
         self._sources = Sources(settings.sources)
         self._period = period
         self._progress = progress
@@ -77,41 +74,31 @@ class Events:
 
     async def __aiter__(self) -> AsyncIterator[tuple[Stored, Decoded]]:
         """Yield each event with what it says."""
-        position, period = 0, self._period
-        while batch := await self._log.read(position, BATCH):
-            for stored in batch:
-                event = stored.event
-                if period.until is not None and event.received > period.until:
-                    continue
-                if period.job_id is not None and event.job_id != period.job_id:
-                    continue
-                try:
-                    decoded = registry.decode(event, self._sources.of(event))
-                except UndecodableError:
-                    self.undecodable += 1
-                else:
-                    yield stored, decoded
-            position = batch[-1].offset
-            self._progress(position)
+        period = self._period
+        async for stored in self._archive.events(self._progress):
+            event = stored.event
+            if period.until is not None and event.received > period.until:
+                continue
+            if period.job_id is not None and event.job_id != period.job_id:
+                continue
+            try:
+                decoded = registry.decode(event, self._sources.of(event))
+            except UndecodableError:
+                self.undecodable += 1
+            else:
+                yield stored, decoded
 
 
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[SqliteLog]:
-    """Open the embedded log to read it.
+def opened(settings: Settings) -> AbstractAsyncContextManager[Archive]:
+    """Open the log to read it, while the context is open.
 
-    Raises:
-        MonitorError: the log isn't there, isn't the embedded one, or can't be opened.
+    Entering raises LogUnavailableError: the log isn't there, or can't be opened.
     """
-    if settings.log.backend != "sqlite":
-        raise MonitorError("log.backend: only the embedded log (sqlite) can be replayed")
-    path = settings.log.path
-    if not path.is_file():
-        raise MonitorError(f"{path}: no log is there yet; the service makes it at its first start")
-    log = await SqliteLog.open_reader(path)
-    try:
-        yield log
-    finally:
-        await log.close()
+    if settings.log.backend == "sqlite":
+        return sqlite_archive.opened(settings.log.path)
+    # It tells of each attempt to connect; an error of ours tells it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return kafka_archive.opened(settings)
 
 
 async def report(events: Events, settings: Settings, period: Period) -> list[Replayed]:

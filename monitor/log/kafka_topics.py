@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -112,6 +112,16 @@ async def problems(settings: Settings) -> list[str]:
         return [line for layout in wanted for line in _differences(layout, found, settings)]
 
 
+async def is_there(kafka: KafkaSettings, topic: str) -> bool:
+    """Return whether a topic is there, without having it made.
+
+    Raises:
+        LogUnavailableError: Kafka can't be reached.
+    """
+    async with _administration(kafka) as admin:
+        return any(found["topic"] == topic for found in await _all_topics(admin))
+
+
 @asynccontextmanager
 async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
@@ -123,11 +133,16 @@ async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         await stop_in_time(admin.close())
 
 
+async def _all_topics(admin: AIOKafkaAdminClient) -> list[dict[str, Any]]:
+    # Asked for all of them: a broker makes what it is asked for by name, in its own way.
+    topics: list[dict[str, Any]] = await admin.describe_topics()
+    return topics
+
+
 async def _found(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, _Found]:
     names = {layout.name for layout in wanted}
     partitions = {}
-    # Asked for all topics: a broker makes what it is asked for by name, in its own way.
-    for topic in await admin.describe_topics():
+    for topic in await _all_topics(admin):
         if topic["topic"] not in names:
             continue
         error = for_code(topic["error_code"])

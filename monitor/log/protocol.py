@@ -3,7 +3,7 @@
 Times are Unix seconds. A log keeps `received` to the microsecond; finer digits are rounded away.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from monitor.event import Channel, Event, EventId, Stored, Vendor
@@ -49,6 +49,10 @@ class Checkpoint(NamedTuple):
 
 StoredLetters = list[StoredLetter]
 """Several letters; spelled here because a class with a method `list` can't name the type."""
+
+
+Progress = Callable[[int], None]
+"""Is told how much has been read, in the archive's own measure."""
 
 
 class EventLog(Protocol):
@@ -113,6 +117,25 @@ class ReadableLog(EventLog, History, Protocol):
         """Remove events and dead letters received before `older_than`; return how many went.
 
         An event behind the offset `folded_up_to` stays, however old it is.
+        """
+        ...
+
+
+class Archive(Protocol):
+    """All events that a log holds, for who reads it from its start beside the running service.
+
+    total: how much there is to read, in whatever the archive counts.
+    """
+
+    total: int
+
+    def events(self, progress: Progress) -> AsyncIterator[Stored]:
+        """Yield each event; those of one stream in the order in which a worker folds them.
+
+        Events of several streams come about in the order in which they were received.
+
+        Raises:
+            LogUnavailableError: the log can't be read now.
         """
         ...
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from monitor.config import KafkaSettings, LogSettings, Settings, load_settings
+from monitor.event import Channel, Event, Vendor
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
 from monitor.log.protocol import DeadLetter
+from monitor.log.sqlite import SqliteLog
 from tests.cli.letters import DECODABLE, letter
 from tests.cli.running import SERVICE, run_beside
 from tests.kafka_broker import Brokers
@@ -80,6 +82,62 @@ async def test_dead_letters_are_listed_shown_and_retried(
         b"",
         "3: there is no dead letter of this number\n",
     )
+
+
+async def test_a_replay_says_of_both_logs_the_same(settings: Settings, config: Path, tmp_path: Path) -> None:
+    embedded = tmp_path / "embedded"
+    embedded.mkdir()
+    (embedded / "monitor.toml").write_text('[log]\npath = "monitor.db"\n' + SERVICE)
+    for log in (
+        await KafkaLog.open(settings.model_copy(update={"log": LogSettings(path=tmp_path / "other.db")})),
+        await SqliteLog.open(embedded / "monitor.db"),
+    ):
+        # Streams side by side, each told of every second, and of the end at the last.
+        for second in range(6):
+            for number in range(12):
+                body = b'{"sessionId": "job%d", "status": %d}' % (number, 5 if second == 5 else 35)
+                event = Event(
+                    log.next_id(),
+                    Vendor.SOFTSUGAR,
+                    "one",
+                    f"job{number}",
+                    Channel.CALLBACK,
+                    "session_status",
+                    1_750_000_000 + second + number / 16,
+                    1_750_000_000 + second,
+                    body,
+                )
+                await log.append([event])
+        await log.close()
+
+    async def replayed(config: Path, *arguments: str) -> bytes:
+        code, stdout, stderr = await run_beside("replay", *arguments, config=config)
+        assert (code, stderr) == (0, "")
+        return stdout
+
+    there, here = config, embedded / "monitor.toml"
+    by_job = [
+        sorted(json.loads(await replayed(where, "--json")), key=lambda row: str(row["job_id"]))
+        for where in (there, here)
+    ]
+    assert [row["outcome"] for row in by_job[0]] == ["completed"] * 12
+    assert by_job[0] == by_job[1]
+
+    until = str(1_750_000_003)
+    series = [tmp_path / "there.txt", tmp_path / "here.txt"]
+    for where, path in zip((there, here), series, strict=True):
+        await replayed(where, "--openmetrics", str(path), "--step", "1", "--to", until)
+    assert series[0].read_text() == series[1].read_text()
+    assert "livestream_status{" in series[0].read_text()
+
+
+async def test_a_replay_before_there_is_anything_makes_no_topic(settings: Settings, config: Path) -> None:
+    code, stdout, stderr = await run_beside("replay", config=config)
+
+    topic = kafka_topics.names(settings.kafka).events
+    assert (code, stdout) == (1, b"")
+    assert stderr == f"the topic {topic} isn't there yet; the service makes it at its first start\n"
+    assert not await kafka_topics.is_there(settings.kafka, topic)
 
 
 async def test_dead_letters_of_a_kafka_that_is_away_are_one_line(settings: Settings, config: Path) -> None:
