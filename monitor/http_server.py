@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -65,6 +66,9 @@ TOO_MANY_CONNECTIONS = _closing(
     b"retry-after: 1\r\n",
 )
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""The headers that say how long a body is."""
+
 _BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
 
 
@@ -107,6 +111,32 @@ class JoinedWrites:
             self._transport.writelines(held)
 
 
+class _AfterHead:
+    """What a parser calls that is given a head of ours first: the protocol, but not about that head."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+        self.is_over = False
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self.is_over:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self.is_over:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.is_over:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.is_over:
+            self._protocol.on_headers_complete()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with a deadline and a size limit for what comes before and around a body.
 
@@ -130,6 +160,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._inside_head = False
         self._has_cycle = False
+        self._body_is_skipped = False
         self._overhead = 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -156,7 +187,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._overhead += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self.transport.is_closing():
             return
         # Bytes of a pipelined request that came along with the end of the one before were not counted.
@@ -178,6 +213,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.scope[STOPPING] = self.stopping  # type: ignore[literal-required]  # of ours, beside ASGI's
         super().on_headers_complete()
         self._has_cycle = True
+        self._body_is_skipped = self.parser.should_upgrade() and any(
+            name in _FRAMING for name, _ in self.headers
+        )
 
     def on_body(self, body: bytes) -> None:
         """Take a body's bytes off the count of all others."""
@@ -186,6 +224,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Tell the application, which runs after all that came with the head, and count anew."""
+        if self._body_is_skipped:
+            return
         self._overhead = 0
         self.scope["extensions"] = _BODY_IS_HERE
         super().on_message_complete()
@@ -194,6 +234,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Tell answers without an end that it is time; the server tells each connection."""
         self.stopping.set()
         super().shutdown()
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offered:
+                data = data[offered.args[0] :]
+                if self._body_is_skipped:
+                    self._body_is_skipped = False
+                    self._expect_body()
+            else:
+                return
+
+    def _expect_body(self) -> None:
+        """Go on with a parser that takes what comes for the body of the request whose head is over."""
+        target = _AfterHead(self)
+        self.parser = httptools.HttpRequestParser(target)
+        # As uvicorn has it of its own parser.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        target.is_over = True
 
     def _answered(self) -> bool:
         return not self._has_cycle or self.cycle.response_complete

@@ -22,7 +22,19 @@ DATA_SEGMENTS_IN = 152
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
-    """Answer without looking at the body, as a refusal does; `/patient` waits for all of it."""
+    """Answer without looking at the body, as a refusal does.
+
+    `/patient` waits for all of the body, `/echo` sends it back.
+    """
+    if scope["path"] == "/echo":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
     if scope["path"] == "/patient":
         while (await receive()).get("more_body"):
             pass
@@ -168,6 +180,43 @@ async def test_a_client_that_offers_another_protocol_is_answered_in_this_one() -
             b"http2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\ncontent-length: 2\r\n\r\nxx"
         )
         assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+_OFFER = b"host: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [
+        (b"content-length: 9\r\n", b"the event"),
+        (b"transfer-encoding: chunked\r\n", b"4\r\nthe \r\n5\r\nevent\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunks"],
+)
+async def test_what_a_client_sends_that_offers_another_protocol_is_read_whole(
+    framing: bytes, sent: bytes, piece: int
+) -> None:
+    # Java's HttpClient makes this offer with the first request of each connection that isn't encrypted.
+    request = b"POST /echo HTTP/1.1\r\n" + _OFFER + framing + b"\r\n" + sent
+    plain = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nnext"
+    wanted = request + request + b"GET /echo HTTP/1.1\r\n" + _OFFER + b"\r\n" + plain
+    async with _connected() as (reader, writer), asyncio.timeout(10):
+        for start in range(0, len(wanted), piece):
+            writer.write(wanted[start : start + piece])
+            await writer.drain()
+            await asyncio.sleep(0)
+        for body in (b"the event", b"the event", b"", b"next"):
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert b"content-length: %d\r\n" % len(body) in head
+            assert await reader.readexactly(len(body)) == body
+
+
+async def test_a_broken_body_of_a_client_that_offers_another_protocol_is_answered_400() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\n" + _OFFER + b"transfer-encoding: chunked\r\n\r\nzz\r\n")
+        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_one_connection_too_many_is_answered_503_and_closed() -> None:
