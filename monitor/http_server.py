@@ -53,6 +53,7 @@ def _closing(status: bytes, code: bytes, detail: bytes, headers: bytes = b"") ->
     )
 
 
+NOT_HTTP = _closing(b"400 Bad Request", b"not_http", b"What came isn't an HTTP request.")
 HEAD_TOO_SLOW = _closing(
     b"408 Request Timeout", b"too_slow", b"The request's headers did not arrive in time."
 )
@@ -191,7 +192,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self.transport.write(NOT_HTTP)
+            self.transport.close()
         if self.transport.is_closing():
             return
         # Bytes of a pipelined request that came along with the end of the one before were not counted.

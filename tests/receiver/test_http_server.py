@@ -170,7 +170,11 @@ async def test_bytes_of_bodies_do_not_count_as_headers() -> None:
 async def test_what_is_not_http_is_answered_400() -> None:
     async with _connected() as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
-        assert (await _until_closed(reader)).startswith(b"HTTP/1.1 400 ")
+        answer = await _until_closed(reader)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert body == b'{"error":"not_http","detail":"What came isn\'t an HTTP request."}'
 
 
 async def test_a_client_that_offers_another_protocol_is_answered_in_this_one() -> None:
