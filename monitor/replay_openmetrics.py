@@ -75,7 +75,8 @@ class _Families:
         samples = 0
         file: TextIO | None = None
         is_new = False
-        for line in page.splitlines(keepends=True):
+        # Not `splitlines`: an id may hold characters that only Unicode takes for a line's end.
+        for line in (f"{text}\n" for text in page.split("\n")[:-1]):
             if line.startswith("# HELP "):
                 file, is_new = self._family(line.split(" ", 3)[2])
             if file is None or line == OPENMETRICS_END.decode():

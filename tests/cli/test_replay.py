@@ -113,6 +113,17 @@ def test_series_are_written_as_they_would_have_been_scraped(kept: Path) -> None:
     assert [path.name for path in kept.glob(".replay-*")] == []
 
 
+def test_an_id_with_a_line_separator_of_unicode_stays_on_its_line(folder: Path) -> None:
+    job_id = "one\u2028two\u2029three"
+    asyncio.run(keep(folder / "monitor.db", [told(0, job_id, "CONNECTED")]))
+    series = folder / "series.txt"
+    done = replay(folder, "--openmetrics", str(series), "--step", "10")
+    assert done.returncode == 0, done.stderr
+    families = list(parse(series.read_text()))  # type: ignore[no-untyped-call]  # it has no annotations
+    told_of = {sample.labels.get("job_id") for family in families for sample in family.samples}
+    assert told_of - {None} == {job_id}
+
+
 def test_a_log_that_isnt_there_is_said_in_a_sentence(folder: Path) -> None:
     done = replay(folder)
     assert done.returncode == 1
