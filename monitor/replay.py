@@ -63,6 +63,7 @@ class Events:
 
     Attributes:
         undecodable: how many could not be decoded so far.
+        newest: when the last event within the period was received, of whichever stream; 0 before any.
     """
 
     def __init__(self, archive: Archive, settings: Settings, period: Period, progress: Progress) -> None:
@@ -71,6 +72,7 @@ class Events:
         self._period = period
         self._progress = progress
         self.undecodable = 0
+        self.newest = 0.0
 
     async def __aiter__(self) -> AsyncIterator[tuple[Stored, Decoded]]:
         """Yield each event with what it says."""
@@ -79,6 +81,7 @@ class Events:
             event = stored.event
             if period.until is not None and event.received > period.until:
                 continue
+            self.newest = max(self.newest, event.received)
             if period.job_id is not None and event.job_id != period.job_id:
                 continue
             try:
@@ -107,21 +110,20 @@ async def report(events: Events, settings: Settings, period: Period) -> list[Rep
     Streams that were over before `since` are left out.
     """
     states: dict[StreamKey, StreamState] = {}
-    newest = period.until or 0.0
     async for stored, decoded in events:
         event = stored.event
-        newest = max(newest, event.received)
         key = StreamKey(event.source, event.job_id)
         state = states.get(key)
         if state is None:
             state = states[key] = begin(event)
         fold(state, stored, decoded, settings.health)
     rows = []
+    end = period.until or events.newest
     for state in states.values():
-        settle(state, newest, settings.health)
+        settle(state, end, settings.health)
         over = state.last_received if state.end is None else state.end.at
         if period.since is None or over >= period.since:
-            rows.append(_replayed(state, newest, settings))
+            rows.append(_replayed(state, end, settings))
     return rows
 
 

@@ -172,7 +172,7 @@ async def write_openmetrics(
                     due = math.ceil(newest / step) * step
                 await until(newest)
                 series.take(stored, decoded)
-            await until(math.nextafter(period.until or newest, math.inf))
+            await until(math.nextafter(period.until or events.newest, math.inf))
             return families.written
     except OSError as error:
         raise MonitorError(f"{path}: can't be written: {error.strerror}") from None

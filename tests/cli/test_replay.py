@@ -96,6 +96,32 @@ def test_until_a_moment_the_stream_is_as_it_was_then(kept: Path) -> None:
     assert (row["status"], row["outcome"]) == ("down", None)
 
 
+@pytest.fixture
+def lost(folder: Path) -> Path:
+    lines = [
+        told(0, "first", "CONNECTED"),
+        told(100, "first", "DISCONNECTED"),
+        told(300, "other", "CONNECTED"),
+    ]
+    asyncio.run(keep(folder / "monitor.db", lines))
+    return folder
+
+
+def test_one_stream_alone_is_reported_as_it_was_at_the_end_of_the_log(lost: Path) -> None:
+    (row,) = json.loads(replay(lost, "--json", "--job", "first").stdout)
+    assert (row["status"], row["outage_seconds"]) == ("down", 200.0)
+    assert row in json.loads(replay(lost, "--json").stdout)
+
+
+def test_the_series_of_one_stream_alone_reach_to_the_end_of_the_log(lost: Path) -> None:
+    series = lost / "series.txt"
+    done = replay(lost, "--openmetrics", str(series), "--step", "10", "--job", "first")
+    assert done.returncode == 0, done.stderr
+    families = {one.name: one for one in parse(series.read_text())}  # type: ignore[no-untyped-call]  # it has no annotations
+    assert {s.labels["job_id"] for s in families["livestream_status"].samples} == {"first"}
+    assert families["livestream_outage_seconds"].samples[-1].value == 200
+
+
 def test_series_are_written_as_they_would_have_been_scraped(kept: Path) -> None:
     series = kept / "series.txt"
     done = replay(kept, "--openmetrics", str(series), "--step", "10", "--to", str(BEGUN + 460), "--json")
