@@ -121,8 +121,7 @@ async def report(events: Events, settings: Settings, period: Period) -> list[Rep
     end = period.until or events.newest
     for state in states.values():
         settle(state, end, settings.health)
-        over = state.last_received if state.end is None else state.end.at
-        if period.since is None or over >= period.since:
+        if period.since is None or state.end is None or state.end.at >= period.since:
             rows.append(_replayed(state, end, settings))
     return rows
 

@@ -83,6 +83,8 @@ def test_each_stream_is_reported_as_it_was_at_the_end(kept: Path) -> None:
         (["--to", str(BEGUN + 300)], ["first"]),
         (["--from", str(BEGUN + 420)], ["second"]),
         (["--from", "2025-06-15T15:13:20Z"], ["first", "second"]),
+        # It has said nothing since, and isn't over.
+        (["--from", str(BEGUN + 1000)], ["second"]),
     ],
 )
 def test_a_part_of_the_log_is_chosen_by_time_and_stream(
