@@ -65,10 +65,9 @@ def performance(
         last, number = order[-1], number + 1
     if _is_undecided(script, played):
         del played[-1]
-    return [
-        Playing(*one, following[3] if following is not None else until)
-        for one, following in zip(played, [*played[1:], None], strict=True)
-    ]
+    ends = [*(following for *_, following in played[1:]), until]
+    # Not strict: nothing is played where the stream is over before its script begins.
+    return [Playing(*one, end) for one, end in zip(played, ends, strict=False)]
 
 
 def _plan(random: Random) -> tuple[Paragraph, ...]:

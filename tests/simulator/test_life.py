@@ -78,6 +78,22 @@ def test_a_life_keeps_to_its_time_and_sends_each_fact(
 
 
 @SEEDS
+@given(
+    seed=st.integers(0, 2**32),
+    index=st.integers(0, 9),
+    scenario=st.sampled_from(Scenario),
+    duration=st.integers(1, 60),
+)
+def test_a_life_may_be_over_before_its_script_begins(
+    options: SimulationOptions, seed: int, index: int, scenario: Scenario, duration: int
+) -> None:
+    life = life_of(replace(options, seed=seed, scenario=scenario, duration=duration), index)
+    times = [delivery.at for delivery in life.deliveries]
+    assert times
+    assert times == sorted(times)
+
+
+@SEEDS
 @given(seed=st.integers(0, 2**32))
 def test_nothing_is_held_back_where_no_time_is_signed(options: SimulationOptions, seed: int) -> None:
     for scenario in (Scenario.REORDERED, Scenario.DUPLICATES):
