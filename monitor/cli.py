@@ -7,6 +7,7 @@ the configuration is imported inside it, so that the others start quickly.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ app.add_typer(jobs, name="jobs", no_args_is_help=True)
 Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 DEFAULT_CONFIG = Path("monitor.toml")
+GREATEST_NUMBER = 2**63 - 1
+"""Of a dead letter; the logs number by no greater ones."""
 
 
 def main() -> None:
@@ -185,7 +188,8 @@ def list_letters(
     config: Config = DEFAULT_CONFIG,
     limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="At most so many.")] = 50,
     before: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="Only those older than this one.")
+        int | None,
+        typer.Option(min=1, max=GREATEST_NUMBER, metavar="NUMBER", help="Only those older than this one."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -207,7 +211,7 @@ def list_letters(
 
 @letters.command("show")
 def show_letter(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `list` shows it.")],
+    number: Annotated[int, typer.Argument(max=GREATEST_NUMBER, metavar="NUMBER", help="As `list` shows it.")],
     config: Config = DEFAULT_CONFIG,
     raw: Annotated[
         bool, typer.Option("--raw", help="Only the body, byte for byte, with the secrets that it may hold.")
@@ -241,7 +245,8 @@ def show_letter(
 @letters.command("retry")
 def retry_letters(
     numbers: Annotated[
-        list[int] | None, typer.Argument(metavar="NUMBER", help="As `list` shows them.")
+        list[int] | None,
+        typer.Argument(max=GREATEST_NUMBER, metavar="NUMBER", help="As `list` shows them."),
     ] = None,
     config: Config = DEFAULT_CONFIG,
     every: Annotated[bool, typer.Option("--all", help="Every letter there is, oldest first.")] = False,
@@ -273,15 +278,22 @@ def retry_letters(
     raise typer.Exit(1 if left else 0)
 
 
+_NO_MOMENT = "must be Unix seconds, or a time such as 2025-07-01T12:00:00Z"
+
+
 def _moment(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        if not math.isfinite(seconds):
+            raise typer.BadParameter(_NO_MOMENT)
+        return seconds
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("must be Unix seconds, or a time such as 2025-07-01T12:00:00Z") from None
+        raise typer.BadParameter(_NO_MOMENT) from None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 

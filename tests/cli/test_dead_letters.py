@@ -116,6 +116,17 @@ async def test_a_number_that_is_not_there_exits_1(folder: Path) -> None:
     assert await run(folder, "show", "7") == (1, b"", "7: there is no dead letter of this number\n")
 
 
+@pytest.mark.parametrize("arguments", [("show",), ("retry",), ("retry", "1"), ("list", "--before")])
+async def test_a_number_that_no_letter_can_have_is_wrong_usage(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    await keep(folder, letter(1, NOT_JSON))
+
+    code, stdout, stderr = await run(folder, *arguments, str(2**63))
+    assert (code, stdout) == (2, b"")
+    assert "Error: Invalid value" in stderr
+
+
 async def test_a_retried_letter_becomes_an_event_with_its_own_times(folder: Path) -> None:
     await keep(folder, letter(1, DECODABLE))
 

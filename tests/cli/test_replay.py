@@ -158,7 +158,7 @@ def test_a_log_that_isnt_there_is_said_in_a_sentence(folder: Path) -> None:
     assert done.stderr.endswith("monitor.db: no log is there yet; the service makes it at its first start\n")
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2025-13-01"])
+@pytest.mark.parametrize("time", ["yesterday", "2025-13-01", "nan", "inf"])
 def test_a_time_that_is_none_is_wrong_usage(kept: Path, time: str) -> None:
     done = replay(kept, "--from", time)
     assert done.returncode == 2
