@@ -154,7 +154,9 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         return Response(body, media_type="application/json")
 
     @app.get(
-        "/api/streams/{source}/{job_id}",
+        # Not a segment alone: an id may hold a slash, however the address spells it. What stands below an
+        # id (its events) is added before.
+        "/api/streams/{source}/{job_id:path}",
         response_model=StreamDetail,
         summary="One stream",
         responses={**_NO_STREAM, **_NOT_TRUE, **_INVALID},
@@ -170,7 +172,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
 
 def _add_history(app: FastAPI, history: History) -> None:
     @app.get(
-        "/api/streams/{source}/{job_id}/events",
+        "/api/streams/{source}/{job_id:path}/events",
         summary="The stream's events in the log, newest first",
         responses={503: {"model": Problem, "description": "the log can't be read"}, **_INVALID},
     )

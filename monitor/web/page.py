@@ -234,25 +234,8 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
 def _add_stream(
     app: FastAPI, writer: Writer, settings: Settings, streams: Streams, history: History, pages: Pages
 ) -> None:
-    @app.get("/streams/{source}/{job_id}", include_in_schema=False)
-    async def one_stream(
-        source: str, job_id: str, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
-    ) -> HTMLResponse:
-        key = StreamKey(source, canonical_job_id(job_id))
-        found = await _read_in_time(history.history(*key, before, EVENTS))
-        now = streams.now()
-        state = None if streams.recovering else streams.get(key)
-        if state is None:
-            code = HTTPStatus.SERVICE_UNAVAILABLE if streams.recovering else HTTPStatus.NOT_FOUND
-            text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
-            return HTMLResponse(text, code, HEADERS)
-        one = detail(state, now, settings.health)
-        sections = writer.sections(state, one, now)
-        events = writer.unread(live=before is None) if found is None else writer.events(found, now)
-        text = writer.stream(one, sections, events, before, now, stale=streams.stale)
-        return HTMLResponse(text, headers=HEADERS)
-
-    @app.get("/streams/{source}/{job_id}/live", include_in_schema=False)
+    # An id may hold a slash, however the address spells it; so what stands below an id comes first.
+    @app.get("/streams/{source}/{job_id:path}/live", include_in_schema=False)
     async def live(source: str, job_id: str, request: Request) -> Response:
         key = StreamKey(source, canonical_job_id(job_id))
         read_up_to: float | None = None
@@ -278,6 +261,24 @@ def _add_stream(
             return Message(about, {"sections": sections, "events": events})
 
         return pages.follow(request, read, every=STREAM_SECONDS)
+
+    @app.get("/streams/{source}/{job_id:path}", include_in_schema=False)
+    async def one_stream(
+        source: str, job_id: str, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
+    ) -> HTMLResponse:
+        key = StreamKey(source, canonical_job_id(job_id))
+        found = await _read_in_time(history.history(*key, before, EVENTS))
+        now = streams.now()
+        state = None if streams.recovering else streams.get(key)
+        if state is None:
+            code = HTTPStatus.SERVICE_UNAVAILABLE if streams.recovering else HTTPStatus.NOT_FOUND
+            text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
+            return HTMLResponse(text, code, HEADERS)
+        one = detail(state, now, settings.health)
+        sections = writer.sections(state, one, now)
+        events = writer.unread(live=before is None) if found is None else writer.events(found, now)
+        text = writer.stream(one, sections, events, before, now, stale=streams.stale)
+        return HTMLResponse(text, headers=HEADERS)
 
 
 async def _read_in_time(reading: Awaitable[list[Stored]]) -> list[Stored] | None:

@@ -7,6 +7,7 @@ from monitor.clock import stopwatch
 from monitor.config import Settings
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
+from tests.health.story import Story
 from tests.metrics.building import Desk
 
 
@@ -29,6 +30,23 @@ async def test_a_process_that_keeps_up_is_ready_and_answers(operators: httpx.Asy
     assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
     for path in STREAMS:
         assert (await operators.get(path)).status_code == 200
+
+
+async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
+    story = Story()
+    story.links("C")
+    story.known.job_id = "one/two"
+    desk.show(story.known)
+
+    told = await operators.get("/api/streams/prod/one%2Ftwo")
+    events = await operators.get("/api/streams/prod/one%2Ftwo/events")
+    page = await operators.get("/streams/prod/one%2Ftwo")
+
+    assert (told.status_code, told.json()["job_id"]) == (200, "one/two")
+    assert (events.status_code, events.json()) == (200, {"events": [], "next_before": None})
+    assert page.status_code == 200
+    assert 'href="streams/prod/one%2Ftwo"' in (await operators.get("/")).text
+    assert 'data-live="one%2Ftwo/live"' in page.text
 
 
 async def test_a_process_that_recovers_is_not_ready(operators: httpx.AsyncClient, desk: Desk) -> None:
