@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from monitor import __version__
 from monitor.clock import Clock
@@ -87,6 +88,7 @@ def build(
         page.add(app, settings, pages.fleet, pages.history)
     _add_registration(app, log, build_clock(settings), sources)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(LogUnavailableError, _unavailable)
     return app
 
@@ -274,6 +276,16 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     where = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
     return _problem(422, "invalid", f"Not valid: {where}.")
+
+
+async def _no_route(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        answer = _problem(405, "method_not_allowed", "This path answers other methods only.")
+    else:
+        answer = _problem(error.status_code, "not_found", "There is nothing at this path.")
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

@@ -32,6 +32,24 @@ async def test_a_process_that_keeps_up_is_ready_and_answers(operators: httpx.Asy
         assert (await operators.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error", "allow"),
+    [
+        ("GET", "/nowhere", 404, "not_found", None),
+        ("POST", "/metrics", 405, "method_not_allowed", "GET"),
+        ("GET", "/api/jobs/prod", 405, "method_not_allowed", "POST"),
+    ],
+)
+async def test_what_no_route_answers_is_refused_in_the_form_of_all_errors(
+    operators: httpx.AsyncClient, method: str, path: str, status: int, error: str, allow: str | None
+) -> None:
+    answer = await operators.request(method, path)
+
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+    assert answer.json().keys() == {"error", "detail"}
+    assert answer.json()["error"] == error
+
+
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
     story = Story()
     story.links("C")
