@@ -7,11 +7,17 @@ from typing import Any
 MASK = "***"
 
 _SECRET = re.compile(
-    r"^(stream_keys?|output_urls?|key|signature|.*token|.*secret.*|auth_?key|sign|user_?data|.*callback_url)$",
+    r"^(stream_?keys?|output_?urls?|push_?urls?|key|signature|.*token|.*secret.*|.*password|auth_?key|sign"
+    r"|user_?data|.*callback_?url)$",
     re.IGNORECASE,
 )
 
-_LOOSE = re.compile(r'(stream_keys?|output_urls?|key|signature|token|secret)(\W{1,8})[^"]*', re.IGNORECASE)
+_LOOSE = re.compile(
+    r'(keys?|output_?urls?|push_?urls?|signature|token|secret|password)(\W{1,8})[^"]*', re.IGNORECASE
+)
+
+_CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What a terminal would obey rather than show; line ends and tabs are none."""
 
 
 def masked(body: bytes) -> str:
@@ -21,9 +27,12 @@ def masked(body: bytes) -> str:
     """
     text = body.decode("utf-8", "backslashreplace")
     try:
-        return json.dumps(_walk(json.loads(text)), ensure_ascii=False)
+        shown = json.dumps(_walk(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
-        return _LOOSE.sub(rf"\1\2{MASK}", text)
+        shown = _LOOSE.sub(rf"\1\2{MASK}", text)
+    # JSON may escape half of a surrogate pair, which no encoding can write.
+    shown = shown.encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", shown)
 
 
 def _walk(value: Any) -> Any:
@@ -31,7 +40,7 @@ def _walk(value: Any) -> Any:
         return {name: MASK if _SECRET.match(name) else _walk(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_walk(inner) for inner in value]
-    if isinstance(value, str) and value[:1] in ("{", "["):
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return json.dumps(_walk(json.loads(value)), ensure_ascii=False)
         except ValueError:

@@ -1,0 +1,63 @@
+"""What an operator sees of a body: all of it, but for what is secret."""
+
+import json
+
+import pytest
+
+from monitor.web.masking import MASK, masked
+
+SECRET = "nobody-may-see"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stream_key",
+        "streamKey",
+        "stream_keys",
+        "output_url",
+        "outputUrls",
+        "pushUrl",
+        "key",
+        "AuthKey",
+        "signature",
+        "sessionToken",
+        "hwSecret",
+        "password",
+        "userData",
+        "live_event_type_callback_url",
+    ],
+)
+def test_a_secret_is_masked_by_its_name_in_either_vendor_s_spelling(name: str) -> None:
+    assert json.loads(masked(json.dumps({name: SECRET, "state": 1}).encode())) == {name: MASK, "state": 1}
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n\t"])
+def test_json_inside_of_a_text_is_looked_through(space: str) -> None:
+    inner = space + json.dumps({"stream_key": SECRET, "job_id": "job"})
+    shown = masked(json.dumps({"message": inner}).encode())
+    assert json.loads(json.loads(shown)["message"]) == {"stream_key": MASK, "job_id": "job"}
+
+
+@pytest.mark.parametrize("name", ["stream_key", "streamKey", "output_url", "outputUrl", "token", "password"])
+def test_what_is_not_json_is_masked_by_the_look_of_it(name: str) -> None:
+    shown = masked(f'{{"message":"{{"{name}":"{SECRET}","job_id":"job"}}"}}'.encode())
+    assert SECRET not in shown
+    assert '"job_id":"job"' in shown
+
+
+def test_half_of_a_surrogate_pair_is_shown_as_it_was_written() -> None:
+    shown = masked(rb'{"shoot_script_title": "\ud83d"}')
+    assert shown.encode() == rb'{"shoot_script_title": "\ud83d"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"a\x1b[2Jb\r\n\tc\rd", "a\\x1b[2Jb\r\n\tc\\x0dd"),
+        ('"\x9b2J"'.encode(), '"\\x9b2J"'),
+        (rb'"\u001b[2J"', r'"\u001b[2J"'),
+    ],
+)
+def test_what_a_terminal_would_obey_is_told_by_its_number(body: bytes, shown: str) -> None:
+    assert masked(body) == shown
