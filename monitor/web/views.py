@@ -21,7 +21,10 @@ from monitor.web.masking import masked
 
 
 class StreamSummary(BaseModel):
-    """One stream in a list. Times are RFC 3339 in UTC, durations seconds, coverage 0 to 1."""
+    """One stream in a list. Times are RFC 3339 in UTC, durations seconds, coverage 0 to 1.
+
+    Of a retired stream, one that ended a while ago, only its end is kept: its numbers are null.
+    """
 
     vendor: Vendor
     source: str
@@ -32,14 +35,14 @@ class StreamSummary(BaseModel):
     reasons: list[str] = Field(description="why the status isn't healthy, a sentence each")
     outcome: Outcome | None = Field(description="how the stream ended")
     rtmp_state: LinkState | None = Field(description="the worst of the open outputs")
-    reconnects: int
-    outages: int
-    connected_seconds: float
-    outage_seconds: float
+    reconnects: int | None
+    outages: int | None
+    connected_seconds: float | None
+    outage_seconds: float | None
     coverage: float | None = Field(description="of the current script round")
     round_coverage: float | None = Field(description="of the last finished script round")
-    rounds: int
-    replies: int
+    rounds: int | None
+    replies: int | None
     warnings: list[str]
     last_event: datetime
 
@@ -63,20 +66,21 @@ class TransitionView(BaseModel):
 class StreamDetail(StreamSummary):
     """One stream with all that is known of it."""
 
+    retired: bool = Field(description="it ended a while ago, and only how it ended is kept")
     rtc_room_id: str | None
     play_mode: str | None
     random_play_mode: str | None
     view_mode: str | None
     registered: bool
     first_event: datetime
-    starting_seconds: float
+    starting_seconds: float | None
     plan: list[ParagraphView]
     plan_origin: PlanOrigin | None
     playing: ParagraphView | None
     skipped: list[ParagraphView] = Field(description="paragraphs that the last finished round left out")
-    skipped_total: int
+    skipped_total: int | None
     remaining_seconds: float | None
-    callbacks_missed: int
+    callbacks_missed: int | None
     error_code: int | None
     vendor_state: JobState | None = Field(description="what the vendor's API last said of the job")
     vendor_asked: datetime | None = Field(description="when it last said anything")
@@ -144,6 +148,7 @@ def summary(state: StreamState, now: float, settings: HealthSettings) -> StreamS
     """Return a stream's line in a list."""
     verdict = status(state, now, settings)
     spent = seconds(state, now)
+    is_kept = not state.retired
     return StreamSummary(
         vendor=state.vendor,
         source=state.source,
@@ -154,14 +159,14 @@ def summary(state: StreamState, now: float, settings: HealthSettings) -> StreamS
         reasons=list(verdict.reasons),
         outcome=state.end.outcome if state.end is not None else None,
         rtmp_state=rtmp_state(state),
-        reconnects=state.link.reconnects,
-        outages=state.link.outages,
-        connected_seconds=spent.connected,
-        outage_seconds=spent.outage,
+        reconnects=state.link.reconnects if is_kept else None,
+        outages=state.link.outages if is_kept else None,
+        connected_seconds=spent.connected if is_kept else None,
+        outage_seconds=spent.outage if is_kept else None,
         coverage=coverage(state.script),
         round_coverage=finished_coverage(state.script),
-        rounds=state.script.rounds,
-        replies=state.replies.finished,
+        rounds=state.script.rounds if is_kept else None,
+        replies=state.replies.finished if is_kept else None,
         warnings=sorted(state.warnings),
         last_event=_time(last_heard(state)),
     )
@@ -171,22 +176,24 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
     """Return all that is known of a stream."""
     job, script, told = state.job, state.script, state.observed
     playing = script.round.last if script.round is not None else None
+    is_kept = not state.retired
     return StreamDetail(
         **summary(state, now, settings).model_dump(),
+        retired=state.retired,
         rtc_room_id=job.rtc_room_id,
         play_mode=job.play_mode,
         random_play_mode=job.random_play_mode,
         view_mode=job.view_mode,
         registered=job.registered,
         first_event=_time(state.first_received),
-        starting_seconds=seconds(state, now).starting,
+        starting_seconds=seconds(state, now).starting if is_kept else None,
         plan=[_paragraph(Paragraph.from_key(key)) for key in script.plan],
         plan_origin=script.origin,
         playing=_paragraph(Paragraph.from_key(playing)) if playing is not None else None,
         skipped=[_paragraph(paragraph) for paragraph in skipped_paragraphs(script)],
-        skipped_total=script.skipped,
+        skipped_total=script.skipped if is_kept else None,
         remaining_seconds=remaining_seconds(state, now),
-        callbacks_missed=state.missed,
+        callbacks_missed=state.missed if is_kept else None,
         error_code=state.session.code,
         vendor_state=told.state if told is not None else None,
         vendor_asked=_time(told.at) if told is not None else None,

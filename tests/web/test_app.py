@@ -5,9 +5,10 @@ import pytest
 
 from monitor.clock import stopwatch
 from monitor.config import Settings
+from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
-from tests.health.story import Story
+from tests.health.story import START, Story
 from tests.metrics.building import Desk
 
 
@@ -48,6 +49,26 @@ async def test_what_no_route_answers_is_refused_in_the_form_of_all_errors(
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
     assert answer.json().keys() == {"error", "detail"}
     assert answer.json()["error"] == error
+
+
+async def test_numbers_that_are_no_longer_kept_are_not_told_as_zero(
+    operators: httpx.AsyncClient, desk: Desk
+) -> None:
+    story = Story()
+    story.links("C D C E")
+    desk.show(story.known)
+    kept = (await operators.get("/api/streams/prod/job")).json()
+    desk.shard.tick(START + 5000, [StreamKey("prod", "job")])
+    retired = (await operators.get("/api/streams/prod/job")).json()
+    page = (await operators.get("/streams/prod/job")).text
+
+    assert (kept["retired"], kept["reconnects"], kept["callbacks_missed"]) == (False, 1, 0)
+    assert (retired["retired"], retired["status"], retired["outcome"]) == (True, "ended", "completed")
+    numbers = ("reconnects", "outages", "connected_seconds", "rounds", "replies", "callbacks_missed")
+    assert [retired[number] for number in numbers] == [None] * len(numbers)
+    assert "only how it ended is kept" in page
+    assert "Reconnects" not in page
+    assert "Nothing has" not in page
 
 
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
