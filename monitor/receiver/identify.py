@@ -31,21 +31,35 @@ def identify(
     arrival: Arrival, identity: EventId, body: bytes, decode: Callable[[], Decoded]
 ) -> Event | DeadLetter:
     """Return what the log is to keep of a body: an event if it can be decoded, else a dead letter."""
-    source = arrival.source
+    return keep(arrival, identity, body, read(arrival, decode))
+
+
+def read(arrival: Arrival, decode: Callable[[], Decoded]) -> Decoded | UndecodableError:
+    """Return what a body says, or why that can't be told."""
     try:
         decoded = decode()
     except UndecodableError as error:
-        return dead_letter(arrival, identity, body, error)
+        return error
     except Exception as error:
         # A fault of ours must not lose what will not come again.
         fault = type(error).__name__
         # Only its type is told, no message and no traceback: they may hold a part of the body.
-        _logger.error("decoder_failed", source=source.name, channel=arrival.channel, error=fault)
-        failed = UndecodableError("decoder_failed", f"The decoder failed with {fault}.")
-        return dead_letter(arrival, identity, body, failed)
+        _logger.error("decoder_failed", source=arrival.source.name, channel=arrival.channel, error=fault)
+        return UndecodableError("decoder_failed", f"The decoder failed with {fault}.")
+    if arrival.job_id is None and decoded.job_id is None:
+        return UndecodableError("no_job_id", "The body names no job.")
+    return decoded
+
+
+def keep(
+    arrival: Arrival, identity: EventId, body: bytes, said: Decoded | UndecodableError
+) -> Event | DeadLetter:
+    """Return what the log is to keep of a body that was read. said: of `read`."""
+    if isinstance(said, UndecodableError):
+        return dead_letter(arrival, identity, body, said)
+    source, decoded = arrival.source, said
     job_id = arrival.job_id or decoded.job_id
-    if job_id is None:
-        return dead_letter(arrival, identity, body, UndecodableError("no_job_id", "The body names no job."))
+    assert job_id is not None
     return Event(
         identity,
         source.vendor,

@@ -1,16 +1,20 @@
 """What `POST /rtc/{source}/{job_id}` answers, stores and counts."""
 
+import asyncio
 import ipaddress
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.event import Channel, Vendor
+from monitor.event import Channel, Decoded, Vendor
 from monitor.receiver.limits import Limits
+from monitor.receiver.rtc import SLICE
 from monitor.receiver.tokens import make_token
+from monitor.vendors import registry
 from tests.receiver.running import JOB, LIMIT, NOW, OPEN, RTC_TOKEN, running, source
 
 ROOM = source(
@@ -89,6 +93,33 @@ async def test_too_many_messages_are_one_dead_letter_with_all_of_them(tmp_path: 
 
     assert answer.json() == {"accepted": 0, "dead_lettered": 1}
     assert (letter.reason, letter.body) == ("too_many", body)
+
+
+async def test_a_request_with_many_messages_gives_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, decoded_in = 0, Counter[int]()
+    decode = registry.decode_rtc
+
+    def counted(vendor: Vendor, message: bytes) -> Decoded:
+        decoded_in[turns] += 1
+        return decode(vendor, message)
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(registry, "decode_rtc", counted)
+    async with running(tmp_path, ROOM) as receiver:
+        turning = asyncio.create_task(turn())
+        answer = await receiver.client.post(PATH, content=b"[" + b"1," * 1999 + b"1]", headers=BEARER)
+        turning.cancel()
+
+    assert answer.json() == {"accepted": 0, "dead_lettered": 2000}
+    assert decoded_in.total() == 2000
+    assert max(decoded_in.values()) <= SLICE
 
 
 async def test_an_empty_array_is_accepted_and_stores_nothing(tmp_path: Path) -> None:
