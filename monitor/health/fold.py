@@ -83,6 +83,7 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     if end is not None and end is state.end and effect is not Effect.LATE and was_a_guess(end):
         # We gave the stream up because nothing was heard of it; now something is.
         state.end = None
+        state.retired = False
         note(state, stored, at, "reopened")
     state.last_received = at
     if event.channel is Channel.CALLBACK:

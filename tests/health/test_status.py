@@ -4,6 +4,7 @@ import pytest
 
 from monitor.event import SessionState, Vendor
 from monitor.health.effect import Effect
+from monitor.health.fold import retire
 from monitor.health.reading import seconds
 from monitor.health.status import Status
 from monitor.health.stream import Outcome, Phase
@@ -123,6 +124,17 @@ def test_a_stream_of_which_nothing_is_heard_for_a_day_is_lost_and_comes_back_wit
     story.link("D", at=90000.0)
     assert story.known.end is None
     assert story.status(90001.0).status is Status.DEGRADED
+
+
+def test_a_lost_stream_comes_back_also_after_it_was_retired() -> None:
+    story = Story()
+    story.paragraph(1, at=0.0)
+    story.settle(86400.0)
+    story.state = retire(story.known)
+    story.paragraph(2, at=110_000.0)
+    assert story.known.end is None
+    assert not story.known.retired
+    assert story.status(110_001.0).status is Status.HEALTHY
 
 
 def test_every_second_between_first_event_and_end_is_in_one_phase() -> None:

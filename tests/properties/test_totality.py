@@ -69,6 +69,7 @@ def look_at(state: StreamState, now: float) -> None:
     """Read all that can be read of a state, and check what must hold of any."""
     verdict = status(state, now, SETTINGS)
     assert verdict.since <= now
+    assert state.end is not None or not state.retired
     assert (verdict.status is Status.HEALTHY) is (verdict.reasons == ())
     assert all(reason.endswith(".") for reason in verdict.reasons)
     for ratio in (coverage(state.script), finished_coverage(state.script)):
