@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from unicodedata import category
 
 import typer
 
@@ -23,8 +24,19 @@ Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configu
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
 Room = Annotated[str | None, typer.Option("--room", metavar="R", help="The room (MetaStudio).")]
-Job = Annotated[str, typer.Option("--job", metavar="J", help="The job's or the session's id.")]
 DEFAULT_CONFIG = Path("monitor.toml")
+
+
+def _job_id(text: str) -> str:
+    # As the receiver takes it: of any other id nothing could ever be told.
+    if not 0 < len(text) <= 256 or any(category(character) == "Cc" for character in text):
+        raise typer.BadParameter("must be 1 to 256 characters, none of them a control character")
+    return text
+
+
+Job = Annotated[
+    str, typer.Option("--job", metavar="J", parser=_job_id, help="The job's or the session's id.")
+]
 
 
 @jobs.command()
