@@ -207,6 +207,10 @@ def list_letters(
         return
     columns = ("number", "received", "source", "job_id", "channel", "type", "reason", "detail")
     _print_rows(columns, [[_cell(letter[name]) for name in columns] for letter in described])
+    if len(described) == limit:
+        _complain(
+            f"{limit} are shown; older ones, if any: --before {described[-1]['number']}, or a greater --limit"
+        )
 
 
 @letters.command("show")

@@ -68,6 +68,19 @@ async def test_letters_are_listed_newest_first_without_their_bodies(folder: Path
     ]
 
 
+async def test_a_list_that_was_cut_says_so(folder: Path) -> None:
+    await keep(folder, *(letter(sequence, NOT_JSON) for sequence in range(1, 4)))
+
+    _, cut, about = await run(folder, "list", "--limit", "2")
+    _, whole, nothing = await run(folder, "list", "--limit", "4")
+
+    assert (cut.count(b"\n"), about) == (
+        2,
+        "2 are shown; older ones, if any: --before 2, or a greater --limit\n",
+    )
+    assert (whole.count(b"\n"), nothing) == (3, "")
+
+
 async def test_a_program_pages_through_letters_in_json(folder: Path) -> None:
     await keep(folder, *(letter(sequence, NOT_JSON) for sequence in range(1, 6)))
 
