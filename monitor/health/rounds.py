@@ -137,9 +137,12 @@ def _hear(awaiting: Round, play: Play, leeway: float) -> bool:
 
 
 def _goes_on(current: Round, play: Play) -> bool:
-    """Whether RTC goes on telling of a playing in this round that it told of before."""
+    """Whether RTC may go on telling of a playing in this round that is known: its offset doesn't fall."""
     told = current.played.get(play.paragraph)
-    return told is not None and (play.offset is None or play.offset >= told)
+    if told is None:
+        # RTC tells of the paragraph that plays whether or not its callback was a delivery made twice.
+        return play.paragraph == current.last
+    return play.offset is None or play.offset >= told
 
 
 def _is_of_finished(rounds: Rounds, play: Play) -> bool:

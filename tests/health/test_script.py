@@ -157,6 +157,16 @@ def test_an_unregistered_script_of_one_paragraph_is_known_by_its_third_playing()
     assert facts(story)[:3] == (2, 1.0, 1.0)
 
 
+def test_progress_of_a_first_paragraph_that_was_told_twice_begins_no_round() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0, signed=10)
+    story.paragraph(1, at=12.0, signed=12)
+    story.progress(1, offset=40, at=14.0)
+    story.paragraph(2, at=30.0, signed=30)
+    assert facts(story) == (0, None, None, 0)
+
+
 def test_progress_by_rtc_begins_a_round_of_one_only_where_its_offset_falls() -> None:
     story = registered(plan=1)
     for tick in range(30):
