@@ -178,6 +178,10 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     # Every first round is in order; later ones only if the job said NONE (the default is SCRIPT_ITEM).
     sequential = rounds.count == 0 or mode is RandomPlayMode.NONE
     if tentative is not None:
+        again = key == tentative.paragraph == last
+        if again and _seconds_since(tentative.signed, tentative.received, play) <= LOOP_SECONDS:
+            # A copy of the second telling is no third one.
+            return Effect.DUPLICATE
         if _decides_for_new_round(rounds, current, tentative.paragraph, key, mode):
             _decide(rounds, tentative)
             return _advance(rounds, play, mode)
@@ -242,7 +246,7 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
 
     With a plan of one it is always its own successor; in random order a complete round's last can be.
     """
-    later = _seconds_since(current, play) > LOOP_SECONDS
+    later = _seconds_since(current.last_signed, current.last_since, play) > LOOP_SECONDS
     alone = later and len(rounds.plan) == 1
     ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     if ends and (rounds.origin is not None or play.by_rtc):
@@ -258,11 +262,11 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     return Effect.DUPLICATE
 
 
-def _seconds_since(current: Round, play: Play) -> float:
-    """Return how long after the paragraph that plays began this was told, by signed times if there are."""
-    if play.signed is not None and current.last_signed is not None:
-        return play.signed - current.last_signed
-    return play.received - current.last_since
+def _seconds_since(signed: int | None, received: float, play: Play) -> float:
+    """Return how long after its paragraph was told before this was told, by signed times if there are."""
+    if play.signed is not None and signed is not None:
+        return play.signed - signed
+    return play.received - received
 
 
 def _finish(rounds: Rounds, at: float) -> None:

@@ -157,6 +157,16 @@ def test_an_unregistered_script_of_one_paragraph_is_known_by_its_third_playing()
     assert facts(story)[:3] == (2, 1.0, 1.0)
 
 
+def test_a_copy_of_the_second_telling_of_a_first_paragraph_is_no_third_playing() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0)
+    story.paragraph(1, at=14.0)
+    assert story.paragraph(1, at=14.1) is Effect.DUPLICATE
+    story.paragraph(2, at=30.0)
+    assert facts(story) == (0, None, None, 0)
+
+
 def test_progress_of_a_first_paragraph_that_was_told_twice_begins_no_round() -> None:
     story = Story()
     story.link("C", at=0.0)
