@@ -93,7 +93,15 @@ def share_between(rounds: Rounds, other: Rounds) -> None:
 
 
 def _copied_round(one: Round) -> Round:
-    return Round(dict(one.played), one.last, one.last_since, one.last_signed, one.from_start, one.awaited)
+    return Round(
+        dict(one.played),
+        one.last,
+        one.last_since,
+        one.last_signed,
+        one.from_start,
+        one.awaited,
+        one.confirmed_at,
+    )
 
 
 def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
@@ -122,8 +130,8 @@ def _confirm(rounds: Rounds, play: Play) -> bool:
         leeway = LATE_SECONDS if play.paragraph == current.last else 0.0
         if _hear(current, play, leeway):
             if play.paragraph == current.last:
-                # RTC gave no signed time; a copy of this callback has to be known by it.
-                current.last_signed = play.signed
+                # A copy of this callback has to be known by when that came, and RTC gave no signed time.
+                current.last_signed, current.confirmed_at = play.signed, play.received
             return True
     return finished is not None and bool(finished.round.awaited) and _hear(finished.round, play, 0.0)
 
@@ -197,6 +205,7 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
         current.last = key
         current.last_since = play.received
         current.last_signed = play.signed
+        current.confirmed_at = None
         if play.due is not None:
             current.awaited = {**current.awaited, key: play.due}
     elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
@@ -246,7 +255,10 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
 
     With a plan of one it is always its own successor; in random order a complete round's last can be.
     """
-    later = _seconds_since(current.last_signed, current.last_since, play) > LOOP_SECONDS
+    told_at = current.last_since
+    if current.confirmed_at is not None and not play.by_rtc:
+        told_at = current.confirmed_at
+    later = _seconds_since(current.last_signed, told_at, play) > LOOP_SECONDS
     alone = later and len(rounds.plan) == 1
     ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     if ends and (rounds.origin is not None or play.by_rtc):

@@ -148,6 +148,7 @@ class Round:
     played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
     none). awaited: paragraphs that RTC proved, and until when their callback would confirm them. last,
     last_since, last_signed: the paragraph that plays, and since when. from_start: seen from its start.
+    confirmed_at: when its callback came, if RTC had proved it before.
     """
 
     played: dict[str, int | None]
@@ -156,6 +157,7 @@ class Round:
     last_signed: int | None
     from_start: bool
     awaited: Mapping[str, float] = field(default_factory=nothing)
+    confirmed_at: float | None = None
 
 
 @dataclass(slots=True)

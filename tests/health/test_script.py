@@ -240,6 +240,18 @@ def test_a_callback_that_comes_late_for_what_rtc_proved_is_missed_and_no_new_rou
     assert story.known.missed == 1
 
 
+def test_an_unsigned_copy_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
+    # In random order the last paragraph of a whole round may follow itself.
+    story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12")
+    story.progress(3, offset=1, at=60.0)
+    story.paragraph(3, at=64.0)
+    story.paragraph(3, at=64.1)
+    assert facts(story)[0] == 0
+    story.paragraph(3, at=80.0)
+    assert facts(story)[0] == 1
+
+
 def test_a_retry_signed_anew_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
     # In random order the last paragraph of a whole round may follow itself.
     story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
