@@ -90,6 +90,7 @@ class _Reference:
         self._replies: set[str] = set()
         self._subscribed: set[CallbackKind] = set()
         self._proofs: dict[object, Told] = {}
+        self._progress_in_doubt = False
 
     def take(self, told: Told) -> None:
         """Take the next fact."""
@@ -124,6 +125,7 @@ class _Reference:
             if told.answered - told.sent > RETRY_SPAN:
                 # A relay that held it back for so long doesn't tell where the script is.
                 self._sum.undecided += [*_SCRIPT_NUMBERS, "missed"]
+            self._progress_in_doubt |= "rounds" in self._sum.undecided
             if self._script.progress(payload.paragraph, payload.offset):
                 self._open_proof(payload.paragraph, told, CallbackKind.PARAGRAPH)
         elif isinstance(payload, ReplyFinished):
@@ -133,6 +135,9 @@ class _Reference:
         """Return the numbers."""
         # No callback came for what RTC alone has proved.
         self._sum.missed += len(self._proofs)
+        if self._sum.missed and self._progress_in_doubt:
+            # What RTC proves depends on which round plays. Where each callback came, none was missed in any.
+            self._sum.undecided.append("missed")
         self._sum.replies = len(self._replies)
         self._script.sum_up()
         return self._sum

@@ -202,6 +202,21 @@ def test_a_callback_that_may_have_come_twice_behind_a_whole_plan_leaves_the_roun
     assert set(whole.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}
 
 
+def test_what_was_missed_is_open_while_the_script_is_unless_each_callback_came() -> None:
+    def doubted(*payloads: Payload) -> Expectation:
+        plan = job(2, RandomPlayMode.SCRIPT_ITEM)
+        facts = told(plan, *paragraphs(1), rtc(1, 90), *paragraphs(2), *payloads, every=2.0)
+        facts[3] = facts[3]._replace(doubtful=True)
+        return expectation(facts)
+
+    each_came = doubted(rtc(1, 5), *paragraphs(1), rtc(1, 90))
+    one_missed = doubted(rtc(1, 5), rtc(1, 90))
+
+    script = {"rounds", "coverage", "round_coverage", "skipped"}
+    assert (set(each_came.undecided), each_came.missed) == (script, 0)
+    assert set(one_missed.undecided) == {*script, "missed"}
+
+
 def test_progress_that_a_relay_held_back_for_long_leaves_open_where_the_script_is() -> None:
     *before, last = told(job(3), *paragraphs(1), rtc(2, 0))
 
