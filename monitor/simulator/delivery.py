@@ -159,6 +159,7 @@ class Courier:
 
     async def _send(self, fact: Fact) -> bool:
         fate, sent, answered, broke = await self._attempt(self._posts[fact], fact.channel)
+        copies = broke if self._is_unsigned else 0
         self.events[fate] += 1
         self._counts[fate] += 1
         if fate is Fate.UNKNOWN:
@@ -169,12 +170,12 @@ class Courier:
             first = self.told.get(fact)
             self.events["duplicates"] += first is not None
             if first is None:
-                self.told[fact] = Told(fact, sent, answered, broke and self._is_unsigned)
+                self.told[fact] = Told(fact, sent, answered, copies)
                 if isinstance(fact.payload, ParagraphStarted):
                     self._playing = fact
             elif fact == self._playing and self._told_again_after(first, answered) > LOOP_SECONDS:
                 # Behind another paragraph it would be known as a copy, or be tentative.
-                self.told[fact] = first._replace(doubtful=True)
+                self.told[fact] = first._replace(doubtful=first.doubtful + 1 + copies)
         return True
 
     def _told_again_after(self, first: Told, answered: float) -> float:
@@ -183,15 +184,15 @@ class Courier:
             return answered - first.sent
         return self._posts[first.fact].signed - self._first_signed[first.fact]
 
-    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, bool]:
+    async def _attempt(self, post: Post, channel: Channel) -> tuple[Fate, float, float, int]:
         """Try as often as allowed.
 
         Returns:
-            The fate, when the first try was sent and the last answered, and whether one broke.
+            The fate, when the first try was sent and the last answered, and how many broke.
         """
         usual = _ATTEMPTS[self._identity.source.vendor] if channel is Channel.CALLBACK else _OWN_ATTEMPTS
         left = self._attempts or usual
-        pause, fate, sent, broke = _FIRST_PAUSE, Fate.REFUSED, self._pace.now(), False
+        pause, fate, sent, broke = _FIRST_PAUSE, Fate.REFUSED, self._pace.now(), 0
         while True:
             left -= 1
             self._counts["requests"] += 1
@@ -204,7 +205,8 @@ class Courier:
                 self._counts["unreachable"] += 1
             except httpx.TransportError:
                 self._counts["broken"] += 1
-                fate, broke = Fate.UNKNOWN, True
+                fate = Fate.UNKNOWN
+                broke += 1
             if left <= 0:
                 return fate, sent, self._pace.now(), broke
             try:

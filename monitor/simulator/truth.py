@@ -40,15 +40,15 @@ class Told(NamedTuple):
     """A fact that the service acknowledged.
 
     sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
-    service's clock; it was received in between. doubtful: the service can't tell a second copy from a second
-    time, because it came again late, signed anew or without a signed time, or because without one an attempt
-    broke before its answer.
+    service's clock; it was received in between. doubtful: how many more copies the service may have that it
+    can't tell from another time, because it came again late, signed anew or without a signed time, or because
+    without one an attempt broke before its answer.
     """
 
     fact: Fact
     sent: float
     answered: float
-    doubtful: bool = False
+    doubtful: int = 0
 
 
 @dataclass(slots=True)
@@ -114,10 +114,9 @@ class _Reference:
             late = proof is not None and told.answered - proof.sent >= RETRY_SPAN
             if late and self._script.plays(payload.paragraph):
                 # It may be the callback of what RTC proved, or tell that it began again.
-                self._script.doubt()
+                self._script.doubt(1)
             self._script.start(payload.paragraph)
-            if told.doubtful:
-                self._script.doubt()
+            self._script.doubt(told.doubtful)
             if told.answered - told.sent > RETRY_SPAN:
                 # It came later than any vendor's last attempt: its round may be closed.
                 self._sum.undecided += _SCRIPT_NUMBERS
@@ -264,13 +263,16 @@ class _Script:
         """Whether this is the paragraph that began last."""
         return paragraph == self._playing
 
-    def doubt(self) -> None:
-        """Take the news that the last paragraph may have come twice.
+    def doubt(self, copies: int) -> None:
+        """Take the news that the last paragraph may have come so many times more.
 
-        Behind a whole plan that may be the next round's first, unless the plan says what that is.
+        Behind a whole plan that may be the next round's first, unless the plan says what that is. While no
+        plan is known, a first paragraph that comes a third time may be the only one.
         """
+        whole = bool(self._plan) and all(one in self._played for one in self._plan)
         repeats_itself = self._mode is not RandomPlayMode.NONE or len(self._plan) == 1
-        if repeats_itself and self._plan and all(one in self._played for one in self._plan):
+        alone = not self._plan and len(self._played) == 1
+        if (copies and whole and repeats_itself) or (copies > 1 and alone):
             self._sum.undecided += _SCRIPT_NUMBERS
 
     def sum_up(self) -> None:

@@ -199,8 +199,8 @@ async def test_the_same_words_are_never_signed_in_one_second_twice(
     assert times[2] > times[0]
 
 
-async def told_again(source: Source, client: httpx.AsyncClient, *, after: float) -> list[bool]:
-    """Tell that a paragraph plays, tell it again signed anew, and return what the truth doubts."""
+async def told_again(source: Source, client: httpx.AsyncClient, *, after: float) -> list[int]:
+    """Tell that a paragraph plays, tell it again signed anew, and return how many copies the truth doubts."""
     told = fact(ParagraphStarted(Paragraph("a", 1)))
     async with running(Receiver(ACCEPTED, ACCEPTED)) as address:
         pace = SteppedPace(1.0)
@@ -214,8 +214,21 @@ async def told_again(source: Source, client: httpx.AsyncClient, *, after: float)
 async def test_a_paragraph_that_is_signed_again_much_later_may_be_told_a_second_time(
     sources: tuple[Source, ...], client: httpx.AsyncClient
 ) -> None:
-    assert await told_again(sources[0], client, after=0.0) == [False]
-    assert await told_again(sources[0], client, after=9.0) == [True]
+    assert await told_again(sources[0], client, after=0.0) == [0]
+    assert await told_again(sources[0], client, after=9.0) == [1]
+
+
+async def test_each_attempt_that_broke_may_be_a_copy_where_nothing_is_signed(
+    sources: tuple[Source, ...], client: httpx.AsyncClient
+) -> None:
+    copies = []
+    for source in (sources[0], sources[4]):
+        told = fact(ParagraphStarted(Paragraph("a", 1)))
+        async with running(Receiver(BROKEN, BROKEN, REFUSED, ACCEPTED)) as address:
+            sender = courier(source, client, address, attempts=4, pace=SteppedPace(1.0))
+            await sender.deliver(send(told))
+        copies.append(sender.told[told].doubtful)
+    assert copies == [0, 2]
 
 
 async def test_stopping_ends_a_wait() -> None:

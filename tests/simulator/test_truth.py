@@ -188,25 +188,35 @@ def test_what_comes_after_the_end_counts_nothing() -> None:
 
 
 def test_a_callback_that_may_have_come_twice_behind_a_whole_plan_leaves_the_round_open() -> None:
-    def told(number: int, *, doubtful: bool) -> Told:
+    def told(number: int, *, doubtful: int) -> Told:
         payload = ParagraphStarted(Paragraph("a", number))
         return Told(Fact(number, float(number), Channel.CALLBACK, payload, 0), number, number + 0.1, doubtful)
 
     plan = (Paragraph("a", 1), Paragraph("a", 2))
     registered = Told(Fact(0, 0.0, Channel.API, JobRegistered(plan=plan), 0), 0.0, 0.1)
 
-    begun = expectation([registered, told(1, doubtful=True)])
-    whole = expectation([registered, told(1, doubtful=False), told(2, doubtful=True)])
+    begun = expectation([registered, told(1, doubtful=1)])
+    whole = expectation([registered, told(1, doubtful=0), told(2, doubtful=1)])
 
     assert begun.undecided == []
     assert set(whole.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}
+
+
+def test_a_first_paragraph_that_may_have_come_three_times_leaves_open_whether_it_is_the_only_one() -> None:
+    first, second = told(*paragraphs(1, 2))
+
+    twice = expectation([first._replace(doubtful=1), second])
+    thrice = expectation([first._replace(doubtful=2), second])
+
+    assert twice.undecided == []
+    assert set(thrice.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}
 
 
 def test_what_was_missed_is_open_while_the_script_is_unless_each_callback_came() -> None:
     def doubted(*payloads: Payload) -> Expectation:
         plan = job(2, RandomPlayMode.SCRIPT_ITEM)
         facts = told(plan, *paragraphs(1), rtc(1, 90), *paragraphs(2), *payloads, every=2.0)
-        facts[3] = facts[3]._replace(doubtful=True)
+        facts[3] = facts[3]._replace(doubtful=1)
         return expectation(facts)
 
     each_came = doubted(rtc(1, 5), *paragraphs(1), rtc(1, 90))

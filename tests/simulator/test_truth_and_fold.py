@@ -73,7 +73,7 @@ async def test_the_fold_says_what_the_simulator_did(
             for delivery in life.deliveries:
                 assert await courier.deliver(delivery)
         # Nothing breaks or is held up here: the copies come as they were planned, and can be told.
-        expected = expectation(one._replace(doubtful=False) for one in courier.told.values())
+        expected = expectation(one._replace(doubtful=0) for one in courier.told.values())
         assert expected.undecided == []
         state = folder.states[life.identity.source.name, life.identity.job_id]
         assert seen(state, pace.now() + 60) == expected, (index, life)
