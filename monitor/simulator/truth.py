@@ -91,6 +91,7 @@ class _Reference:
         self._subscribed: set[CallbackKind] = set()
         self._proofs: dict[object, Told] = {}
         self._progress_in_doubt = False
+        self._each_came_in_time = True
 
     def take(self, told: Told) -> None:
         """Take the next fact."""
@@ -120,6 +121,7 @@ class _Reference:
             if told.answered - told.sent > RETRY_SPAN:
                 # It came later than any vendor's last attempt: its round may be closed.
                 self._sum.undecided += _SCRIPT_NUMBERS
+                self._each_came_in_time = False
         elif isinstance(payload, ScriptProgress):
             if told.answered - told.sent > RETRY_SPAN:
                 # A relay that held it back for so long doesn't tell where the script is.
@@ -134,7 +136,7 @@ class _Reference:
         """Return the numbers."""
         # No callback came for what RTC alone has proved.
         self._sum.missed += len(self._proofs)
-        if self._sum.missed and self._progress_in_doubt:
+        if self._progress_in_doubt and (self._sum.missed or not self._each_came_in_time):
             # What RTC proves depends on which round plays. Where each callback came, none was missed in any.
             self._sum.undecided.append("missed")
         self._sum.replies = len(self._replies)

@@ -227,6 +227,14 @@ def test_what_was_missed_is_open_while_the_script_is_unless_each_callback_came()
     assert set(one_missed.undecided) == {*script, "missed"}
 
 
+def test_a_callback_that_came_too_late_for_its_round_leaves_open_what_rtc_proves_of_it() -> None:
+    *before, late, progress = told(job(3), *paragraphs(1, 2), rtc(2, 90))
+    late = late._replace(answered=late.sent + 48.0)
+
+    assert "missed" not in expectation([*before, late]).undecided
+    assert "missed" in expectation([*before, late, progress]).undecided
+
+
 def test_progress_that_a_relay_held_back_for_long_leaves_open_where_the_script_is() -> None:
     *before, last = told(job(3), *paragraphs(1), rtc(2, 0))
 
