@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from monitor.config import HealthSettings, Source
 from monitor.event import Event, Stored
 from monitor.health import fold as folding
-from monitor.health import reading
 from monitor.health.stream import StreamState
 from monitor.simulator.delivery import Addresses, Courier
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import lives
-from monitor.simulator.truth import Expectation, expectation
+from monitor.simulator.truth import expectation
 from monitor.vendors import registry
+from tests.simulator.comparing import seen
 from tests.simulator.receiving import Receiving
 from tests.simulator.stepped import SteppedPace
 
@@ -35,24 +35,6 @@ class Folder(Receiving):
         state = self.states.setdefault((event.source, event.job_id), folding.begin(event))
         stored = Stored(0, event.id.sequence, event)
         folding.fold(state, stored, registry.decode(event, source), HEALTH)
-
-
-def seen(state: StreamState, now: float) -> Expectation:
-    folding.settle(state, now, HEALTH)
-    told = reading.rtmp_state(state)
-    return Expectation(
-        reconnects=state.link.reconnects,
-        outages=state.link.outages,
-        rounds=state.script.rounds,
-        coverage=reading.coverage(state.script),
-        round_coverage=reading.finished_coverage(state.script),
-        skipped=state.script.skipped,
-        replies=state.replies.finished,
-        missed=state.missed,
-        rtmp_state=None if told is None else told.value,
-        ended=None if state.end is None else state.end.outcome.value,
-        warnings=sorted(state.warnings),
-    )
 
 
 @pytest.mark.parametrize("scenario", list(Scenario))
@@ -76,4 +58,5 @@ async def test_the_fold_says_what_the_simulator_did(
         expected = expectation(one._replace(doubtful=0) for one in courier.told.values())
         assert expected.undecided == []
         state = folder.states[life.identity.source.name, life.identity.job_id]
-        assert seen(state, pace.now() + 60) == expected, (index, life)
+        folding.settle(state, pace.now() + 60, HEALTH)
+        assert seen(state) == expected, (index, life)
