@@ -1,6 +1,7 @@
 """Reaches what the configuration names, and says of each whether the service could use it."""
 
 import asyncio
+import errno
 import logging
 import os
 import shutil
@@ -8,6 +9,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import httpx
 
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
@@ -17,6 +20,9 @@ FREE_BYTES = 256 * 1024 * 1024
 """With less room than this the log would be full within hours of moderate traffic."""
 
 CONNECT_SECONDS = 3.0
+
+ANSWER_SECONDS = 1.0
+"""How long whoever has an address may take to say that it is the service."""
 
 
 class Check(NamedTuple):
@@ -30,7 +36,8 @@ class Check(NamedTuple):
 def check_all(settings: Settings) -> list[Check]:
     """Look at everything that the service needs at its start: the log, the brokers, the addresses.
 
-    Nothing is created or changed. A listen address counts as taken while the service itself runs.
+    Nothing is created or changed. An address that a running service has is as it should be: it may be this
+    one, whose new configuration is looked at before it is started again.
     """
     return list(_checks(settings))
 
@@ -101,6 +108,7 @@ def _topics(settings: Settings) -> Iterator[Check]:
 
 
 def _listen(name: str, address: Address) -> Check:
+    where = f"{address.host}:{address.port}"
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -109,5 +117,17 @@ def _listen(name: str, address: Address) -> Check:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(place)
     except OSError as error:
-        return Check(name, False, f"{address.host}:{address.port} can't be listened on: {error.strerror}")
-    return Check(name, True, f"{address.host}:{address.port} is free")
+        if error.errno == errno.EADDRINUSE and _is_the_service(address):
+            return Check(name, True, f"{where} is a running service's")
+        return Check(name, False, f"{where} can't be listened on: {error.strerror}")
+    return Check(name, True, f"{where} is free")
+
+
+def _is_the_service(address: Address) -> bool:
+    """Return whether what listens there answers as this service does."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    try:
+        answer = httpx.get(f"http://{host}:{address.port}/healthz", timeout=ANSWER_SECONDS, trust_env=False)
+        return answer.status_code == httpx.codes.OK and answer.json() == {"status": "ok"}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return False

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import start
+from tests.cli.running import run_beside, start
+from tests.end_to_end.running import free_port
 
 CONFIGURATION = """
 [receiver]
@@ -74,6 +75,20 @@ async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(
 
         service.send_signal(signal.SIGTERM)
         assert await service.wait() == 0
+
+
+async def test_a_check_beside_the_running_service_finds_its_addresses_as_they_should_be(
+    tmp_path: Path,
+) -> None:
+    receiver, admin = free_port(), free_port()
+    ports = CONFIGURATION.replace(":0", f":{receiver}", 1).replace(":0", f":{admin}", 1)
+    configuration = write(tmp_path, ports)
+    async with serving(configuration):
+        code, stdout, _ = await run_beside("check", config=configuration)
+
+    assert code == 0
+    assert f"ok\treceiver.listen\t127.0.0.1:{receiver} is a running service's\n" in stdout.decode()
+    assert f"ok\tadmin.listen\t127.0.0.1:{admin} is a running service's\n" in stdout.decode()
 
 
 @pytest.mark.parametrize(
