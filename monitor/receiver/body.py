@@ -3,7 +3,7 @@
 import asyncio
 
 from monitor.errors import MonitorError
-from monitor.http_server import BODY_IS_HERE
+from monitor.http_server.protocol import BODY_IS_HERE
 from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.limits import Limits
 from monitor.receiver.refusals import TOO_LARGE, TOO_SLOW, RefusedError

@@ -39,7 +39,7 @@ _STEPS = (
     ("prometheus_client/", "metrics"),
     ("monitor/metrics/", "metrics"),
     ("monitor/receiver/", "receiver"),
-    ("monitor/http_server.py", "HTTP server"),
+    ("monitor/http_server/", "HTTP server"),
     ("uvicorn/", "HTTP server"),
 )
 """Part of a frame's text → the step that it is of. Of a stack the innermost frame that is named here counts;

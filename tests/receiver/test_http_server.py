@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from monitor.errors import ConfigurationError
-from monitor.http_server import HELD_BYTES, MAX_HEAD_BYTES, BoundedHttpProtocol, serve
+from monitor.http_server import serve
+from monitor.http_server.joined_writes import HELD_BYTES
+from monitor.http_server.protocol import MAX_HEAD_BYTES, BoundedHttpProtocol
 from tests.receiver.running import connection, eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"

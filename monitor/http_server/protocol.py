@@ -1,27 +1,19 @@
-"""uvicorn, as a guest in somebody else's event loop: no signal handlers, bounded heads, two limits more.
+"""uvicorn's protocol, and what it lacks for a server that strangers can reach.
 
-uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, and
-it has no limit on connections that leaves other requests alone. `BoundedHttpProtocol` adds these, and
-sends an answer in one piece.
+uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, it has no
+limit on connections that leaves other requests alone, and it reads no body of a client that offers to speak
+another protocol.
 """
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import httptools
-import uvicorn
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from monitor.config import parse_address
-from monitor.errors import ConfigurationError
-
-Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""An ASGI 3 application."""
+from monitor.http_server.joined_writes import JoinedWrites
 
 BODY_IS_HERE = "monitor.body_is_here"
 """The ASGI extension by which an application knows that reading the body will not make it wait."""
@@ -29,20 +21,8 @@ BODY_IS_HERE = "monitor.body_is_here"
 STOPPING = "monitor.stopping"
 """In a request's scope: an asyncio.Event that is set once the server stops, for answers without an end."""
 
-MAX_CONNECTIONS = 768
-"""Below the customary 1,024 open files of a process, with room for the log and the other server."""
-
 MAX_HEAD_BYTES = 65536
 """Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
-
-HELD_BYTES = 16384
-"""What may wait for the end of a turn of the event loop: head and body of an answer, as a rule."""
-
-KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection stays: long enough for a vendor to reuse it for the next callback."""
-
-SHUTDOWN_SECONDS = 10
-"""How long requests in flight may finish once the server was told to stop."""
 
 
 def _closing(status: bytes, code: bytes, detail: bytes, headers: bytes = b"") -> bytes:
@@ -71,45 +51,6 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 """The headers that say how long a body is."""
 
 _BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
-
-
-class JoinedWrites:
-    """A transport that sends in one piece what is written in one turn of the event loop.
-
-    uvicorn writes an answer's head and its body apart. A socket takes both at once, so that each would be
-    a system call and a packet of its own: a tenth of all the work on a callback.
-
-    Args:
-        transport: does everything else.
-        loop: whose turns count.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
-        self._size = 0
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        """Send when this turn is over, or at once if too much waits."""
-        if not self._held:
-            self._loop.call_soon(self._send)
-        self._held.append(data)
-        self._size += len(data)
-        if self._size > HELD_BYTES:
-            # Now the transport must say whether its client takes any more.
-            self._send()
-
-    def close(self) -> None:
-        """Close behind what was written."""
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        held, self._held, self._size = self._held, [], 0
-        if held and not self._transport.is_closing():
-            self._transport.writelines(held)
 
 
 class _AfterHead:
@@ -284,119 +225,3 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         else:
             self.transport.close()
-
-
-class GuestServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals to whoever runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture nothing."""
-        yield
-
-
-def server(
-    app: Application, listen: str, *, header_timeout: float, max_connections: int = MAX_CONNECTIONS
-) -> uvicorn.Server:
-    """Return a server for `app` that is to run in the caller's event loop.
-
-    Args:
-        app: an ASGI application; it gets no lifespan events.
-        listen: `host:port`, an IPv6 host in brackets; port 0 lets the system choose.
-        header_timeout: seconds that a client may take over the headers of a request.
-        max_connections: how many may be open at once; more are answered 503 and closed.
-    """
-    address = parse_address(listen)
-    protocol = type(
-        "ConfiguredHttpProtocol",
-        (BoundedHttpProtocol,),
-        {
-            "header_timeout": header_timeout,
-            "max_connections": max_connections,
-            "stopping": asyncio.Event(),
-        },
-    )
-    return GuestServer(
-        Config(
-            app,
-            host=address.host,
-            port=address.port,
-            loop="none",
-            http=protocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            # The service configures logging. What uvicorn would warn of, malformed requests, anybody can
-            # cause, at any rate.
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            # It would take the client's address from X-Forwarded-For, which any local process can send.
-            proxy_headers=False,
-            server_header=False,
-            date_header=True,
-            # uvicorn's own limit counts all connections and all running requests of the server as one,
-            # and answers authentic requests 503 because of strangers' idle connections; the receiver
-            # limits each source instead, and max_connections guards the open files.
-            limit_concurrency=None,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-    )
-
-
-@contextlib.asynccontextmanager
-async def serve(
-    app: Application,
-    listen: str,
-    *,
-    key: str = "listen",
-    header_timeout: float = 10.0,
-    max_connections: int = MAX_CONNECTIONS,
-) -> AsyncIterator[str]:
-    """Serve `app` while the context is open; yield the bound address as `host:port`.
-
-    Requests in flight when the context closes are answered first.
-
-    Args:
-        app: as `server`; so are header_timeout and max_connections.
-        listen: as `server`.
-        key: of the configuration, where `listen` stands: what is wrong with it begins with that.
-
-    Raises:
-        ConfigurationError: the address can't be listened on.
-    """
-    guest = server(app, listen, header_timeout=header_timeout, max_connections=max_connections)
-    bound = _bind(listen, key)
-    serving = asyncio.create_task(guest.serve(sockets=[bound]))
-    try:
-        yield _text_of(bound)
-    finally:
-        guest.should_exit = True
-        await serving
-
-
-def _bind(listen: str, key: str) -> socket.socket:
-    host, port = parse_address(listen)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigurationError([f"{key}: {listen} can't be listened on: {error.strerror}"]) from None
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        # Clients may connect from now on; they wait until the server accepts.
-        bound.listen(2048)
-    except OSError as error:
-        bound.close()
-        raise ConfigurationError([f"{key}: {listen} can't be listened on: {error.strerror}"]) from None
-    bound.settimeout(0)
-    return bound
-
-
-def _text_of(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
