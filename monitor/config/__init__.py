@@ -2,6 +2,7 @@
 
 from monitor.config.loading import load_settings
 from monitor.config.settings import (
+    SOURCE_NAME,
     Address,
     AdminSettings,
     ApiSettings,
@@ -22,6 +23,7 @@ from monitor.config.settings import (
 )
 
 __all__ = [
+    "SOURCE_NAME",
     "Address",
     "AdminSettings",
     "ApiSettings",

@@ -18,6 +18,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from monitor.clock import Clock, RehearsalClock, SystemClock
 from monitor.event import Vendor
 
+SOURCE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a source may be called, as a regular expression: a name is a part of URLs and of Kafka's keys."""
+
 KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
 
@@ -290,7 +293,7 @@ class Source(FrozenModel):
     itself be what authenticates. keys: any of them is accepted.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
     vendor: Vendor
     public_url: Annotated[Url, Field(repr=False)]
     auth_type: AuthType = AuthType.NONE

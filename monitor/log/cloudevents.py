@@ -21,16 +21,19 @@ The round trip is exact, but for parts of `received` finer than a microsecond, w
 """
 
 import calendar
+import re
 import time
 from collections.abc import Iterable
 from functools import lru_cache
 
+from monitor.config import SOURCE_NAME
 from monitor.event import Channel, Event, EventId, Vendor
 from monitor.log.protocol import DeadLetter
 
 Headers = list[tuple[str, bytes]]
 
 _SOURCE_PREFIX = "/sources/"
+_SOURCE_NAME = re.compile(SOURCE_NAME)
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 _VENDORS = {vendor.value: vendor for vendor in Vendor}
 _CHANNELS = {channel.value: channel for channel in Channel}
@@ -81,7 +84,7 @@ def from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> Event:
     try:
         identity = EventId.parse(values[attribute].decode())
         attribute = "ce_source"
-        source = _without_prefix(values[attribute].decode())
+        source = _source(values[attribute])
         attribute = "ce_type"
         vendor, channel, event_type = values[attribute].decode().split(".", 2)
         kind = _VENDORS[vendor], _CHANNELS[channel]
@@ -130,7 +133,7 @@ def letter_from_headers(headers: Iterable[tuple[str, bytes]], body: bytes) -> De
     try:
         identity = EventId.parse(values[attribute].decode())
         attribute = "ce_source"
-        source = _without_prefix(values[attribute].decode())
+        source = _source(values[attribute])
         attribute = "ce_type"
         vendor, channel, *rest = values[attribute].decode().split(".", 2)
         kind = _VENDORS[vendor], _CHANNELS[channel], rest[0] if rest else None
@@ -164,12 +167,6 @@ def _times(received: float, signed: int | None) -> tuple[bytes, bytes]:
     return text, text if signed is None else _text_of_second(signed) + b"Z"
 
 
-def _without_prefix(text: str) -> str:
-    if not text.startswith(_SOURCE_PREFIX):
-        raise ValueError(text)
-    return text[len(_SOURCE_PREFIX) :]
-
-
 def _signed(text: bytes) -> int | None:
     if len(text) == _MICROSECONDS_LENGTH:
         return None
@@ -185,6 +182,15 @@ def _received(text: bytes) -> float:
     return from_microseconds(_second_of_text(text[:_SECONDS_LENGTH]) * 1_000_000 + fraction)
 
 
+# Each event names its source, and a service has few.
+@lru_cache(maxsize=4096)
+def _source(text: bytes) -> str:
+    prefix, name = text[: len(_SOURCE_PREFIX)].decode(), text[len(_SOURCE_PREFIX) :].decode()
+    if prefix != _SOURCE_PREFIX or not _SOURCE_NAME.fullmatch(name):
+        raise ValueError(text)
+    return name
+
+
 # Neighbouring events share their second, so that formatting and parsing are done once for many.
 @lru_cache(maxsize=4096)
 def _text_of_second(seconds: int) -> bytes:
@@ -195,4 +201,8 @@ def _text_of_second(seconds: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _second_of_text(text: bytes) -> int:
-    return calendar.timegm(time.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S"))
+    seconds = calendar.timegm(time.strptime(text.decode(), "%Y-%m-%dT%H:%M:%S"))
+    if seconds < 0:
+        # Of the years that can be read, these are those that `_text_of_second` doesn't write.
+        raise ValueError(text)
+    return seconds

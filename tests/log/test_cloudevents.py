@@ -70,13 +70,18 @@ def test_a_missing_attribute_is_named(name: str) -> None:
         ("ce_id", b"a-b-c"),
         ("ce_source", b"room-a"),
         ("ce_source", b"/sources/\xff"),
+        ("ce_source", b"/sources/"),
+        ("ce_source", b"/sources/room a"),
+        ("ce_source", b"/sources/room-a\n"),
         ("ce_type", b"metastudio.callback"),
         ("ce_type", b"nobody.callback.x"),
         ("ce_type", b"metastudio.pigeon.x"),
         ("ce_time", b"2026-11-21"),
         ("ce_time", b"2026-13-21T05:54:00Z"),
+        ("ce_time", b"1969-12-31T23:59:59Z"),
         ("ce_receivedtime", b"2026-11-21T05:54:00Z"),
         ("ce_receivedtime", b"2026-11-21T05:54:00.abcdefZ"),
+        ("ce_receivedtime", b"0001-01-01T00:00:00.000000Z"),
     ],
 )
 def test_an_attribute_of_another_form_is_named(name: str, value: bytes) -> None:

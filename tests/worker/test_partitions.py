@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
 from monitor.event import Channel, Event, Vendor
 from monitor.health.stream import StreamKey
-from monitor.log import kafka_topics
+from monitor.log import kafka_client, kafka_topics
+from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.kafka_records import place
@@ -123,6 +124,29 @@ async def test_a_worker_folds_what_came_before_it_and_what_comes_after(
         for partition in "012":
             lag = {"partition": partition}
             await eventually(lambda lag=lag: process.metric("monitor_log_lag_events", lag) == 0)  # type: ignore[misc]
+
+
+async def test_what_somebody_else_wrote_among_the_events_stops_no_worker(
+    settings: Settings, log: KafkaLog
+) -> None:
+    key, partition = place(SOURCE.name, "job-0", settings.kafka.partitions)
+    ours = Event(log.next_id(), SOURCE.vendor, SOURCE.name, "job-0", Channel.CALLBACK, "x", NOON, None, b"")
+    foreign: list[dict[str, bytes]] = [
+        {"ce_source": b"/sources/not a name"},
+        {"ce_source": b"/sources/"},
+        {"ce_receivedtime": b"0001-01-01T00:00:00.000000Z"},
+        {"ce_subject": b""},
+    ]
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        for headers in [{}, *(dict(to_headers(ours)) | other for other in foreign)]:
+            topic = kafka_topics.names(settings.kafka).events
+            await producer.send_and_wait(
+                topic, b"no JSON", key=key, partition=partition, headers=list(headers.items())
+            )
+    await reply(log, *JOBS)
+
+    async with working(settings, log) as process:
+        assert process.replies() == dict.fromkeys(JOBS, 1)
 
 
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
