@@ -1,6 +1,5 @@
 """Puts the parts together and runs them until a signal: the log, the receiver, the worker, the pages."""
 
-import logging
 import sys
 
 import structlog
@@ -8,7 +7,7 @@ import uvloop
 
 from monitor.config import Role, Settings
 from monitor.errors import ConfigurationError
-from monitor.service import embedded, on_kafka
+from monitor.service import embedded, log_lines, on_kafka
 from monitor.service.collector import spare_collections
 
 _log = structlog.get_logger(__name__)
@@ -24,7 +23,7 @@ def run(settings: Settings, role: Role) -> None:
         raise ConfigurationError(
             [f"--role {role}: the embedded log belongs to one process, so its only role is all"]
         )
-    _configure_logging()
+    log_lines.configure(sys.stderr)
     spare_collections()
     for warning in settings.warnings:
         _log.warning("configuration", warning=warning)
@@ -33,20 +32,3 @@ def run(settings: Settings, role: Role) -> None:
     else:
         uvloop.run(on_kafka.serve_role(settings, role))
     _log.info("stopped")
-
-
-def _configure_logging() -> None:
-    """Write one JSON object a line to stderr, from our own loggers and the libraries'."""
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
