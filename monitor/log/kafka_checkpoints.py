@@ -10,12 +10,14 @@ wake and go on folding, but never write; and what is loaded after opening can't 
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Sequence
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from monitor.config import Settings
+from monitor.config import SOURCE_NAME, Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_in_time
@@ -41,6 +43,10 @@ FETCH_WAIT_MS = 20
 TRANSACTION_TIMEOUT_MS = 60_000
 
 Row = tuple[str, str, bytes | None]
+
+_SOURCE_NAME = re.compile(SOURCE_NAME)
+
+_log = structlog.get_logger(__name__)
 
 
 class KafkaCheckpoints:
@@ -101,14 +107,19 @@ class KafkaCheckpoints:
         finally:
             await stop_in_time(consumer.stop())
         position = newest.pop(POSITION_KEY, None)
-        rows = []
+        rows, strangers = [], 0
         # Keys move over one by one, so that no text is held twice.
         while newest:
             key, state = newest.popitem()
-            source, job_id = stream_of(key)
-            rows.append((source, job_id, state))
+            stream = stream_of(key)
+            if stream is None:
+                strangers += 1
+                continue
+            rows.append((*stream, state))
             if len(rows) % SLICE == 0:
                 await asyncio.sleep(0)
+        if strangers:
+            _log.warning("not of a stream", partition=self._place.partition, records=strangers)
         return Checkpoint(NOTHING_FOLDED if position is None else int(json.loads(position)), rows)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> dict[bytes, bytes]:
@@ -187,8 +198,11 @@ def key_of(source: str, job_id: str) -> bytes:
     return f"{source}/{job_id}".encode()
 
 
-def stream_of(key: bytes) -> tuple[str, str]:
-    """Return source and job id of a stream's key; names of sources have no slash."""
-    # What isn't UTF-8 is nobody's of ours, and names no stream that is.
-    source, _, job_id = key.decode(errors="replace").partition("/")
-    return source, job_id
+def stream_of(key: bytes) -> tuple[str, str] | None:
+    """Return source and job id of a stream's key; None for any other: whose record that is, nobody knows."""
+    try:
+        source, slash, job_id = key.decode().partition("/")
+    except UnicodeDecodeError:
+        return None
+    # Names of sources have no slash.
+    return (source, job_id) if slash and _SOURCE_NAME.fullmatch(source) else None

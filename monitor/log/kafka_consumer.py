@@ -196,6 +196,16 @@ class Kept(NamedTuple):
     state: bytes | None
 
 
+def _kept(place: TopicPartition, record: ConsumerRecord[bytes, bytes]) -> Kept | None:
+    if record.key is None or record.key == POSITION_KEY:
+        return None
+    stream = stream_of(record.key)
+    if stream is None:
+        _log.warning("not of a stream", partition=place.partition, offset=record.offset)
+        return None
+    return Kept(*stream, record.value)
+
+
 class HealthReader:
     """Follows the health of all streams, from the first record on; made by `open`."""
 
@@ -239,10 +249,10 @@ class HealthReader:
         with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
         return [
-            Kept(*stream_of(record.key), record.value)
-            for records in found.values()
+            kept
+            for place, records in found.items()
             for record in records
-            if record.key is not None and record.key != POSITION_KEY
+            if (kept := _kept(place, record)) is not None
         ]
 
     async def positions(self) -> dict[int, int]:

@@ -10,6 +10,7 @@ from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.protocol import Checkpoint
 from tests.kafka_broker import Brokers
 
@@ -123,6 +124,24 @@ async def test_others_can_tell_states_from_the_position(
 
     await consumer.stop()
     assert [(record.key, record.value) for record in records] == [(b"a/1", b"one"), (b"~position", b"1")]
+
+
+@pytest.mark.parametrize("key", [b"hello", b"no name/1", b"/1", b"\xff/1"])
+async def test_what_somebody_else_wrote_beside_the_states_is_passed_over(
+    settings: Settings, checkpoints: KafkaCheckpoints, key: bytes
+) -> None:
+    await checkpoints.save(1, [("a", "1", b"one")])
+    topic = kafka_topics.names(settings.kafka).health
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        await producer.send_and_wait(topic, b"{}", key=key, partition=2)
+
+    assert Checkpoint(1, [("a", "1", b"one")]) == await checkpoints.load()
+    async with HealthReader.open(settings) as reader:
+        read: list[Kept] = []
+        async with asyncio.timeout(30):
+            while sum((await reader.positions()).values()) < sum((await reader.ends()).values()):
+                read += await reader.read(10, 0.2)
+    assert read == [Kept("a", "1", b"one")]
 
 
 async def test_closed_checkpoints_say_so(settings: Settings) -> None:
