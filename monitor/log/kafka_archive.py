@@ -6,7 +6,6 @@ from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
 from monitor.config import Settings
-from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_reading, kafka_topics
 from monitor.log.kafka_reading import Bounds, Partition
@@ -81,10 +80,7 @@ async def opened(settings: Settings) -> AsyncIterator[KafkaArchive]:
         LogUnavailableError: Kafka can't be reached, or the topic isn't there.
     """
     topic = kafka_topics.names(settings.kafka).events
-    if not await kafka_topics.is_there(settings.kafka, topic):
-        raise LogUnavailableError(
-            f"the topic {topic} isn't there yet; the service makes it at its first start"
-        )
+    await kafka_topics.must_be_there(settings.kafka, topic)
     async with AsyncExitStack() as connected:
         parts = []
         for number in range(settings.kafka.partitions):

@@ -124,9 +124,11 @@ async def opened(kafka: KafkaSettings) -> AsyncIterator[KafkaDeadLetters]:
     """Connect to the dead letters, while the context is open.
 
     Raises:
-        LogUnavailableError: Kafka can't be reached.
+        LogUnavailableError: Kafka can't be reached, or the topic isn't there.
     """
-    async with kafka_reading.opened(kafka, kafka_topics.names(kafka).dead_letters, 0) as topic:
+    name = kafka_topics.names(kafka).dead_letters
+    await kafka_topics.must_be_there(kafka, name)
+    async with kafka_reading.opened(kafka, name, 0) as topic:
         yield KafkaDeadLetters(kafka, topic)
 
 

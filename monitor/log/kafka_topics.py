@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from monitor.config import KafkaSettings, Settings
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.log import kafka_client
 from monitor.log.kafka_closing import stop_in_time
 
@@ -120,6 +120,18 @@ async def is_there(kafka: KafkaSettings, topic: str) -> bool:
     """
     async with _administration(kafka) as admin:
         return any(found["topic"] == topic for found in await _all_topics(admin))
+
+
+async def must_be_there(kafka: KafkaSettings, topic: str) -> None:
+    """Refuse a topic that isn't there: a broker would make it for its first reader, in its own way.
+
+    Raises:
+        LogUnavailableError: the topic isn't there, or Kafka can't be reached.
+    """
+    if not await is_there(kafka, topic):
+        raise LogUnavailableError(
+            f"the topic {topic} isn't there yet; the service makes it at its first start"
+        )
 
 
 @asynccontextmanager

@@ -140,6 +140,18 @@ async def test_a_replay_before_there_is_anything_makes_no_topic(settings: Settin
     assert not await kafka_topics.is_there(settings.kafka, topic)
 
 
+@pytest.mark.parametrize("asked", [["list"], ["show", "1"]])
+async def test_looking_at_dead_letters_before_there_is_anything_makes_no_topic(
+    settings: Settings, config: Path, asked: list[str]
+) -> None:
+    code, stdout, stderr = await run_beside("dead-letters", *asked, config=config)
+
+    topic = kafka_topics.names(settings.kafka).dead_letters
+    assert (code, stdout) == (1, b"")
+    assert stderr == f"the topic {topic} isn't there yet; the service makes it at its first start\n"
+    assert not await kafka_topics.is_there(settings.kafka, topic)
+
+
 async def test_dead_letters_of_a_kafka_that_is_away_are_one_line(settings: Settings, config: Path) -> None:
     write(config, settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}))
 
