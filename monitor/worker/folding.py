@@ -97,7 +97,10 @@ class Folder:
         try:
             self._window.note(len(batch) - strangers, len(dead_letters) - strangers)
             if dead_letters:
+                # A checkpoint that is written meanwhile must not be past what could still be lost.
+                folded, shard.position = shard.position, before
                 await self._log.append((), dead_letters)
+                shard.position = folded
         except BaseException:
             shard.position = before
             raise

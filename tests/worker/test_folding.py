@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from monitor.clock import SystemClock
 from monitor.config import AuthType, HealthSettings, LogSettings, Settings, Source
 from monitor.event import Channel, Event, EventId, Stored, Vendor
+from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.folding import FEWEST, WINDOW, Folder, StalledError
@@ -61,6 +63,23 @@ class Bench:
 @pytest.fixture
 async def log(tmp_path: Path) -> SqliteLog:
     return await SqliteLog.open(tmp_path / "monitor.db")
+
+
+async def test_the_position_stays_before_dead_letters_until_they_are_kept(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, positions, append = Bench(log), list[int](), log.append
+
+    async def looked_at(events: Sequence[Event], letters: Sequence[DeadLetter] = ()) -> None:
+        positions.append(bench.shard.position)
+        await append(events, letters)
+
+    monkeypatch.setattr(log, "append", looked_at)
+    await bench.fold(good=3)
+    await bench.fold(good=1, bad=1)
+
+    assert positions == [3]
+    assert bench.shard.position == 5
 
 
 async def test_what_cannot_be_decoded_goes_to_the_dead_letters(log: SqliteLog) -> None:
