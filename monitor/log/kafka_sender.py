@@ -283,6 +283,8 @@ class Sender:
         for part in spooled:
             if part.spooled and not part.future.done():
                 part.future.set_exception(LogUnavailableError("Kafka refused a batch"))
+                # Looked at, or asyncio complains of it where the drain has ended before.
+                part.future.exception()
         self._refused = True
         self._wake.set()
 

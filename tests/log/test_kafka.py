@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -189,7 +190,9 @@ async def test_with_a_paused_broker_the_spool_answers_and_is_drained_in_order(
     await log.close()
 
 
-async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, own_settings: Settings) -> None:
+async def test_a_log_closes_while_its_broker_is_paused(
+    own_kafka: Brokers, own_settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     log = await KafkaLog.open(own_settings)
     traffic = Traffic(log)
     await traffic.more(200)
@@ -199,6 +202,9 @@ async def test_a_log_closes_while_its_broker_is_paused(own_kafka: Brokers, own_s
 
     async with asyncio.timeout(30):
         await log.close()
+    del log
+    gc.collect()
+    assert not [line for line in caplog.messages if "Future exception was never retrieved" in line]
 
     own_kafka.each[0].resume()
     log = await KafkaLog.open(own_settings)
