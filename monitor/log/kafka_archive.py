@@ -69,7 +69,7 @@ class KafkaArchive:
                 progress(self._done)
             # What is no event was logged by the worker that came upon it.
             with suppress(ValueError):
-                yield stored_event(part.number, record)
+                yield stored_event(part.number, record, len(self._parts))
 
 
 @asynccontextmanager

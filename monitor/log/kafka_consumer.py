@@ -53,6 +53,7 @@ class EventConsumer:
     def __init__(self, settings: Settings, owner: Owner) -> None:
         kafka = settings.kafka
         self._topic = kafka_topics.names(kafka).events
+        self._partitions = kafka.partitions
         self._timeout = kafka.session_timeout_seconds
         self._consumer = AIOKafkaConsumer(
             **kafka_client.options(kafka),
@@ -99,10 +100,20 @@ class EventConsumer:
         with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
             return [
-                Read(place.partition, _events(place, records), await self._consumer.position(place))
+                Read(place.partition, self._events(place, records), await self._consumer.position(place))
                 for place, records in found.items()
                 if place in self._consumer.assignment()
             ]
+
+    def _events(self, place: TopicPartition, records: list[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
+        partition, events = place.partition, []
+        for record in records:
+            try:
+                events.append(stored_event(partition, record, self._partitions))
+            except ValueError as error:
+                # It names no stream, or not one of here, so it can't be one's.
+                _log.warning("not an event", partition=partition, offset=record.offset, problem=str(error))
+        return events
 
     async def position(self, partition: int) -> int | None:
         """Return the offset that is read next; None if the partition isn't this process's any more."""
@@ -175,17 +186,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._consumer.pause(*assigned)
         self._owner.assigned(frozenset(place.partition for place in assigned))
-
-
-def _events(place: TopicPartition, records: list[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
-    partition, events = place.partition, []
-    for record in records:
-        try:
-            events.append(stored_event(partition, record))
-        except ValueError as error:
-            # It names no stream, so it can't be one's.
-            _log.warning("not an event", partition=partition, offset=record.offset, problem=str(error))
-    return events
 
 
 class Kept(NamedTuple):

@@ -46,7 +46,7 @@ class KafkaHistory:
             found: dict[EventId, Stored] = {}
             while end > start and len(found) < limit:
                 window = max(start, end - WINDOW_RECORDS)
-                for stored in reversed(await _of_stream(records, (source, job_id), where, window, end)):
+                for stored in reversed(await self._of_stream(records, (source, job_id), where, window, end)):
                     # The first copy is the one that counted.
                     found.pop(stored.event.id, None)
                     found[stored.event.id] = stored
@@ -54,18 +54,17 @@ class KafkaHistory:
         newest_first = sorted(found.values(), key=lambda stored: stored.offset, reverse=True)
         return newest_first[:limit]
 
-
-async def _of_stream(
-    records: Partition, stream: tuple[str, str], where: Place, start: int, end: int
-) -> list[Stored]:
-    found = []
-    async for record in records.records(start, end):
-        if record.key != where.key:
-            continue
-        # What is no event was logged by the worker that came upon it.
-        with suppress(ValueError):
-            stored = stored_event(where.partition, record)
-            # Whoever wrote it could choose any key; workers go by the attributes.
-            if (stored.event.source, stored.event.job_id) == stream:
-                found.append(stored)
-    return found
+    async def _of_stream(
+        self, records: Partition, stream: tuple[str, str], where: Place, start: int, end: int
+    ) -> list[Stored]:
+        found = []
+        async for record in records.records(start, end):
+            if record.key != where.key:
+                continue
+            # What is no event was logged by the worker that came upon it.
+            with suppress(ValueError):
+                stored = stored_event(where.partition, record, self._kafka.partitions)
+                # Whoever wrote it could choose any key; workers go by the attributes.
+                if (stored.event.source, stored.event.job_id) == stream:
+                    found.append(stored)
+        return found

@@ -47,15 +47,24 @@ def event_record(event: Event, key: bytes) -> Record:
     return Record(key, event.body, int(event.received * 1000), to_headers(event))
 
 
-def stored_event(partition: int, record: Any) -> Stored:
+def stored_event(partition: int, record: Any, partitions: int) -> Stored:
     """Return the event that one of aiokafka's records is.
+
+    Args:
+        partition: where it was read.
+        record: of the topic of events.
+        partitions: how many the topic has.
 
     Raises:
         ValueError: it is none: somebody else who may write to the topic wrote it. The text says why.
     """
     if record.value is None:
         raise ValueError("it has no body")
-    return Stored(partition, record.offset, from_headers(record.headers, record.value))
+    event = from_headers(record.headers, record.value)
+    if place(event.source, event.job_id, partitions).partition != partition:
+        # Two partitions would each make a stream of it, and perhaps two workers show them.
+        raise ValueError("its stream belongs to another partition")
+    return Stored(partition, record.offset, event)
 
 
 def letter_record(letter: DeadLetter) -> Record:

@@ -149,6 +149,24 @@ async def test_what_somebody_else_wrote_among_the_events_stops_no_worker(
         assert process.replies() == dict.fromkeys(JOBS, 1)
 
 
+async def test_an_event_in_another_streams_partition_makes_no_second_stream(
+    settings: Settings, log: KafkaLog
+) -> None:
+    number = settings.kafka.partitions
+    partition = place(SOURCE.name, "job-0", number).partition
+    body, topic = REPLY % (b"job-0", 7), kafka_topics.names(settings.kafka).events
+    ours = Event(log.next_id(), SOURCE.vendor, SOURCE.name, "job-0", Channel.CALLBACK, "x", NOON, None, body)
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        for other in {*range(number)} - {partition}:
+            await producer.send_and_wait(
+                topic, body, key=b"signed/job-0", partition=other, headers=to_headers(ours)
+            )
+    await reply(log, "job-0", count=2)
+
+    async with working(settings, log) as process:
+        assert process.replies() == {"job-0": 2}
+
+
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
     await reply(log, *JOBS, count=2)
     async with working(settings, log):
