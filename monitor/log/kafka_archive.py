@@ -80,7 +80,7 @@ async def opened(settings: Settings) -> AsyncIterator[KafkaArchive]:
         LogUnavailableError: Kafka can't be reached, or the topic isn't there.
     """
     topic = kafka_topics.names(settings.kafka).events
-    await kafka_topics.must_be_there(settings.kafka, topic)
+    await kafka_topics.must_be_there(settings.kafka, topic, settings.kafka.partitions)
     async with AsyncExitStack() as connected:
         parts = []
         for number in range(settings.kafka.partitions):

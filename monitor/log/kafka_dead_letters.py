@@ -127,7 +127,7 @@ async def opened(kafka: KafkaSettings) -> AsyncIterator[KafkaDeadLetters]:
         LogUnavailableError: Kafka can't be reached, or the topic isn't there.
     """
     name = kafka_topics.names(kafka).dead_letters
-    await kafka_topics.must_be_there(kafka, name)
+    await kafka_topics.must_be_there(kafka, name, 1)
     async with kafka_reading.opened(kafka, name, 0) as topic:
         yield KafkaDeadLetters(kafka, topic)
 

@@ -112,26 +112,35 @@ async def problems(settings: Settings) -> list[str]:
         return [line for layout in wanted for line in _differences(layout, found, settings)]
 
 
-async def is_there(kafka: KafkaSettings, topic: str) -> bool:
-    """Return whether a topic is there, without having it made.
+async def partitions(kafka: KafkaSettings, topic: str) -> int:
+    """Return how many partitions a topic has, 0 if it isn't there; it isn't made by asking.
 
     Raises:
         LogUnavailableError: Kafka can't be reached.
     """
     async with _administration(kafka) as admin:
-        return any(found["topic"] == topic for found in await _all_topics(admin))
+        found = (len(one["partitions"]) for one in await _all_topics(admin) if one["topic"] == topic)
+        return next(found, 0)
 
 
-async def must_be_there(kafka: KafkaSettings, topic: str) -> None:
-    """Refuse a topic that isn't there: a broker would make it for its first reader, in its own way.
+async def must_be_there(kafka: KafkaSettings, topic: str, wanted: int) -> None:
+    """Refuse a topic that isn't there, which a broker would make for its first reader, in its own way.
+
+    Args:
+        kafka: where.
+        topic: its name.
+        wanted: how many partitions it has to have: what is in others would be passed over.
 
     Raises:
-        LogUnavailableError: the topic isn't there, or Kafka can't be reached.
+        LogUnavailableError: the topic isn't there, or isn't like that, or Kafka can't be reached.
     """
-    if not await is_there(kafka, topic):
+    found = await partitions(kafka, topic)
+    if not found:
         raise LogUnavailableError(
             f"the topic {topic} isn't there yet; the service makes it at its first start"
         )
+    if found != wanted:
+        raise LogUnavailableError(f"the topic {topic} has {found} partitions, not {wanted} as configured")
 
 
 @asynccontextmanager

@@ -137,7 +137,18 @@ async def test_a_replay_before_there_is_anything_makes_no_topic(settings: Settin
     topic = kafka_topics.names(settings.kafka).events
     assert (code, stdout) == (1, b"")
     assert stderr == f"the topic {topic} isn't there yet; the service makes it at its first start\n"
-    assert not await kafka_topics.is_there(settings.kafka, topic)
+    assert await kafka_topics.partitions(settings.kafka, topic) == 0
+
+
+async def test_a_replay_of_other_partitions_than_there_are_says_so(settings: Settings, config: Path) -> None:
+    await kafka_topics.ensure(settings)
+    write(config, settings.kafka.model_copy(update={"partitions": 3}))
+
+    code, stdout, stderr = await run_beside("replay", config=config)
+
+    topic = kafka_topics.names(settings.kafka).events
+    assert (code, stdout) == (1, b"")
+    assert stderr == f"the topic {topic} has 4 partitions, not 3 as configured\n"
 
 
 @pytest.mark.parametrize("asked", [["list"], ["show", "1"]])
@@ -149,7 +160,7 @@ async def test_looking_at_dead_letters_before_there_is_anything_makes_no_topic(
     topic = kafka_topics.names(settings.kafka).dead_letters
     assert (code, stdout) == (1, b"")
     assert stderr == f"the topic {topic} isn't there yet; the service makes it at its first start\n"
-    assert not await kafka_topics.is_there(settings.kafka, topic)
+    assert await kafka_topics.partitions(settings.kafka, topic) == 0
 
 
 async def test_dead_letters_of_a_kafka_that_is_away_are_one_line(settings: Settings, config: Path) -> None:
