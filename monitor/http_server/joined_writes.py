@@ -7,7 +7,7 @@ HELD_BYTES = 16384
 
 
 class JoinedWrites:
-    """A transport that sends in one piece what is written in one turn of the event loop.
+    """A transport that sends in one piece what is written until somebody flushes, or in one turn of the loop.
 
     uvicorn writes an answer's head and its body apart. A socket takes both at once, so that each would be
     a system call and a packet of its own: a tenth of all the work on a callback.
@@ -27,19 +27,20 @@ class JoinedWrites:
     def write(self, data: bytes) -> None:
         """Send when this turn is over, or at once if too much waits."""
         if not self._held:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
         self._size += len(data)
         if self._size > HELD_BYTES:
             # Now the transport must say whether its client takes any more.
-            self._send()
+            self.flush()
 
     def close(self) -> None:
         """Close behind what was written."""
-        self._send()
+        self.flush()
         self._transport.close()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Send what waits."""
         held, self._held, self._size = self._held, [], 0
         if held and not self._transport.is_closing():
             self._transport.writelines(held)

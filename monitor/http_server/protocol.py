@@ -91,6 +91,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     header_timeout: float
     max_connections: int
     stopping: asyncio.Event
+    _writes: JoinedWrites
 
     def __init__(
         self,
@@ -110,7 +111,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Start the deadline, or refuse the connection if too many are open."""
         super().connection_made(transport)
         # It is asked to write, to close, and whether it is closing; for all else uvicorn has the other.
-        self.transport = cast(asyncio.Transport, JoinedWrites(transport, self.loop))
+        self._writes = JoinedWrites(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._writes)
         if len(self.connections) > self.max_connections:
             self.transport.write(TOO_MANY_CONNECTIONS)
             self.transport.close()
@@ -172,6 +174,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._overhead = 0
         self.scope["extensions"] = _BODY_IS_HERE
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Send the answer now that it is whole: before the loop's next turn others may have much to do."""
+        self._writes.flush()
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         """Tell answers without an end that it is time; the server tells each connection."""
