@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import os
 import shutil
 import socket
@@ -14,7 +13,7 @@ import httpx
 
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
-from monitor.log import kafka_topics
+from monitor.log import kafka_client, kafka_topics
 
 FREE_BYTES = 256 * 1024 * 1024
 """With less room than this the log would be full within hours of moderate traffic."""
@@ -92,8 +91,7 @@ def _brokers(kafka: KafkaSettings) -> Check:
 
 
 def _topics(settings: Settings) -> Iterator[Check]:
-    # It tells of each attempt to connect; a check tells it once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    kafka_client.tell_nothing()
     try:
         problems = asyncio.run(kafka_topics.problems(settings))
     except ConfigurationError as error:
@@ -125,9 +123,8 @@ def _listen(name: str, address: Address) -> Check:
 
 def _is_the_service(address: Address) -> bool:
     """Return whether what listens there answers as this service does."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
     try:
-        answer = httpx.get(f"http://{host}:{address.port}/healthz", timeout=ANSWER_SECONDS, trust_env=False)
+        answer = httpx.get(f"{address.url}/healthz", timeout=ANSWER_SECONDS, trust_env=False)
         return answer.status_code == httpx.codes.OK and answer.json() == {"status": "ok"}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return False

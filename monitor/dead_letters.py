@@ -3,7 +3,6 @@
 The log may be in use by the running service meanwhile.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from monitor.config import Settings, Source
 from monitor.errors import UndecodableError
 from monitor.event import UNKNOWN_TYPE, Event, EventId
-from monitor.log import kafka_dead_letters, kafka_topics
+from monitor.log import kafka_client, kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
 from monitor.log.sqlite import SqliteLog, must_be_there
 from monitor.vendors import registry
@@ -81,8 +80,7 @@ async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator
         MonitorError: the log isn't there, or can't be opened.
     """
     if settings.log.backend == "kafka":
-        # It tells of each attempt to connect; an error of ours tells it once.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        kafka_client.tell_nothing()
         if to_retry:
             # A broker would make a topic that isn't there in its own way.
             await kafka_topics.ensure(settings)

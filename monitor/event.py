@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+_JOB_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
@@ -96,6 +97,14 @@ def canonical_job_id(text: str) -> str:
         # As nearly all events spell it; a hot path.
         return text
     return lowered.replace("-", "") if _UUID.fullmatch(lowered) else text
+
+
+def is_job_id(text: str) -> bool:
+    """Return whether a job can have this id: 1 to 256 characters, none of them a control character.
+
+    Ids go into URLs and labels. What a body says has the same rule.
+    """
+    return _JOB_ID.fullmatch(text) is not None
 
 
 class LinkState(StrEnum):

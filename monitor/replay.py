@@ -3,7 +3,6 @@
 The log may be in use by the running service meanwhile; it is only read.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from monitor.health import reading
 from monitor.health.fold import begin, fold, settle
 from monitor.health.status import status
 from monitor.health.stream import StreamKey, StreamState
-from monitor.log import kafka_archive, sqlite_archive
+from monitor.log import kafka_archive, kafka_client, sqlite_archive
 from monitor.log.protocol import Archive, Progress
 from monitor.vendors import registry
 from monitor.worker.sources import Sources
@@ -99,8 +98,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Archive]:
     """
     if settings.log.backend == "sqlite":
         return sqlite_archive.opened(settings.log.path)
-    # It tells of each attempt to connect; an error of ours tells it once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    kafka_client.tell_nothing()
     return kafka_archive.opened(settings)
 
 

@@ -2,7 +2,6 @@
 
 from monitor.config.loading import load_settings
 from monitor.config.settings import (
-    SOURCE_NAME,
     Address,
     AdminSettings,
     ApiSettings,
@@ -19,11 +18,11 @@ from monitor.config.settings import (
     SoftSugarFields,
     Source,
     build_clock,
+    is_source_name,
     parse_address,
 )
 
 __all__ = [
-    "SOURCE_NAME",
     "Address",
     "AdminSettings",
     "ApiSettings",
@@ -40,6 +39,7 @@ __all__ = [
     "SoftSugarFields",
     "Source",
     "build_clock",
+    "is_source_name",
     "load_settings",
     "parse_address",
 ]

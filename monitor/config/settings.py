@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from monitor.clock import Clock, RehearsalClock, SystemClock
 from monitor.event import Vendor
 
-SOURCE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
-"""What a source may be called, as a regular expression: a name is a part of URLs and of Kafka's keys."""
+_SOURCE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a source may be called: a name is a part of URLs and of Kafka's keys."""
 
 KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
@@ -47,6 +47,18 @@ class Address(NamedTuple):
 
     host: str
     port: int
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it over HTTP, without a slash at the end."""
+        # A server that listens on all addresses is reached on the machine's own.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def is_source_name(text: str) -> bool:
+    """Return whether a source may be called so; it need not be configured."""
+    return re.fullmatch(_SOURCE_NAME, text) is not None
 
 
 def parse_address(text: str) -> Address:
@@ -293,7 +305,7 @@ class Source(FrozenModel):
     itself be what authenticates. keys: any of them is accepted.
     """
 
-    name: Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
+    name: Annotated[str, Field(pattern=f"^{_SOURCE_NAME}$")]
     vendor: Vendor
     public_url: Annotated[Url, Field(repr=False)]
     auth_type: AuthType = AuthType.NONE

@@ -97,7 +97,7 @@ async def register(
         started: the job.
         service: the operators' URL, if it isn't the configuration's.
     """
-    url = (service or operators_url(settings)).rstrip("/")
+    url = (service or settings.admin.address.url).rstrip("/")
     try:
         async with httpx.AsyncClient(timeout=REGISTRATION_SECONDS) as client:
             answer = await client.post(f"{url}/api/jobs/{source.name}", json=started.registration)
@@ -107,14 +107,6 @@ async def register(
     if answer.status_code != 202:
         return Registration(False, f"the service at {url} answered {answer.status_code}")
     return Registration(True)
-
-
-def operators_url(settings: Settings) -> str:
-    """Return where operators reach the service of this configuration from this machine."""
-    host, port = settings.admin.address
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def described(job: ObservedJob) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from unicodedata import category
 
 import typer
 
 from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
+from monitor.event import is_job_id
 from monitor.terminal import cell, complain, print_rows
 from monitor.vendors.api_protocol import VendorApi
 
@@ -28,8 +28,8 @@ DEFAULT_CONFIG = Path("monitor.toml")
 
 
 def _job_id(text: str) -> str:
-    # As the receiver takes it: of any other id nothing could ever be told.
-    if not 0 < len(text) <= 256 or any(category(character) == "Cc" for character in text):
+    # Of any other nothing could ever be told.
+    if not is_job_id(text):
         raise typer.BadParameter("must be 1 to 256 characters, none of them a control character")
     return text
 

@@ -21,19 +21,17 @@ The round trip is exact, but for parts of `received` finer than a microsecond, w
 """
 
 import calendar
-import re
 import time
 from collections.abc import Iterable
 from functools import lru_cache
 
-from monitor.config import SOURCE_NAME
+from monitor.config import is_source_name
 from monitor.event import Channel, Event, EventId, Vendor
 from monitor.log.protocol import DeadLetter
 
 Headers = list[tuple[str, bytes]]
 
 _SOURCE_PREFIX = "/sources/"
-_SOURCE_NAME = re.compile(SOURCE_NAME)
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 _VENDORS = {vendor.value: vendor for vendor in Vendor}
 _CHANNELS = {channel.value: channel for channel in Channel}
@@ -186,7 +184,7 @@ def _received(text: bytes) -> float:
 @lru_cache(maxsize=4096)
 def _source(text: bytes) -> str:
     prefix, name = text[: len(_SOURCE_PREFIX)].decode(), text[len(_SOURCE_PREFIX) :].decode()
-    if prefix != _SOURCE_PREFIX or not _SOURCE_NAME.fullmatch(name):
+    if prefix != _SOURCE_PREFIX or not is_source_name(name):
         raise ValueError(text)
     return name
 

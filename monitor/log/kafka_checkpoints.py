@@ -10,14 +10,13 @@ wake and go on folding, but never write; and what is loaded after opening can't 
 
 import asyncio
 import json
-import re
 from collections.abc import Iterable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from monitor.config import SOURCE_NAME, Settings
+from monitor.config import Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_in_time
@@ -43,8 +42,6 @@ FETCH_WAIT_MS = 20
 TRANSACTION_TIMEOUT_MS = 60_000
 
 Row = tuple[str, str, bytes | None]
-
-_SOURCE_NAME = re.compile(SOURCE_NAME)
 
 _log = structlog.get_logger(__name__)
 
@@ -205,4 +202,4 @@ def stream_of(key: bytes) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         return None
     # Names of sources have no slash.
-    return (source, job_id) if slash and _SOURCE_NAME.fullmatch(source) else None
+    return (source, job_id) if slash and is_source_name(source) else None

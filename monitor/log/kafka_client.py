@@ -1,5 +1,6 @@
 """What every client of Kafka is made with: the addresses, the security, and aiokafka's compiled part."""
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ same each time."""
 def address(kafka: KafkaSettings) -> str:
     """Return how errors call the cluster."""
     return f"Kafka at {kafka.bootstrap_servers}"
+
+
+def tell_nothing() -> None:
+    """Let aiokafka log nothing, in a command: it tells of each attempt to connect, an error of ours once."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @contextmanager

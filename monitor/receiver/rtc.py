@@ -1,12 +1,11 @@
 """`POST /rtc/{source}/{job_id}`: messages of an RTC room, told by a relay inside it."""
 
 import asyncio
-import re
 from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from monitor.errors import AuthenticationError, UndecodableError
-from monitor.event import Channel, Decoded, Event, canonical_job_id
+from monitor.event import Channel, Decoded, Event, canonical_job_id, is_job_id
 from monitor.log.protocol import DeadLetter
 from monitor.receiver.answers import Answer, empty_answer, json_answer
 from monitor.receiver.asgi import Headers, Receive, Scope, client_address, headers_of
@@ -21,8 +20,6 @@ METHODS = "POST, OPTIONS"
 SLICE = 200
 """Messages decoded before the event loop has its turn: at most about 10 ms of work."""
 
-# What callbacks may name as a job, too: no control characters, since ids go into URLs and labels.
-_JOB_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")
 
 _NOT_POST = not_allowed(METHODS)
 
@@ -67,7 +64,7 @@ def job_id_of(text: bytes) -> str:
         job_id = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
         raise RefusedError(BAD_JOB_ID) from None
-    if not _JOB_ID.fullmatch(job_id):
+    if not is_job_id(job_id):
         raise RefusedError(BAD_JOB_ID)
     return canonical_job_id(job_id)
 

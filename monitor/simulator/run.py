@@ -63,7 +63,7 @@ async def _simulate(options: SimulationOptions) -> int:
     )
     # A wait for a free connection isn't the service's fault, so it has no limit.
     timeout = httpx.Timeout(_TIMEOUT_SECONDS, pool=None)
-    addresses = Addresses(options.target, _admin_address(settings))
+    addresses = Addresses(options.target, settings.admin.address.url)
     # No proxy of the environment: the simulator speaks to the service it was given.
     async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
         with _stopped_by_signal(pace.stop), show_progress(options, pace, report):
@@ -190,13 +190,6 @@ def _character(random: Random, options: SimulationOptions, source: Source) -> Ch
         scenario = Scenario.STEADY
     relayed = relayed and (scenario is Scenario.LOST or random.random() < 0.5)
     return Character(source.vendor, scenario, signed, relayed, mortal=options.duration is None)
-
-
-def _admin_address(settings: Settings) -> str:
-    host, port = settings.admin.address
-    # A server that listens on all addresses is reached on the machine's own.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.contextmanager

@@ -480,6 +480,19 @@ def test_an_address_is_host_and_port(text: str, expected: Address) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (Address("127.0.0.1", 8080), "http://127.0.0.1:8080"),
+        (Address("::1", 8080), "http://[::1]:8080"),
+        (Address("0.0.0.0", 80), "http://127.0.0.1:80"),  # noqa: S104 - not bound
+        (Address("::", 80), "http://[::1]:80"),
+    ],
+)
+def test_an_address_is_reached_on_this_machine_at_its_url(address: Address, url: str) -> None:
+    assert address.url == url
+
+
+@pytest.mark.parametrize(
     "text", ["", ":8080", "host", "host:", "::1:80", "[::1]", "[host]:80", "host:65536", "host:-1"]
 )
 def test_what_is_not_host_and_port_is_refused(text: str) -> None:
