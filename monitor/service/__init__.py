@@ -8,7 +8,7 @@ import uvloop
 from monitor.config import Role, Settings
 from monitor.errors import ConfigurationError
 from monitor.service import embedded, log_lines, on_kafka
-from monitor.service.collector import spare_collections
+from monitor.service.interpreter import prepare_interpreter
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ def run(settings: Settings, role: Role) -> None:
             [f"--role {role}: the embedded log belongs to one process, so its only role is all"]
         )
     log_lines.configure(sys.stderr)
-    spare_collections()
+    prepare_interpreter()
     for warning in settings.warnings:
         _log.warning("configuration", warning=warning)
     if settings.log.backend == "sqlite":

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from monitor.config import Source
 from monitor.event import Vendor
 from monitor.metrics.service import ServiceMetrics
-from monitor.service.collector import spare_collections
+from monitor.service.interpreter import prepare_interpreter
 
 SOURCE = Source(
     name="metastudio-bench",
@@ -36,6 +36,6 @@ def counted(counters: ServiceMetrics) -> float:
 
 
 def prepare_process() -> None:
-    """Collect garbage as the service does, and leave standard output to the answer."""
-    spare_collections()
+    """Run Python as the service does, and leave standard output to the answer."""
+    prepare_interpreter()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
