@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from monitor.clock import Clock, stopwatch
 from monitor.vendors.api_errors import ThrottledError, UnreachableError, UnreadableError, VendorSaid
+from monitor.vendors.json_body import whole_characters
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024
 """A longer answer is cut off: nothing that is asked for comes near it."""
@@ -258,7 +259,7 @@ def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:
         return Answer(response.status_code, None, request_id)
     try:
         # By what it holds, not by its content type: gateways label JSON as text or as nothing.
-        document = from_json(content)
+        document = from_json(whole_characters(content))
     except ValueError:
         if response.status_code >= 400:
             # A gateway's page; the status alone says enough.
@@ -277,7 +278,7 @@ def _request_id(response: httpx.Response) -> str | None:
 def _told(content: bytes) -> tuple[str | None, str | None]:
     """Return the code and message of a 429, in either vendor's spelling."""
     try:
-        document = from_json(content)
+        document = from_json(whole_characters(content))
     except ValueError:
         return None, None
     if not isinstance(document, dict):

@@ -1,5 +1,6 @@
 """What all bodies have in common: how they are read as JSON, and how a failure is named."""
 
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -25,6 +26,36 @@ OptionalIdentifier = Annotated[str, StringConstraints(max_length=256, pattern=r"
 # The limit is what JSON numbers carry exactly everywhere.
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """A whole number from 0, written as a number or as digits in a string: vendors do both."""
+
+# The first half of a pair, and the second if it follows; or the second alone.
+_SURROGATES = re.compile(
+    rb"(\\+u)[dD][89abAB][0-9a-fA-F]{2}(?:(\\+u)[dD][c-fC-F][0-9a-fA-F]{2})?"
+    rb"|(\\+u)[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def whole_characters(text: bytes) -> bytes:
+    """Return JSON in which the replacement character stands for half of a surrogate pair, at any depth.
+
+    Who cuts a title to a number of UTF-16 units can cut an emoji in two and escape the half. No UTF-8
+    can hold that, and a strict reader refuses all of the text for it.
+    """
+    # Nearly all texts are told from the others by a search.
+    if b"\\ud" not in text and b"\\uD" not in text:
+        return text
+    return _SURROGATES.sub(_whole_character, text)
+
+
+def _whole_character(found: re.Match[bytes]) -> bytes:
+    first, second, alone = found.groups()
+    if second is None:
+        return bytes(first or alone) + b"fffd"
+    # JSON in a string of JSON has its backslashes doubled, at each depth once more. Those of the escape
+    # itself are the greatest power of two that divides their number; the others are the text's own.
+    backslashes = len(first) - 1
+    if len(second) - 1 == backslashes & -backslashes:
+        return found[0]
+    return bytes(first + b"fffd" + second + b"fffd")
 
 
 def undecodable(error: ValidationError, at: str = "") -> UndecodableError:

@@ -4,6 +4,7 @@ from monitor.config import Source
 from monitor.errors import UndecodableError
 from monitor.event import Channel, Decoded, Event, Vendor
 from monitor.vendors import metastudio, softsugar
+from monitor.vendors.json_body import whole_characters
 from monitor.vendors.observation import JOB_OBSERVED, decode_observation
 from monitor.vendors.protocol import Registration, Request, VendorProtocol, Verified, Verifier
 from monitor.vendors.registration import JOB_REGISTERED, decode_reduced
@@ -64,7 +65,7 @@ def decode_callback(source: Source, body: bytes) -> Decoded:
     Raises:
         UndecodableError: not_json, no_job_id or wrong_type.
     """
-    return VENDORS[source.vendor].decode_callback(source, body)
+    return VENDORS[source.vendor].decode_callback(source, whole_characters(body))
 
 
 def decode_rtc(vendor: Vendor, message: bytes) -> Decoded:
@@ -73,7 +74,7 @@ def decode_rtc(vendor: Vendor, message: bytes) -> Decoded:
     Raises:
         UndecodableError: not_json or wrong_type.
     """
-    return VENDORS[vendor].decode_rtc(message)
+    return VENDORS[vendor].decode_rtc(whole_characters(message))
 
 
 def reduce_registration(vendor: Vendor, body: bytes) -> Registration:
@@ -82,7 +83,7 @@ def reduce_registration(vendor: Vendor, body: bytes) -> Registration:
     Raises:
         UndecodableError: not_json, no_job_id, wrong_type or too_many.
     """
-    return VENDORS[vendor].reduce_registration(body)
+    return VENDORS[vendor].reduce_registration(whole_characters(body))
 
 
 def decode(event: Event, source: Source) -> Decoded:
@@ -92,9 +93,9 @@ def decode(event: Event, source: Source) -> Decoded:
         UndecodableError: not_json, no_job_id or wrong_type.
     """
     if event.channel is Channel.CALLBACK:
-        return VENDORS[event.vendor].decode_callback(source, event.body)
+        return VENDORS[event.vendor].decode_callback(source, whole_characters(event.body))
     if event.channel is Channel.RTC:
-        return VENDORS[event.vendor].decode_rtc(event.body)
+        return VENDORS[event.vendor].decode_rtc(whole_characters(event.body))
     if event.type == JOB_REGISTERED:
         return decode_reduced(event.body)
     if event.type == JOB_OBSERVED:

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from monitor.config import Source
 from monitor.errors import AuthenticationError
+from monitor.vendors.json_body import whole_characters
 from monitor.vendors.protocol import UNSIGNED, Request, Verified, Verifier
 
 BODY = "body"
@@ -99,7 +100,7 @@ def _told(request: Request) -> Iterator[_Told]:
 
 def _fields(body: bytes) -> Mapping[str, Any]:
     try:
-        document = from_json(body)
+        document = from_json(whole_characters(body))
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
