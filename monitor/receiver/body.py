@@ -1,6 +1,8 @@
 """Reads a request's body with a hard limit and a deadline."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from monitor.errors import MonitorError
 from monitor.http_server.protocol import BODY_IS_HERE
@@ -13,7 +15,41 @@ class SenderGoneError(MonitorError):
     """The sender closed the connection before its request was complete."""
 
 
-async def parse_body(scope: Scope, headers: Headers, receive: Receive, limits: Limits) -> bytes:
+class SlowBodies:
+    """The bodies of one source that are still on their way, the oldest first."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[asyncio.Timeout, None] = {}
+
+    @asynccontextmanager
+    async def deadline(self, limits: Limits) -> AsyncIterator[None]:
+        """Give a body its time; where one more is read than may be, the oldest is out of time at once.
+
+        A vendor's body takes milliseconds, so the oldest is a stranger's: any other choice would let
+        strangers keep the vendor out.
+
+        Raises:
+            TimeoutError: time is up.
+        """
+        if len(self._deadlines) >= limits.reading:
+            self._end_oldest()
+        async with asyncio.timeout(limits.body_seconds) as deadline:
+            self._deadlines[deadline] = None
+            try:
+                yield
+            finally:
+                self._deadlines.pop(deadline, None)
+
+    def _end_oldest(self) -> None:
+        oldest = next(iter(self._deadlines))
+        del self._deadlines[oldest]
+        if not oldest.expired():
+            oldest.reschedule(asyncio.get_running_loop().time())
+
+
+async def parse_body(
+    scope: Scope, headers: Headers, receive: Receive, limits: Limits, slow: SlowBodies
+) -> bytes:
     """Return the whole body.
 
     No more of it is ever held than the limit and what the server reads at once. A declared length
@@ -31,7 +67,7 @@ async def parse_body(scope: Scope, headers: Headers, receive: Receive, limits: L
         # As with nearly every callback; a deadline would be a fifth of the work on it.
         return await _collect(receive, limits.max_body_bytes)
     try:
-        async with asyncio.timeout(limits.body_seconds):
+        async with slow.deadline(limits):
             return await _collect(receive, limits.max_body_bytes)
     except TimeoutError:
         raise RefusedError(TOO_SLOW) from None

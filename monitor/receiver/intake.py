@@ -10,7 +10,7 @@ from monitor.log.protocol import DeadLetter, EventLog
 from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.body import parse_body
 from monitor.receiver.limits import Limits
-from monitor.receiver.refusals import LOG_UNAVAILABLE, READING_OVERLOADED, STORING_OVERLOADED, RefusedError
+from monitor.receiver.refusals import LOG_UNAVAILABLE, STORING_OVERLOADED, RefusedError
 from monitor.receiver.sources import PreparedSource
 
 
@@ -32,16 +32,10 @@ class Intake:
         """Return a request's body.
 
         Raises:
-            RefusedError: it is too large or too slow, or too many of its source are being read.
+            RefusedError: it is too large or too slow.
             SenderGoneError: nobody is left to answer.
         """
-        if source.reading >= self.limits.reading:
-            raise RefusedError(READING_OVERLOADED)
-        source.reading += 1
-        try:
-            return await parse_body(scope, headers, receive, self.limits)
-        finally:
-            source.reading -= 1
+        return await parse_body(scope, headers, receive, self.limits, source.slow_bodies)
 
     def next_id(self) -> EventId:
         """Return the identity of the next event or dead letter.

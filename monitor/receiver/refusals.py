@@ -78,10 +78,6 @@ TOO_LARGE = Refusal(
 TOO_SLOW = Refusal(
     Outcome.TOO_SLOW, error_answer(408, "too_slow", "The body did not arrive in time.", (CLOSE,))
 )
-READING_OVERLOADED = Refusal(
-    Outcome.OVERLOADED,
-    error_answer(503, "overloaded", "Too many requests of this source are being read.", (RETRY_AFTER,)),
-)
 STORING_OVERLOADED = Refusal(
     Outcome.OVERLOADED,
     error_answer(503, "overloaded", "Too many requests of this source wait for the log.", (RETRY_AFTER,)),

@@ -9,6 +9,7 @@ from monitor.errors import AuthenticationError
 from monitor.event import Channel
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.answers import Header
+from monitor.receiver.body import SlowBodies
 from monitor.receiver.refusals import FORBIDDEN, Outcome, Refusal, RefusedError
 from monitor.receiver.tokens import is_token_valid
 from monitor.vendors import registry
@@ -33,7 +34,7 @@ class PreparedSource:
         self.name = source.name
         self.vendor = source.vendor
         self.configuration = source
-        self.reading = 0
+        self.slow_bodies = SlowBodies()
         self.storing = 0
         self.duration = metrics.callback_duration.labels(source.name)
         self._verify = registry.verifier(source)

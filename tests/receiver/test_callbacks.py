@@ -220,11 +220,10 @@ async def test_what_is_not_a_post_is_answered_405_with_allow(tmp_path: Path, met
         (b'{"event_type": "RTMP_STREAM_STATE_CHANGE", "message": "{}"}', "no_job_id"),
         (b'{"event_type": "RTMP_STREAM_STATE_CHANGE", "message": {"job_id": ["x"]}}', "wrong_type"),
         (b'{"event_type": 5, "message": {"job_id": "x"}}', "wrong_type"),
-        (b'{"event_type": "NEW", "message": {"job_id": "\\ud800"}}', None),
     ],
 )
 async def test_what_is_authentic_but_can_t_be_decoded_is_answered_200_and_kept_whole_as_a_dead_letter(
-    tmp_path: Path, body: bytes, reason: str | None
+    tmp_path: Path, body: bytes, reason: str
 ) -> None:
     async with running(tmp_path, PROD) as receiver:
         answer = await receiver.client.post("/callbacks/prod", content=body, headers=head_signature())
@@ -236,7 +235,7 @@ async def test_what_is_authentic_but_can_t_be_decoded_is_answered_200_and_kept_w
     assert (letter.body, letter.source, letter.channel, letter.job_id) == (body, "prod", "callback", None)
     assert (letter.received, letter.signed) == (NOW, NOW)
     assert letter.detail
-    assert reason in {letter.reason, None}
+    assert letter.reason == reason
     assert receiver.outcome("prod", "dead_lettered") == 1
     counted = receiver.sample(
         "monitor_dead_letters_total", source="prod", channel="callback", reason=letter.reason
