@@ -44,7 +44,8 @@ def server(
         app: an ASGI application; it gets no lifespan events.
         listen: `host:port`, an IPv6 host in brackets; port 0 lets the system choose.
         header_timeout: seconds that a client may take over the headers of a request.
-        max_connections: how many may be open at once; more are answered 503 and closed.
+        max_connections: how many may be open at once. For one more the longest idle is closed; if none is
+            idle, that one is answered 503 and closed.
     """
     address = parse_address(listen)
     protocol = type(
@@ -54,6 +55,7 @@ def server(
             "header_timeout": header_timeout,
             "max_connections": max_connections,
             "stopping": asyncio.Event(),
+            "idle": {},
         },
     )
     return GuestServer(

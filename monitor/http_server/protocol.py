@@ -1,8 +1,8 @@
 """uvicorn's protocol, and what it lacks for a server that strangers can reach.
 
 uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, it has no
-limit on connections that leaves other requests alone, and it reads no body of a client that offers to speak
-another protocol.
+limit on connections that leaves other requests alone and lets idle ones give way, and it reads no body of a
+client that offers to speak another protocol.
 """
 
 import asyncio
@@ -91,6 +91,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     header_timeout: float
     max_connections: int
     stopping: asyncio.Event
+    idle: dict["BoundedHttpProtocol", None]
+    """The server's connections without a request under way, the one that is so for longest first."""
+
     _writes: JoinedWrites
 
     def __init__(
@@ -108,19 +111,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline, or refuse the connection if too many are open."""
+        """Start the deadline; of too many connections the longest idle gives way, or else this one."""
         super().connection_made(transport)
         # It is asked to write, to close, and whether it is closing; for all else uvicorn has the other.
         self._writes = JoinedWrites(transport, self.loop)
         self.transport = cast(asyncio.Transport, self._writes)
-        if len(self.connections) > self.max_connections:
+        if len(self.connections) > self.max_connections and not self._close_longest_idle():
             self.transport.write(TOO_MANY_CONNECTIONS)
             self.transport.close()
             return
+        self.idle[self] = None
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline with the connection."""
+        self.idle.pop(self, None)
         self._stop_deadline()
         # uvicorn forgets its own timer only when the client closed cleanly.
         self._unset_keepalive_if_required()
@@ -153,6 +158,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the deadline: the application takes over."""
+        self.idle.pop(self, None)
         self._inside_head = False
         self._stop_deadline()
         self.scope[STOPPING] = self.stopping  # type: ignore[literal-required]  # of ours, beside ASGI's
@@ -179,6 +185,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Send the answer now that it is whole: before the loop's next turn others may have much to do."""
         self._writes.flush()
         super().on_response_complete()
+        if self._answered():
+            self.idle[self] = None
 
     def shutdown(self) -> None:
         """Tell answers without an end that it is time; the server tells each connection."""
@@ -206,6 +214,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         target.is_over = True
+
+    def _close_longest_idle(self) -> bool:
+        """Close it, if there is one: strangers who only hold connections must not keep the vendor out."""
+        longest = next(iter(self.idle), None)
+        if longest is None:
+            return False
+        del self.idle[longest]
+        longest.transport.close()
+        return True
 
     def _answered(self) -> bool:
         return not self._has_cycle or self.cycle.response_complete

@@ -225,22 +225,64 @@ async def test_a_broken_body_of_a_client_that_offers_another_protocol_is_answere
         assert (await _until_closed(reader)).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_one_connection_too_many_is_answered_503_and_closed() -> None:
-    async with serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address:
-        host, port = address.split(":")
-        first_reader, first = await asyncio.open_connection(host, int(port))
-        first.write(GET)
-        await first_reader.readuntil(b"hello")
-        second_reader, second = await asyncio.open_connection(host, int(port))
-        refused = await _until_closed(second_reader)
-        first.write(GET)
-        still_served = await first_reader.readuntil(b"hello")
-        for writer in (first, second):
-            writer.close()
-            await writer.wait_closed()
+async def _answered(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    reader, writer = streams
+    writer.write(GET)
+    async with asyncio.timeout(10):
+        return await reader.readuntil(b"hello")
+
+
+async def test_of_too_many_connections_the_one_that_is_idle_for_longest_is_closed() -> None:
+    async with (
+        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=3) as address,
+        connection(address) as never_asked,
+        connection(address) as first,
+        connection(address) as second,
+    ):
+        for one in (first, second, first):
+            await _answered(one)
+        async with connection(address) as third, connection(address) as fourth:
+            answers = [await _answered(one) for one in (first, third, fourth)]
+            closed = [await _until_closed(reader) for reader, _ in (never_asked, second)]
+
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+    assert closed == [b"", b""]
+
+
+async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all() -> None:
+    body = b"content-length: 4\r\n\r\n"
+    async with (
+        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        connection(address) as (reader, writer),
+    ):
+        writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n" + body)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"100 Continue\r\n\r\n")
+        async with connection(address) as (second, _):
+            refused = await _until_closed(second)
+        writer.write(b"body")
+        still_served = await reader.readuntil(b"hello")
 
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1\r\n" in refused
+    assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_connection_whose_pipelined_requests_run_is_not_idle() -> None:
+    async with (
+        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        connection(address) as (reader, writer),
+    ):
+        writer.write(GET + b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"hello")
+        async with connection(address) as (second, _):
+            refused = await _until_closed(second)
+        writer.write(b"body")
+        async with asyncio.timeout(10):
+            still_served = await reader.readuntil(b"hello")
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
     assert still_served.startswith(b"HTTP/1.1 200 ")
 
 
