@@ -99,7 +99,7 @@ class Folder:
             if dead_letters:
                 # A checkpoint that is written meanwhile must not be past what could still be lost.
                 folded, shard.position = shard.position, before
-                await self._log.append((), dead_letters)
+                await self._keep(dead_letters)
                 shard.position = folded
         except BaseException:
             shard.position = before
@@ -108,6 +108,14 @@ class Folder:
         for letter in dead_letters:
             self._metrics.dead_letters.labels(letter.source, letter.channel, letter.reason).inc()
         self._collect(len(batch))
+
+    async def _keep(self, dead_letters: Sequence[DeadLetter]) -> None:
+        try:
+            await self._log.append((), dead_letters)
+        except BaseException:
+            # The batch comes again, and must not count once for each time that it came.
+            self._window.forget_last()
+            raise
 
     def _collect(self, events: int) -> None:
         """Look for cycles among what was made lately, so that no look takes long."""
@@ -147,6 +155,12 @@ class _Window:
             self._undecodable -= oldest_undecodable
         if self._events >= FEWEST and self._undecodable > self._share * self._events:
             raise StalledError(WHAT_TO_DO)
+
+    def forget_last(self) -> None:
+        """Take back the batch that was noted last."""
+        events, undecodable = self._parts.pop()
+        self._events -= events
+        self._undecodable -= undecodable
 
 
 def _dead_letter(event: Event, error: UndecodableError) -> DeadLetter:

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.clock import SystemClock
 from monitor.config import AuthType, HealthSettings, LogSettings, Settings, Source
+from monitor.errors import LogUnavailableError
 from monitor.event import Channel, Event, EventId, Stored, Vendor
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
@@ -115,6 +116,25 @@ async def test_few_events_are_no_reason_to_stop(log: SqliteLog) -> None:
 
     with pytest.raises(StalledError):
         await bench.fold(bad=1)
+    await log.close()
+
+
+async def test_a_batch_whose_dead_letters_could_not_be_kept_counts_once(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(log)
+
+    async def refused(*_: object) -> None:
+        raise LogUnavailableError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(log, "append", refused)
+        for _ in range(FEWEST):
+            with pytest.raises(LogUnavailableError):
+                await bench.fold(bad=1)
+    await bench.fold(bad=1)
+
+    assert await bench.letters() == 1
     await log.close()
 
 
