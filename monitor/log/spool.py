@@ -164,9 +164,7 @@ class Spool:
             self._bytes -= _bytes([one.event for one in chunk.events])
             self._bytes -= _bytes([one.letter for one in chunk.letters])
         if self._oldest is None and not self._writing and self._puts == puts:
-            # What failed to be written has left its marks; now they hold back nothing.
-            self._events, self._bytes = 0, 0
-            self._last.clear()
+            self._forget_marks()
 
     async def close(self) -> None:
         """Sync what waits, and let go of the file."""
@@ -179,6 +177,14 @@ class Spool:
         if future.cancelled() or future.exception() is not None:
             self._events -= rows
             self._bytes -= size
+            if self._events == 0 and not self._writing:
+                # Kafka may be back before the disk: nothing must wait for a spool that has nothing to drain.
+                self._forget_marks()
+
+    def _forget_marks(self) -> None:
+        """With nothing here or on its way, let what failed to be written hold back nothing."""
+        self._events, self._bytes, self._oldest = 0, 0, None
+        self._last.clear()
 
 
 def _bytes(rows: Sequence[Event] | Sequence[DeadLetter]) -> int:

@@ -148,6 +148,17 @@ async def test_what_could_not_be_written_holds_back_nothing_once_the_spool_is_em
     assert spool.state.bytes == 0
 
 
+async def test_what_could_not_be_written_into_an_empty_spool_holds_back_nothing(spool: Spool) -> None:
+    failed = [spool.put([event(spool.next_id(), job_id=job_id)], ()) for job_id in ("\ud800", "\ud801")]
+
+    await asyncio.wait(failed)
+
+    assert [type(one.exception()) for one in failed] == [UnicodeEncodeError] * 2
+    assert not spool.holds("room-a", "\ud800")
+    assert not spool.holds("room-a", "\ud801")
+    assert (spool.state.events, spool.state.bytes, spool.state.oldest) == (0, 0, None)
+
+
 async def test_a_closed_spool_says_so(path: Path) -> None:
     spool = await Spool.open(path)
     await spool.close()
