@@ -26,6 +26,7 @@ from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_records import Record
 from monitor.log.protocol import DeadLetter
+from monitor.log.uncancelled import uncancelled
 
 ACKNOWLEDGE_SECONDS = 1.0
 """How long Kafka may take; a vendor waits a few seconds at most, and perhaps doesn't come again."""
@@ -170,16 +171,21 @@ class Sender:
             if producer is None:
                 await asyncio.sleep(RETRY_SECONDS)
                 try:
-                    producer = await self._connected()
+                    producer = await uncancelled(self._connected())
                 except (*kafka_client.FAILURES, LogUnavailableError):
                     continue
                 except ConfigurationError as error:
                     if telling.is_due():
                         _log.error("kafka can't be used, events stay in the spool", problems=error.problems)
                     continue
+                except Exception:
+                    # Without this task all events would stay in the spool, also once Kafka is back.
+                    if telling.is_due():
+                        _log.exception("kafka can't be used, events stay in the spool")
+                    continue
                 _log.info("kafka is there")
             try:
-                await self._pump(producer)
+                await uncancelled(self._pump(producer))
             except Exception as error:
                 # Whatever has befallen the client: the spool takes over until a new one is made.
                 _log.warning("kafka's client is made anew", error=f"{type(error).__name__}: {error}")

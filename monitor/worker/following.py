@@ -11,10 +11,10 @@ from monitor.errors import LogUnavailableError
 from monitor.health.stream import StreamKey, from_json
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import HealthReader, Kept
+from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard, retire_replaced
-from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
 
 SLICE = 300

@@ -18,13 +18,13 @@ from monitor.errors import LogUnavailableError
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.protocol import EventLog
+from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
 from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.holding import Holding
 from monitor.worker.holdings import Holdings
 from monitor.worker.shard import retire_replaced
-from monitor.worker.uncancelled import uncancelled
 from monitor.worker.watchdog import Watchdog
 
 READ_SECONDS = 0.2

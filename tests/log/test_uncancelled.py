@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from monitor.errors import LogUnavailableError
-from monitor.worker.uncancelled import uncancelled
+from monitor.log.uncancelled import uncancelled
 
 
 async def test_the_cancellation_of_somebody_elses_task_is_a_failure() -> None:
