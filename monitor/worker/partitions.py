@@ -155,11 +155,11 @@ class PartitionWorker:
         """Read and fold."""
         while True:
             reads = await consumer.read(BATCH, READ_SECONDS)
-            generation = self._generation
+            generation, held = self._generation, dict(self._holdings.held)
             for read in reads:
                 # Partitions may go and come back between two folds; they are then read again from
                 # where they were, and what is still here must not be folded before that.
-                if generation == self._generation:
+                if generation == self._generation and self._holds(read.partition, held.get(read.partition)):
                     await self._fold(consumer, read)
                     await asyncio.sleep(0)
             await self._look_after(consumer)
@@ -183,13 +183,17 @@ class PartitionWorker:
             _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
             generation = self._generation
             await asyncio.sleep(RETRY_SECONDS)
-            if generation == self._generation:
+            if generation == self._generation and self._holds(read.partition, holding):
                 consumer.follow(read.partition, shard.position)
             return
         shard.position = read.next - 1
         end = consumer.known_end(read.partition)
         waits = end is not None and end > read.next
         holding.oldest = read.events[-1].event.received if waits and read.events else None
+
+    def _holds(self, partition: int, holding: Holding | None) -> bool:
+        """Whether a partition is held still, and hasn't been lost and restored meanwhile."""
+        return holding is not None and self._holdings.held.get(partition) is holding
 
     async def _look_after(self, consumer: EventConsumer) -> None:
         """Do what is due: shards that are true by now, checkpoints, what only time brings about."""

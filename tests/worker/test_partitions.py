@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,17 +9,20 @@ from prometheus_client import CollectorRegistry
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.event import Channel, Event, Vendor
+from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_consumer import Read
 from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
+from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
 from monitor.worker.partitions import PartitionWorker
+from monitor.worker.shard import Shard
 from tests.kafka_broker import Brokers, eventually
 from tests.set_clock import SetClock
 
@@ -212,6 +215,39 @@ async def test_a_partition_that_somebody_took_over_leaves_at_once_and_comes_back
 
         await eventually(lambda: process.fleet.losses >= losses + 3)
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 2))
+
+
+async def test_what_was_read_before_a_partition_was_lost_and_restored_is_read_again_in_its_turn(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Checkpointer, "is_due", lambda _: False)
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        worker = process.worker
+        consumer, held = worker._consumer, worker._holdings.held
+        assert consumer is not None
+        read, fold, lost = consumer.read, worker._folder.fold, list[int]()
+
+        async def read_of_two_partitions(limit: int, seconds: float) -> list[Read]:
+            reads = await read(limit, seconds)
+            while reads and len({one.partition for one in reads}) < 2:
+                reads += await read(limit, seconds)
+            return reads
+
+        async def fold_while_another_partition_is_lost(shard: Shard, batch: Sequence[Stored]) -> None:
+            if not lost:
+                lost.append(next(number for number in held if number != shard.partition))
+                worker._lose(lost[0], held[lost[0]])
+                await eventually(lambda: lost[0] in held and held[lost[0]].goal is not None)
+            await fold(shard, batch)
+
+        monkeypatch.setattr(consumer, "read", read_of_two_partitions)
+        monkeypatch.setattr(worker._folder, "fold", fold_while_another_partition_is_lost)
+        for first in (1, 2):
+            await reply(log, *JOBS, first=first)
+
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
+        assert lost
 
 
 async def test_streams_are_hidden_while_the_group_does_not_confirm(settings: Settings, log: KafkaLog) -> None:
