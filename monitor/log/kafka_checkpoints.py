@@ -28,6 +28,8 @@ POSITION_KEY = b"~position"
 NOTHING_FOLDED = -1
 """The position before a partition's first event, whose offset is 0."""
 
+_LAST_OFFSET = 2**63 - 1
+
 BATCH_BYTES = 500_000
 """States are written in batches of about this size; brokers take a little more than a million bytes."""
 
@@ -103,7 +105,7 @@ class KafkaCheckpoints:
             raise self._named(error) from error
         finally:
             await stop_in_time(consumer.stop())
-        position = newest.pop(POSITION_KEY, None)
+        position = _position(newest.pop(POSITION_KEY, b""))
         rows, strangers = [], 0
         # Keys move over one by one, so that no text is held twice.
         while newest:
@@ -117,7 +119,7 @@ class KafkaCheckpoints:
                 await asyncio.sleep(0)
         if strangers:
             _log.warning("not of a stream", partition=self._place.partition, records=strangers)
-        return Checkpoint(NOTHING_FOLDED if position is None else int(json.loads(position)), rows)
+        return Checkpoint(NOTHING_FOLDED if position is None else position, rows)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> dict[bytes, bytes]:
         """Return the newest record of each key, tombstones left out."""
@@ -133,6 +135,9 @@ class KafkaCheckpoints:
                         continue
                     if record.value is None:
                         newest.pop(record.key, None)
+                    elif record.key == POSITION_KEY and _position(record.value) is None:
+                        # The one before it stands: a state knows which events behind a position it holds.
+                        _log.warning("not a position", partition=place.partition, offset=record.offset)
                     else:
                         newest[record.key] = record.value
             await asyncio.sleep(0)
@@ -188,6 +193,15 @@ class KafkaCheckpoints:
 
     def _named(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")
+
+
+def _position(text: bytes) -> int | None:
+    """Return the position that a record's text tells; None for what this service never writes."""
+    try:
+        position = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return position if type(position) is int and NOTHING_FOLDED <= position < _LAST_OFFSET else None
 
 
 def key_of(source: str, job_id: str) -> bytes:

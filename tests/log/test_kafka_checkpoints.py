@@ -9,7 +9,7 @@ from aiokafka.errors import ProducerFenced
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_checkpoints import POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.protocol import Checkpoint
 from tests.kafka_broker import Brokers
@@ -142,6 +142,22 @@ async def test_what_somebody_else_wrote_beside_the_states_is_passed_over(
             while sum((await reader.positions()).values()) < sum((await reader.ends()).values()):
                 read += await reader.read(10, 0.2)
     assert read == [Kept("a", "1", b"one")]
+
+
+@pytest.mark.parametrize(
+    "value", [b"garbage", b"\xff", b"{}", b"1.5", b"true", b"-2", b"9" * 19, b"[" * 5000]
+)
+async def test_what_somebody_else_wrote_as_the_position_leaves_the_one_before_it(
+    settings: Settings, checkpoints: KafkaCheckpoints, value: bytes
+) -> None:
+    topic = kafka_topics.names(settings.kafka).health
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        await producer.send_and_wait(topic, value, key=POSITION_KEY, partition=2)
+        assert Checkpoint(-1, []) == await checkpoints.load()
+        await checkpoints.save(7, [("a", "1", b"one")])
+        await producer.send_and_wait(topic, value, key=POSITION_KEY, partition=2)
+
+    assert Checkpoint(7, [("a", "1", b"one")]) == await checkpoints.load()
 
 
 async def test_closed_checkpoints_say_so(settings: Settings) -> None:
