@@ -113,6 +113,7 @@ class Checkpointer:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             problem = (
                 f"{self._remedy.key}: the kept state of stream {job_id} of source {source} can't be read "
-                f"(at {where}). Was it written by a newer version? {self._remedy.text}"
+                f"(at {where or 'its start'}). Was it written by a newer version, or by somebody else? "
+                f"{self._remedy.text}"
             )
             raise ConfigurationError([problem]) from None

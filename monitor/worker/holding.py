@@ -58,7 +58,9 @@ class Holding:
         topic = kafka_topics.names(settings.kafka).health
         remedy = Remedy(
             "kafka.topic_prefix",
-            f"Stop all workers and delete the topic {topic}: they then fold the events again from the start.",
+            f"Give its key, the source and the job id with a slash between, a record without a value in "
+            f"partition {partition} of the topic {topic}: the stream then begins anew with its next event. "
+            "Or stop all workers and delete the topic: they then fold the events again from the start.",
         )
         holding = cls(shard, checkpoints, Checkpointer(checkpoints, shard, remedy))
         try:

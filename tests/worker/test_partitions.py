@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
+from monitor.errors import ConfigurationError
 from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log import kafka_client, kafka_topics
@@ -182,6 +183,21 @@ async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, l
         kind = {"event_type": "REPLY_COMMAND_FINISH", "outcome": "applied"}
         # Only what came in between was read: the rest was restored.
         assert process.metric("monitor_events_total", counted | kind) == len(JOBS)
+
+
+async def test_a_state_that_cannot_be_read_ends_the_worker_with_where_it_is(
+    settings: Settings, log: KafkaLog
+) -> None:
+    key, partition = place(SOURCE.name, "job-0", settings.kafka.partitions)
+    topic = kafka_topics.names(settings.kafka).health
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        await producer.send_and_wait(topic, b"no JSON", key=key, partition=partition)
+    worker = Process(settings, log, SystemClock())
+
+    said = f"stream job-0 of source signed .*at its start.* in partition {partition} of the topic {topic}:"
+    with pytest.raises(ConfigurationError, match=said):
+        async with asyncio.timeout(60):
+            await worker.running
 
 
 async def test_two_workers_share_the_streams_and_none_is_shown_twice(
