@@ -102,8 +102,10 @@ class KafkaLog:
             await self._append_event(events)
         elif ends := self._append_parts(events, dead_letters):
             await asyncio.wait(ends)
-            for end in ends:
-                end.result()
+            # All are looked at, or asyncio complains of those behind the first that failed.
+            failures = [end.exception() for end in ends]
+            if failure := next(filter(None, failures), None):
+                raise failure
 
     async def close(self) -> None:
         """Make durable what waits, then let go of everything; a second call does nothing."""

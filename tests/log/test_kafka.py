@@ -337,6 +337,20 @@ async def test_a_full_spool_refuses_and_takes_again_when_it_was_drained(
     await log.close()
 
 
+async def test_an_append_whose_parts_are_all_refused_leaves_nothing_to_complain_of(tmp_path: Path) -> None:
+    away = KafkaSettings(bootstrap_servers="127.0.0.1:1", replication_factor=1)
+    log = await KafkaLog.open(settings_for(away, tmp_path), capacity_bytes=0)
+    complaints = list[dict[str, object]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+
+    with pytest.raises(LogOverloadedError):
+        await log.append([event(log.next_id(), job_id=f"job-{number}") for number in range(20)])
+
+    gc.collect()
+    assert not complaints
+    await log.close()
+
+
 async def test_a_caller_that_gave_up_while_kafka_is_away_does_not_hurt_the_others(
     own_kafka: Brokers, own_settings: Settings
 ) -> None:
