@@ -150,6 +150,7 @@ class Writer:
         self._chores: deque[Chore] = deque()
         self._stopping = False
         self._transaction: Transaction | None = None
+        self._file = _identity(path)
         self.commits = 0
         # A daemon, so that a process that forgets to close can end: commits are whole or not at all.
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -243,6 +244,9 @@ class Writer:
             self._settle(Settled([chore.future], 0, head, result))
 
     def _open(self) -> Transaction:
+        if _identity(self._path) != self._file:
+            # What is written to a file without a name is gone with the process, however well it is synced.
+            raise sqlite3.OperationalError("the file was removed or replaced; restart the service")
         if self._transaction is None:
             connection = sqlite_file.connect(
                 self._path, synchronous="FULL", create=False, begin=self._limit_size
@@ -289,6 +293,15 @@ class Writer:
             pass
         finally:
             self._transaction.connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file a path leads to now; None if to none that can be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_storage_failure(error: Exception) -> bool:

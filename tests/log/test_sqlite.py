@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -161,6 +162,23 @@ async def test_a_full_disk_fails_every_append_of_its_commit(path: Path) -> None:
     assert kept == ends.count(None)
     assert {type(end) for end in ends if end is not None} == {LogUnavailableError}
     await log.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_acknowledged_once_the_file_was_removed_or_replaced(
+    log: SqliteLog, path: Path, replaced: bool
+) -> None:
+    await log.append([event(log.next_id())])
+    moved = shutil.move(path, path.with_name("moved.db"))
+    if replaced:
+        shutil.copy(moved, path)
+
+    for _ in range(2):
+        with pytest.raises(LogUnavailableError, match="removed or replaced"):
+            await log.append([event(log.next_id())])
+
+    shutil.move(moved, path)
+    await log.append([event(log.next_id())])
 
 
 async def test_a_file_that_stays_locked_is_unavailable_until_it_is_not(log: SqliteLog, path: Path) -> None:
