@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from monitor.errors import MonitorError
 from monitor.simulator.bodies import Identity
 from monitor.simulator.delivery import Courier, Fate
 from monitor.simulator.options import SimulationOptions
@@ -28,9 +30,14 @@ class Report:
 
     Args:
         options: of the run.
+
+    Raises:
+        MonitorError: the truth file can't be written; better known now than after hours.
     """
 
     def __init__(self, options: SimulationOptions) -> None:
+        if options.truth is not None:
+            _write(options.truth, "", mode="a")
         self._options = options
         self._streams: list[tuple[Identity, Courier]] = []
         self.counts: Counter[str] = Counter()
@@ -71,7 +78,7 @@ class Report:
         """Write the truth file, if one was asked for, and print what the run did."""
         truth = self.truth()
         if self._options.truth is not None:
-            self._options.truth.write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
+            _write(self._options.truth, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
         counts = {"requests": self.counts["requests"], **dict(sorted(self.counts.items()))}
         if self._options.json_output:
             print(json.dumps({**counts, "totals": truth["totals"]}))  # noqa: T201 - the command's answer
@@ -84,6 +91,14 @@ class Report:
         for outcome, number in truth["totals"]["ended"].items():
             table.add_row(f"ended: {outcome}", str(number))
         Console().print(table)
+
+
+def _write(path: Path, text: str, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise MonitorError(f"{path}: can't be written: {error.strerror}") from None
 
 
 def _stream(identity: Identity, courier: Courier) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def simulate(options: SimulationOptions) -> int:
     Raises:
         ConfigurationError: no source is configured.
         SimulationError: a stream could not be registered.
+        MonitorError: the truth file can't be written.
     """
     return asyncio.run(_simulate(options))
 

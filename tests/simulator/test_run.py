@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from monitor.config import AdminSettings, Settings
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, MonitorError
 from monitor.event import Vendor
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import SimulationError, simulate
@@ -110,6 +110,15 @@ def test_a_run_of_which_nothing_arrived_has_failed(
         quiet = replace(options, settings=Settings(sources=sugar))
         assert simulate(aimed(quiet, address, attempts=1, streams=3)) == 1
     assert json.loads(capsys.readouterr().out)["unreachable"] >= 3
+    assert service.paths == []
+
+
+def test_a_truth_file_that_cannot_be_written_is_told_before_anything_is_sent(
+    options: SimulationOptions, service: Accepting, tmp_path: Path
+) -> None:
+    truth = tmp_path / "nowhere" / "truth.json"
+    with pytest.raises(MonitorError, match=r"truth\.json: can't be written: No such file"):
+        simulate(aimed(options, service.address, truth=truth))
     assert service.paths == []
 
 
