@@ -9,6 +9,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from monitor import __version__
 from monitor.clock import Clock
@@ -90,6 +91,7 @@ def build(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(LogUnavailableError, _unavailable)
+    app.add_exception_handler(ClientDisconnect, _incomplete)
     return app
 
 
@@ -293,3 +295,7 @@ async def _unavailable(_request: Request, error: Exception) -> Response:
     answer = _problem(503, "overloaded", "The event log is not available. Try again.")
     answer.headers["retry-after"] = "1"
     return answer
+
+
+async def _incomplete(_request: Request, _error: Exception) -> Response:
+    return _problem(400, "incomplete", "The request ended before its body did.")

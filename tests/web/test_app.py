@@ -1,10 +1,12 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
 from monitor.clock import stopwatch
-from monitor.config import Settings
+from monitor.config import Settings, Source
+from monitor.event import Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
@@ -114,3 +116,35 @@ async def test_a_process_that_cannot_read_its_log_is_not_ready_and_tells_no_old_
     assert (await operators.get("/healthz")).json() == {"status": "ok"}
     desk.fleet.fresh_until = stopwatch() + 60
     assert (await operators.get("/readyz")).status_code == 200
+
+
+async def test_a_client_that_leaves_inside_its_registration_is_no_failure_of_ours(
+    desk: Desk, log: SqliteLog
+) -> None:
+    source = Source(
+        name="prod", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/callbacks/prod"
+    )
+    app = build(Settings(sources=(source,)), log, desk.exposition, [desk.fleet], None)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/jobs/prod",
+        "query_string": b"",
+        "headers": [(b"content-length", b"50")],
+    }
+    parts: list[dict[str, object]] = [
+        {"type": "http.request", "body": b'{"response": ', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, object]:
+        return parts.pop(0)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert parts == []
