@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-_JOB_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")
+_JOB_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
@@ -102,7 +102,8 @@ def canonical_job_id(text: str) -> str:
 def is_job_id(text: str) -> bool:
     """Return whether a job can have this id: 1 to 256 characters, none of them a control character.
 
-    Ids go into URLs and labels. What a body says has the same rule.
+    Ids go into URLs and labels. What a body says has the same rule. Halves of surrogate pairs are no
+    characters: so Python gives what isn't UTF-8 on a command line.
     """
     return _JOB_ID.fullmatch(text) is not None
 

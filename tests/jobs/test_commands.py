@@ -339,6 +339,7 @@ async def test_a_relays_token_is_one_that_the_receiver_takes_for_this_job_alone(
         ("rtc-token", "meta", "--job", JOB, "--valid-for", "soon"),
         ("rtc-token", "sugar", "--job", JOB),
         ("rtc-token", "meta", "--job", ""),
+        ("rtc-token", "meta", "--job", "not UTF-8: \udcff"),
         ("show", "sugar", "--job", "one\ntwo"),
         ("stop", "sugar", "--job", "j" * 257),
         ("start", "sugar", "--callbacks"),
