@@ -218,6 +218,8 @@ def _request(path: Path | None) -> dict[str, Any]:
     except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise ConfigurationError([f"--body {path}: isn't JSON{where}"]) from None
+    except RecursionError:
+        raise ConfigurationError([f"--body {path}: is nested too deeply"]) from None
     if not isinstance(document, dict):
         raise ConfigurationError([f"--body {path}: must be a JSON object"])
     return document

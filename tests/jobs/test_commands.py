@@ -245,6 +245,7 @@ async def test_a_request_comes_from_a_file_with_the_options_on_top(
         (b'{"play_policy": {"repeat_count": 101}}', "play_policy.repeat_count"),
         (b"{", "isn't JSON (line 1)"),
         (b"[]", "must be a JSON object"),
+        (b"[" * 100_000, "is nested too deeply"),
     ],
 )
 async def test_a_request_that_cannot_work_is_wrong_usage_and_not_sent(
