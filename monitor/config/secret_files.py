@@ -67,7 +67,8 @@ def _read(where: Location, name: object, folder: Path, findings: Findings) -> st
         return None
     path = folder / name
     try:
-        text = path.read_text(encoding="utf-8")
+        # Some editors begin a text with a mark of its encoding, which is no part of a secret.
+        text = path.read_text(encoding="utf-8-sig")
         open_to_all = _readable_by_all(path)
     except FileNotFoundError:
         findings.mistake(where, "the file isn't there (a relative path starts at the configuration's folder)")

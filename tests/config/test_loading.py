@@ -219,6 +219,12 @@ def test_a_keys_file_holds_one_key_a_line_and_blank_lines_are_passed_over(tmp_pa
     assert settings.sources[0].keys == (SecretStr("Newer1key"), SecretStr("Older1key"))
 
 
+def test_an_editors_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    path = write(tmp_path, SOFTSUGAR + 'keys_file = "secrets/keys"\n', keys="\ufeffAbc1\nOld1\n")
+
+    assert load_settings(path, {}).sources[0].keys == (SecretStr("Abc1"), SecretStr("Old1"))
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, SOFTSUGAR), {})
 
