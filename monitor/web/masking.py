@@ -13,7 +13,9 @@ _SECRET = re.compile(
 )
 
 _LOOSE = re.compile(
-    r'(keys?|output_?urls?|push_?urls?|signature|token|secret|password)(\W{1,8})[^"]*', re.IGNORECASE
+    r"(keys?|output_?urls?|push_?urls?|sign|signature|token|secret|password|user_?data|callback_?url)"
+    r'(\W{1,8})[^"]*',
+    re.IGNORECASE,
 )
 
 _CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")

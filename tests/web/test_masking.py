@@ -39,7 +39,20 @@ def test_json_inside_of_a_text_is_looked_through(space: str) -> None:
     assert json.loads(json.loads(shown)["message"]) == {"stream_key": MASK, "job_id": "job"}
 
 
-@pytest.mark.parametrize("name", ["stream_key", "streamKey", "output_url", "outputUrl", "token", "password"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stream_key",
+        "streamKey",
+        "output_url",
+        "outputUrl",
+        "token",
+        "password",
+        "sign",
+        "userData",
+        "live_event_type_callback_url",
+    ],
+)
 def test_what_is_not_json_is_masked_by_the_look_of_it(name: str) -> None:
     shown = masked(f'{{"message":"{{"{name}":"{SECRET}","job_id":"job"}}"}}'.encode())
     assert SECRET not in shown
