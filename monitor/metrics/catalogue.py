@@ -321,7 +321,7 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         "monitor_recovering",
         _GAUGE,
         (),
-        "Whether the worker is still replaying the log and exports no streams yet: 1 or 0",
+        "Whether streams are not exported: the worker replays the log, or its group confirms nothing: 1 or 0",
     ),
     Family(
         "monitor_checkpoint_timestamp_seconds",

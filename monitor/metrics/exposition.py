@@ -49,6 +49,11 @@ class Fleet(Protocol):
         ...
 
     @property
+    def lapsed(self) -> bool:
+        """Whether nobody has confirmed lately that the streams are this process's, so that none is told."""
+        ...
+
+    @property
     def losses(self) -> int:
         """How often streams have left: once it rises, what was read before must not be shown."""
         ...
@@ -130,8 +135,12 @@ class Exposition:
         # Two pages at once would take twice the memory and be no faster.
         async with self._one_at_a_time:
             while True:
-                losses = self._fleet.losses
+                losses, lapsed = self._fleet.losses, self._fleet.lapsed
                 table = await self._read()
+                if lapsed:
+                    # Missing series would else say that the streams are gone. Whoever confirms the fleet
+                    # takes this back.
+                    self._service.recovering.set(1)
                 if self._fleet.recovering:
                     self._service.hide_streams()
                 else:
@@ -139,7 +148,7 @@ class Exposition:
                 loop = asyncio.get_running_loop()
                 body = await loop.run_in_executor(self._writer, self._write, table, wanted, gzip)
                 # A stream that left meanwhile may be another process's by now: two must not claim it.
-                if losses == self._fleet.losses:
+                if (losses, lapsed) == (self._fleet.losses, self._fleet.lapsed):
                     break
         return Rendered(wanted.content_type, "gzip" if gzip else None, body)
 

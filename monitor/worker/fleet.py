@@ -18,7 +18,6 @@ class Fleet:
         shards: those that are true from the start.
 
     Attributes:
-        recovering: whether there are shards that belong here and aren't true yet.
         expires: until when (of `stopwatch`) the shards are this process's to speak of. Somebody who
             must prove that again and again moves it on; behind it the fleet is empty.
         fresh_until: until when (of `stopwatch`) the streams are told as they are. Somebody who reads them
@@ -27,7 +26,7 @@ class Fleet:
 
     def __init__(self, clock: Clock, shards: Iterable[Shard] = ()) -> None:
         self.clock = clock
-        self.recovering = True
+        self._recovering = True
         self.expires = math.inf
         self.fresh_until = math.inf
         self._shards = {shard.partition: shard for shard in shards}
@@ -36,9 +35,23 @@ class Fleet:
         self._lapsed = False
 
     @property
+    def recovering(self) -> bool:
+        """Whether streams that belong here are not shown: they aren't true yet, or the proof is overdue."""
+        return self._recovering or self.lapsed
+
+    @recovering.setter
+    def recovering(self, recovering: bool) -> None:
+        self._recovering = recovering
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether `expires` is over, and the fleet is empty until somebody moves it on."""
+        return self._notice()
+
+    @property
     def streams(self) -> dict[StreamKey, StreamState]:
         """All streams by their keys, markers of ended ones among them."""
-        if self._has_lapsed():
+        if self.lapsed:
             return {}
         if len(self._shards) == 1:
             return next(iter(self._shards.values())).streams
@@ -55,12 +68,12 @@ class Fleet:
     @property
     def losses(self) -> int:
         """How often streams have left: what was read before it rose may be somebody else's by now."""
-        self._has_lapsed()
+        self._notice()
         return self._losses
 
     def get(self, key: StreamKey) -> StreamState | None:
         """Return one stream."""
-        if self._has_lapsed():
+        if self.lapsed:
             return None
         return next((shard.streams[key] for shard in self._shards.values() if key in shard.streams), None)
 
@@ -86,10 +99,10 @@ class Fleet:
         """Whether a partition's shard is in the fleet."""
         return partition in self._shards
 
-    def _has_lapsed(self) -> bool:
+    def _notice(self) -> bool:
         # Asked for with each look, not once a second: a process that was stopped for a minute and goes
         # on must not answer before it has noticed.
-        lapsed = stopwatch() > self.expires
+        lapsed = bool(self._shards) and stopwatch() > self.expires
         if lapsed and not self._lapsed:
             self._losses += 1
         self._lapsed = lapsed

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 
+from monitor.clock import stopwatch
 from monitor.event import (
     Channel,
     JobObserved,
@@ -278,6 +279,19 @@ async def test_a_process_that_recovers_exports_no_streams_and_claims_no_number(d
     page = await desk.scrape()
 
     assert [name for name in before if name.name.startswith(("livestream_", "monitor_streams"))]
+    assert not [name for name in page if name.name.startswith(("livestream_", "monitor_streams"))]
+
+
+async def test_a_process_whose_streams_nobody_confirms_says_that_it_hides_them(desk: Desk) -> None:
+    desk.service.declare_source(Vendor.METASTUDIO, "prod", [])
+    desk.show(connected())
+    assert (await desk.scrape())[key("monitor_recovering")] == 0
+
+    desk.fleet.expires = stopwatch() - 1
+    page = await desk.scrape()
+
+    # Rules take streams without series for gone, unless a process that recovers may have them.
+    assert page[key("monitor_recovering")] == 1
     assert not [name for name in page if name.name.startswith(("livestream_", "monitor_streams"))]
 
 

@@ -59,3 +59,24 @@ def test_a_fleet_that_has_expired_is_empty_until_it_is_confirmed_again() -> None
     fleet.expires = stopwatch() + 60
     assert jobs(fleet) == {"a", "b"}
     assert fleet.losses == before + 1
+
+
+def test_a_fleet_that_has_expired_recovers_as_long_as_it_hides_streams() -> None:
+    fleet = Fleet(SystemClock(), [shard(0, "a")])
+    fleet.recovering = False
+
+    fleet.expires = stopwatch() - 0.001
+
+    assert fleet.recovering
+    fleet.expires = stopwatch() + 60
+    assert not fleet.recovering
+
+
+def test_nothing_is_overdue_where_no_stream_would_be_shown() -> None:
+    fleet = Fleet(SystemClock(), [shard(0, "a")])
+    fleet.recovering = False
+    fleet.leave(0)
+
+    fleet.expires = stopwatch() - 0.001
+
+    assert not fleet.recovering

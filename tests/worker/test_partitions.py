@@ -273,8 +273,10 @@ async def test_streams_are_hidden_while_the_group_does_not_confirm(settings: Set
 
         process.fleet.expires = stopwatch() - 1
         assert process.replies() == {}
+        assert process.fleet.recovering
 
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 1))
+        assert not process.fleet.recovering
 
 
 async def test_a_consumer_that_stands_still_is_seen_and_made_anew(
