@@ -36,7 +36,7 @@ def pipeline(thresholds: Thresholds) -> Group:
             _lagging(view, limits),
             _spool(view, limits),
             _checkpoint(view, limits),
-            _recovering(view, limits),
+            *_recovering(view, limits),
             Alert(
                 "Watchdog",
                 Severity.INFO,
@@ -209,14 +209,31 @@ def _checkpoint(view: View, limits: Pipeline) -> Alert:
     )
 
 
-def _recovering(view: View, limits: Pipeline) -> Alert:
-    return Alert(
-        "MonitorRecoveringTooLong",
-        Severity.CRITICAL,
-        Dashboard.PIPELINE,
-        f'last_over_time(monitor_recovering{{job="{view.job}"}}[1m]) == 1',
-        f"{_INSTANCE} doesn't get through its log",
-        f"{_INSTANCE} still folds its log after a restart or a move, and shows no streams until it is "
-        "through. Nobody watches them meanwhile.",
-        seconds=limits.recovering_seconds,
+def _recovering(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
+    recovering = f'last_over_time(monitor_recovering{{job="{view.job}"}}[1m]) == 1'
+    # Whoever doesn't recover tells how many streams it shows, if it has any partition or none.
+    others = f'count(last_over_time(monitor_streams{{job="{view.job}"}}[1m]))'
+    return (
+        Alert(
+            "MonitorRecoveringTooLong",
+            Severity.CRITICAL,
+            Dashboard.PIPELINE,
+            f"{recovering}\n  unless on () {others}",
+            f"{_INSTANCE} doesn't get through its log",
+            f"{_INSTANCE} still folds its log after a restart or a move, and nobody shows any stream until "
+            "it is through. Nobody watches them meanwhile; their pages are held back.",
+            seconds=limits.recovering_seconds,
+            labels={"scope": ALL},
+        ),
+        Alert(
+            "MonitorRecoveringTooLong",
+            Severity.CRITICAL,
+            Dashboard.PIPELINE,
+            f"{recovering}\n  and on () {others}",
+            f"{_INSTANCE} doesn't get through its log",
+            f"{_INSTANCE} still reads its log after a restart or a move. If it is a worker, nobody watches "
+            "the streams of its partitions until it is through; the others show theirs, and page for them.",
+            seconds=limits.recovering_seconds,
+            labels={"scope": "instance"},
+        ),
     )

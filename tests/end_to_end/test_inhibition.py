@@ -29,7 +29,13 @@ FAST = {"alertname": "LivestreamAvailabilityBurnFast", "severity": "critical", "
 SLOW = {"alertname": "LivestreamAvailabilityBurnSlow", "severity": "warning", "window": "3d"} | SOURCE
 MONITOR_DOWN = {"alertname": "MonitorDown", "severity": "critical", "scope": "all"}
 ONE_DOWN = {"alertname": "MonitorDown", "severity": "warning", "scope": "instance", "instance": "a"}
-RECOVERING = {"alertname": "MonitorRecoveringTooLong", "severity": "critical", "instance": "a"}
+RECOVERING = {
+    "alertname": "MonitorRecoveringTooLong",
+    "severity": "critical",
+    "scope": "all",
+    "instance": "a",
+}
+ONE_RECOVERING = RECOVERING | {"scope": "instance"}
 LAGGING = {"alertname": "MonitorLagging", "severity": "critical", "instance": "a"}
 NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
 
@@ -59,6 +65,7 @@ LEAVES_ALONE = [
     (INCIDENT, QUOTA),
     (INCIDENT, MONITOR_DOWN),
     (ONE_DOWN, DOWN | STREAM),
+    (ONE_RECOVERING, DOWN | STREAM),
     (MONITOR_DOWN, INCIDENT),
     (LAGGING, DOWN | STREAM),
     (NO_CALLBACKS, SILENT | STREAM | OTHER_SOURCE),
