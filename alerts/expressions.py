@@ -27,6 +27,9 @@ of the service is in view is gone."""
 BAD_END = "stream:livestream_bad_end_timestamp_seconds:seen"
 """Recorded of each stream that ended other than completed: when, and by its label how."""
 
+OUT = "stream:livestream_out:bool"
+"""Recorded of each stream that tells of its push: 1 while it is disconnected or reconnecting."""
+
 ROOM_START = "stream:livestream_room_start_timestamp_seconds:seen"
 """Recorded of each stream whose room is known, with the label `room_id`: when it began."""
 
@@ -46,6 +49,14 @@ LIVE = f'{SEEN}{{status!="ended"}}'
 def last(selector: str, view: View, by: str = STREAM) -> str:
     """Return a gauge as it was last scraped of anybody. Whether the stream still counts, `SEEN` knows."""
     return f"max by ({by}) (last_over_time({selector}[{span(view.hold_seconds)}]))"
+
+
+def out(view: View) -> str:
+    """Return 1 or 0 of each stream: whether its push was out when it was last told of.
+
+    Over the recording: of two workers that had the stream lately, the later one's word counts.
+    """
+    return f"last_over_time({OUT}[{span(view.hold_seconds)}])"
 
 
 def risen(counter: str, window: int) -> str:

@@ -1,6 +1,6 @@
 """What wakes somebody because of a source as a whole: incidents, quotas, and the objective."""
 
-from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, SEEN, STREAM, last
+from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, SEEN, STREAM, out
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Burn, Thresholds
 
@@ -23,7 +23,6 @@ def group(thresholds: Thresholds) -> Group:
 def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
     view, incident = thresholds.view, thresholds.incident
     ended = f"max by ({STREAM}) ({BAD_END}) > time() - {incident.ended_within_seconds}"
-    out = last('livestream_rtmp_state{state=~"disconnected|reconnecting"}', view)
     return (
         Record(_RUNNING, f"count by ({_SOURCE}) ({AVAILABLE})"),
         Record(_FINE, f"sum by ({_SOURCE}) ({AVAILABLE})"),
@@ -34,7 +33,7 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
             f"""
             count by ({_SOURCE}) (
               max by ({STREAM}) ({SEEN}{{status=~"down|silent"}})
-              or ({out} == 1 and {ON} {LIVE})
+              or ({out(view)} == 1 and {ON} {LIVE})
               or {ended}
             )
             """,

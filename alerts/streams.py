@@ -7,6 +7,7 @@ from alerts.expressions import (
     NAME,
     NAMED,
     ON,
+    OUT,
     REPLACED,
     ROOM_START,
     SEEN,
@@ -16,6 +17,7 @@ from alerts.expressions import (
     UNPUSHED,
     VIEW_LOST,
     last,
+    out,
     risen,
 )
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
@@ -58,6 +60,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
               or (last_over_time({STATUS}[{hold}]) == 1 and on () {VIEW_LOST} == 1)
             """,
         ),
+        Record(OUT, f'max by ({STREAM}) (livestream_rtmp_state{{state=~"disconnected|reconnecting"}})'),
         Record(
             BAD_END,
             f"""
@@ -178,7 +181,6 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
 
 
 def _script(view: View, streams: Streams) -> tuple[Alert, ...]:
-    out = last('livestream_rtmp_state{state=~"disconnected|reconnecting"}', view)
     remaining = last("livestream_script_remaining_seconds", view)
     return (
         Alert(
@@ -189,7 +191,7 @@ def _script(view: View, streams: Streams) -> tuple[Alert, ...]:
             f"{last('livestream_script_progress_timestamp_seconds', view)}\n"
             f"  < time() - {last('livestream_script_stall_after_seconds', view)}\n"
             f'  and {ON} {SEEN}{{status="degraded"}}\n'
-            f"  unless {ON} {out} == 1",
+            f"  unless {ON} {out(view)} == 1",
             f"The script of {NAME} stands still",
             f"The script of {NAMED} last moved at {SINCE}, longer ago than its paragraphs take. The picture "
             "may be live and the presenter mute: look at the live room.",
