@@ -131,20 +131,19 @@ def _runbooks() -> core.Template:
     )
 
 
-_LABELS = {"vendor": "vendor", "source": "source", "stream": "job_id"}
-"""The label of an alert that a variable chooses."""
-
-
 def _annotations(variables: Sequence[str]) -> list[dict[str, Any]]:
     """Return what is marked on every graph: alerts while they fire, and new versions of the service.
 
     Of the alerts of sources and streams those of the chosen ones; one without such a label is of them all.
     """
-    chosen = "".join(f', {label}=~"${name}|"' for name, label in _LABELS.items() if name in variables)
-    firing = (
+    chosen = "".join(f', {name}=~"${name}|"' for name in ("vendor", "source") if name in variables)
+    alerts = (
         'ALERTS{alertstate="firing", alertname=~"Livestream.*|Monitor.*", '
-        f'severity=~"critical|warning"{chosen}}}'
+        f'severity=~"critical|warning"{chosen}%s}}'
     )
+    # The stream is one, and its id may have any character: it is no regular expression.
+    of_streams = [', job_id="$stream"', ', job_id=""'] if "stream" in variables else [""]
+    firing = " or ".join(alerts % matcher for matcher in of_streams)
     builds = 'monitor_build_info{job=~"$job", instance=~"$instance"}'
     return [
         _annotation(

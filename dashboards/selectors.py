@@ -12,8 +12,9 @@ SOURCES = f'{PROCESSES}, source=~"$source"'
 FLEET = f'{PROCESSES}, vendor=~"$vendor", source=~"$source"'
 """Series of the chosen sources."""
 
-STREAM = f'{FLEET}, job_id=~"$stream"'
-"""Series of the chosen stream."""
+STREAM = f'{FLEET}, job_id="$stream"'
+"""Series of the chosen stream. Of a variable with a single value Grafana escapes no character that means
+something to a regular expression, and an id may have any."""
 
 BY_STREAM = "vendor, source, job_id"
 

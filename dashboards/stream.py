@@ -81,8 +81,8 @@ def _status() -> list[Place]:
                 "This stream and others of the same room, with how they were started; a click opens one.",
                 [
                     Query(
-                        f'max by ({described}) (livestream_info{{{FLEET}, job_id=~"$stream"}}'
-                        f' or livestream_info{{{FLEET}, room_id!="", room_id=~"$room"}})',
+                        f"max by ({described}) (livestream_info{{{STREAM}}}"
+                        f' or livestream_info{{{FLEET}, room_id!="", room_id="$room"}})',
                         now=True,
                     )
                 ],

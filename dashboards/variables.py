@@ -2,6 +2,7 @@
 
 from dashboards.assembly import Variable
 from dashboards.selectors import FLEET, PROCESSES
+from dashboards.selectors import STREAM as CHOSEN
 
 PROCESS = (
     Variable("job", "Job", "label_values(monitor_build_info, job)"),
@@ -22,7 +23,7 @@ STREAM = (
     Variable(
         "room",
         "Room",
-        f'label_values(livestream_info{{{FLEET}, job_id=~"$stream"}}, room_id)',
+        f"label_values(livestream_info{{{CHOSEN}}}, room_id)",
         several=False,
         hidden=True,
     ),
