@@ -187,11 +187,13 @@ def _script(view: View, streams: Streams) -> tuple[Alert, ...]:
             "LivestreamScriptStalled",
             Severity.WARNING,
             Dashboard.STREAM,
-            # Degraded: the service knows of a script that is over, and doesn't count that as a stall.
+            # Degraded: the service knows of a script that is over, and doesn't count that as a stall. Where
+            # something else degrades the stream, such a script has nothing left to play.
             f"{last('livestream_script_progress_timestamp_seconds', view)}\n"
             f"  < time() - {last('livestream_script_stall_after_seconds', view)}\n"
             f'  and {ON} {SEEN}{{status="degraded"}}\n'
-            f"  unless {ON} {out(view)} == 1",
+            f"  unless {ON} {out(view)} == 1\n"
+            f"  unless {ON} {remaining} == 0",
             f"The script of {NAME} stands still",
             f"The script of {NAMED} last moved at {SINCE}, longer ago than its paragraphs take. The picture "
             "may be live and the presenter mute: look at the live room.",
