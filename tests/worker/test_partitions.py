@@ -242,17 +242,18 @@ async def test_what_was_read_before_a_partition_was_lost_and_restored_is_read_ag
         worker = process.worker
         consumer, held = worker._consumer, worker._holdings.held
         assert consumer is not None
-        read, fold, lost = consumer.read, worker._folder.fold, list[int]()
+        read, fold, seen, lost = consumer.read, worker._folder.fold, set[int](), list[int]()
 
         async def read_of_two_partitions(limit: int, seconds: float) -> list[Read]:
             reads = await read(limit, seconds)
-            while reads and len({one.partition for one in reads}) < 2:
+            while reads and not lost and len({one.partition for one in reads}) < 2:
                 reads += await read(limit, seconds)
+            seen.update(one.partition for one in reads)
             return reads
 
         async def fold_while_another_partition_is_lost(shard: Shard, batch: Sequence[Stored]) -> None:
-            if not lost:
-                lost.append(next(number for number in held if number != shard.partition))
+            if not lost and len(seen) > 1:
+                lost.append(next(number for number in seen if number != shard.partition))
                 worker._lose(lost[0], held[lost[0]])
                 await eventually(lambda: lost[0] in held and held[lost[0]].goal is not None)
             await fold(shard, batch)
