@@ -94,7 +94,12 @@ class KafkaDeadLetters:
     async def _catch_up(self) -> None:
         """Learn which letters have come and gone."""
         start, end = await self._topic.bounds()
+        strangers = 0
         async for record in self._topic.records(max(start, self._read_up_to), end):
+            if record.value is not None and not _stored(record):
+                # It has no number, or a page of such records would pass for the end.
+                strangers += 1
+                continue
             known = self._number_of.pop(record.key, None)
             if known is not None:
                 del self._numbers[bisect_left(self._numbers, known)]
@@ -103,6 +108,8 @@ class KafkaDeadLetters:
                 self._number_of[record.key] = record.offset + 1
                 insort(self._numbers, record.offset + 1)
         self._read_up_to = end
+        if strangers:
+            _log.warning("%d records in the topic are no letters of this service's", strangers)
 
     def _holds(self, number: int) -> bool:
         place_of_it = bisect_left(self._numbers, number)
@@ -152,8 +159,8 @@ async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 def _stored(record: Any) -> StoredLetters:
+    """Return the letter that a record is; none if somebody else wrote it."""
     try:
         return [StoredLetter(record.offset + 1, letter_from_headers(record.headers, record.value))]
-    except ValueError as error:
-        _log.warning("dead letter %d is no letter of this service's: %s", record.offset + 1, error)
+    except ValueError:
         return []

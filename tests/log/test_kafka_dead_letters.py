@@ -119,6 +119,19 @@ async def test_a_record_of_somebody_else_is_passed_over(
     assert [(2, letter)] == await letters.list(10, None)
 
 
+async def test_records_of_somebody_else_hide_no_letter_before_them(
+    log: KafkaLog, letters: KafkaDeadLetters, settings: Settings
+) -> None:
+    letter = dead_letter(log.next_id())
+    await log.append((), [letter])
+    topic = kafka_topics.names(settings.kafka).dead_letters
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        for key in (b"who", str(letter.id).encode()):
+            await producer.send_and_wait(topic, b"hello", key=key)
+
+    assert [(1, letter)] == await letters.list(1, None)
+
+
 async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:
     away = settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
 
