@@ -16,6 +16,7 @@ from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
 from monitor.log.kafka_closing import stop_in_time
+from monitor.log.kafka_reading import Bounds
 from monitor.log.kafka_records import stored_event
 
 HEARTBEATS = 10
@@ -152,6 +153,18 @@ class EventConsumer:
             async with asyncio.timeout(self._timeout):
                 found = await self._consumer.end_offsets(places)
         return {place.partition: end for place, end in found.items()}
+
+    async def bounds(self, partition: int) -> Bounds:
+        """Ask the brokers what of a partition is there now.
+
+        Raises:
+            LogUnavailableError: they don't answer.
+        """
+        place = TopicPartition(self._topic, partition)
+        with kafka_client.named_failures(self._topic):
+            async with asyncio.timeout(self._timeout):
+                starts = await self._consumer.beginning_offsets([place])
+        return Bounds(starts[place], (await self.ends([partition]))[partition])
 
     async def prove_membership(self, positions: Mapping[int, int]) -> float:
         """Tell the group how far these partitions are folded; return when that was sent (`stopwatch`).

@@ -15,8 +15,10 @@ import structlog
 from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
+from monitor.log.kafka_checkpoints import NOTHING_FOLDED
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
+from monitor.log.kafka_reading import Bounds
 from monitor.log.protocol import EventLog
 from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
@@ -317,23 +319,32 @@ class PartitionWorker:
         consumer = self._consumer
         assert consumer is not None
         holding = await self._holdings.take_over(partition)
-        goal = await self._end(consumer, partition)
+        bounds = await self._bounds(consumer, partition)
         shard = holding.shard
         _log.info(
-            "restored", partition=partition, streams=len(shard.streams), position=shard.position, end=goal
+            "restored",
+            partition=partition,
+            streams=len(shard.streams),
+            position=shard.position,
+            end=bounds.end,
         )
+        expired = bounds.start - (shard.position + 1)
+        if expired > 0 and shard.position != NOTHING_FOLDED:
+            _log.error("events expired before they were folded", partition=partition, events=expired)
         if not self._stalled:
-            holding.goal = goal
+            holding.goal = bounds.end
             consumer.follow(partition, shard.position)
 
-    async def _end(self, consumer: EventConsumer, partition: int) -> int:
+    async def _bounds(self, consumer: EventConsumer, partition: int) -> Bounds:
         telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
-                return (await consumer.ends([partition]))[partition]
+                return await consumer.bounds(partition)
             except LogUnavailableError as error:
                 if telling.is_due():
-                    _log.warning("can't tell where events end", partition=partition, error=str(error))
+                    _log.warning(
+                        "can't tell where events begin and end", partition=partition, error=str(error)
+                    )
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _save(self, partition: int, holding: Holding) -> bool:

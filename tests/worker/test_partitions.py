@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
@@ -183,6 +185,28 @@ async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, l
         kind = {"event_type": "REPLY_COMMAND_FINISH", "outcome": "applied"}
         # Only what came in between was read: the rest was restored.
         assert process.metric("monitor_events_total", counted | kind) == len(JOBS)
+
+
+async def test_events_that_expired_before_they_were_folded_are_told_of(
+    settings: Settings, log: KafkaLog
+) -> None:
+    _, partition = place(SOURCE.name, "job-0", settings.kafka.partitions)
+    await reply(log, "job-0", count=2)
+    async with working(settings, log):
+        pass
+    await reply(log, "job-0", first=2, count=4)
+    admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+    await admin.start()
+    gone = TopicPartition(kafka_topics.names(settings.kafka).events, partition)
+    await admin.delete_records({gone: RecordsToDelete(before_offset=5)})
+    await admin.close()
+
+    with capture_logs() as lines:
+        async with working(settings, log) as process:
+            assert process.replies() == {"job-0": 3}
+
+    told = [(line["partition"], line["events"]) for line in lines if "expired" in line["event"]]
+    assert told == [(partition, 3)]
 
 
 async def test_a_state_that_cannot_be_read_ends_the_worker_with_where_it_is(
