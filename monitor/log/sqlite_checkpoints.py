@@ -117,15 +117,27 @@ class SqliteCheckpoints:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
         except sqlite3.Error as error:
-            raise LogUnavailableError(f"{self.path}: {error}") from error
+            raise LogUnavailableError(f"{self.path}: {error}{_remedy(error)}") from error
 
 
 def _open(path: Path, log_id: str, head: int) -> sqlite3.Connection:
-    sqlite_file.prepare(path, _KIND)
-    with sqlite_file.named_failures(path):
-        return sqlite_file.connect(
-            path, synchronous="NORMAL", begin=lambda connection: _bind(connection, path, log_id, head)
-        )
+    try:
+        sqlite_file.prepare(path, _KIND)
+        with sqlite_file.named_failures(path):
+            return sqlite_file.connect(
+                path, synchronous="NORMAL", begin=lambda connection: _bind(connection, path, log_id, head)
+            )
+    except LogUnavailableError as error:
+        raise LogUnavailableError(f"{error}{_remedy(error.__cause__)}") from error
+
+
+def _remedy(error: BaseException | None) -> str:
+    """Return what to do about a damaged file: the log holds what it was made of."""
+    # The greater part of an extended code tells more of the same.
+    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.DatabaseError) else None
+    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ""
+    return "; move this file away, and the service folds its log again from the start"
 
 
 def _bind(connection: sqlite3.Connection, path: Path, log_id: str, head: int) -> None:

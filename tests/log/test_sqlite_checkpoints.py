@@ -125,3 +125,20 @@ async def test_a_state_file_of_a_newer_version_is_refused(tmp_path: Path) -> Non
     with pytest.raises(LogUnavailableError, match="newer"):
         await SqliteCheckpoints.open(path, log)
     await log.close()
+
+
+@pytest.mark.parametrize("sound_bytes", [0, 4096])
+async def test_a_damaged_state_file_is_refused_with_what_to_do(tmp_path: Path, sound_bytes: int) -> None:
+    path = tmp_path / "monitor.db"
+    log = await SqliteLog.open(path)
+    first = await SqliteCheckpoints.open(path, log)
+    await first.save(0, [("a", "1", b"one")])
+    await first.close()
+    file = path.with_name("monitor.db-state")
+    sound = file.read_bytes()
+    file.write_bytes(sound[:sound_bytes] + b"?" * (len(sound) - sound_bytes))
+
+    with pytest.raises(LogUnavailableError, match=r"monitor\.db-state: .*; move this file away"):
+        await SqliteCheckpoints.open(path, log)
+
+    await log.close()
