@@ -128,6 +128,7 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
         f"The last callback of {_SOURCE} came at {{{{ $value | humanizeTimestamp }}}}, though streams of "
         "it play their scripts. Nobody would hear of an outage: look at the way from "
         "the vendor to the receiver.",
+        seconds=limits.no_callbacks_for_seconds,
         of_source=("vendor", "source"),
     )
 

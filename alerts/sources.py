@@ -27,12 +27,14 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
         Record(_RUNNING, f"count by ({_SOURCE}) ({AVAILABLE})"),
         Record(_FINE, f"sum by ({_SOURCE}) ({AVAILABLE})"),
         # A push that has just been lost counts, before its stream is down: an incident should be known
-        # for one before its first stream pages.
+        # for one before its first stream pages. Silence counts once it pages: to a service that was away,
+        # every stream has been silent.
         Record(
             _TROUBLED,
             f"""
             count by ({_SOURCE}) (
-              max by ({STREAM}) ({SEEN}{{status=~"down|silent"}})
+              max by ({STREAM}) ({SEEN}{{status="down"}})
+              or max by ({STREAM}) (ALERTS{{alertname="LivestreamSilent", alertstate="firing"}})
               or ({out(view)} == 1 and {ON} {LIVE})
               or {ended}
             )

@@ -147,6 +147,8 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             f"{NAME} says nothing any more",
             f"Nothing has been heard of {NAMED} on any channel, although its script tells something "
             f"regularly; silent since {SINCE}. Look at the live room itself, then at its job.",
+            # A service that was away for long has heard nothing of any stream when it comes back.
+            seconds=streams.silent_for_seconds,
         ),
         Alert(
             "LivestreamFlapping",

@@ -41,6 +41,7 @@ class Streams(_Section):
     connecting_seconds: Seconds
     flapping_reconnects: Count
     flapping_window_seconds: Window
+    silent_for_seconds: Seconds
     stalled_for_seconds: Seconds
     coverage_ratio: Share
     remaining_seconds: Seconds
@@ -94,6 +95,7 @@ class Ingest(_Section):
     missed_callbacks: Count
     missed_window_seconds: Window
     no_callbacks_seconds: Seconds
+    no_callbacks_for_seconds: Seconds
     no_callbacks_streams: Count
 
 
