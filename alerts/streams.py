@@ -137,7 +137,7 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             f"{BAD_END}\n  unless {ON} last_over_time({REPLACED}[{span(streams.replaced_seconds)}])",
             f"{NAME} ended: {{{{ $labels.outcome }}}}",
             f"{NAMED} ended at {SINCE}, and not as it should: {{{{ $labels.outcome }}}}. Start a new job in "
-            "its room; the page closes once that one is healthy.",
+            "its room; the page closes once that one is healthy. Where no room is known, silence the page.",
         ),
         Alert(
             "LivestreamSilent",
