@@ -212,14 +212,15 @@ def _checkpoint(view: View, limits: Pipeline) -> Alert:
 
 def _recovering(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
     recovering = f'last_over_time(monitor_recovering{{job="{view.job}"}}[1m]) == 1'
-    # Whoever doesn't recover tells how many streams it shows, if it has any partition or none.
-    others = f'count(last_over_time(monitor_streams{{job="{view.job}"}}[1m]))'
+    # Each stream that anybody shows has one such series. Without any the alert must not wait longer than
+    # view.hold_seconds; with some, a missed scrape must not begin its time anew.
+    shown = 'livestream_status{status="healthy"}'
     return (
         Alert(
             "MonitorRecoveringTooLong",
             Severity.CRITICAL,
             Dashboard.PIPELINE,
-            f"{recovering}\n  unless on () {others}",
+            f"{recovering}\n  unless on () count({shown})",
             f"{_INSTANCE} doesn't get through its log",
             f"{_INSTANCE} still folds its log after a restart or a move, and nobody shows any stream until "
             "it is through. Nobody watches them meanwhile; their pages are held back.",
@@ -230,10 +231,10 @@ def _recovering(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
             "MonitorRecoveringTooLong",
             Severity.CRITICAL,
             Dashboard.PIPELINE,
-            f"{recovering}\n  and on () {others}",
+            f"{recovering}\n  and on () count(last_over_time({shown}[1m]))",
             f"{_INSTANCE} doesn't get through its log",
             f"{_INSTANCE} still reads its log after a restart or a move. If it is a worker, nobody watches "
-            "the streams of its partitions until it is through; the others show theirs, and page for them.",
+            "the streams of those partitions until it is through; all that are shown page as ever.",
             seconds=limits.recovering_seconds,
             labels={"scope": "instance"},
         ),
