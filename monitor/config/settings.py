@@ -21,6 +21,8 @@ from monitor.event import Vendor
 _SOURCE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a source may be called: a name is a part of URLs and of Kafka's keys."""
 
+_OWN_PORTS = {"http": 80, "https": 443}
+
 KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
 
@@ -119,9 +121,13 @@ def _url_or_empty(text: str) -> str:
 def _origin(text: str) -> str:
     if text == "*":
         return text
-    if urlsplit(_url(text)).path or "?" in text or "#" in text:
+    parts = urlsplit(_url(text))
+    if parts.path or "?" in text or "#" in text or "@" in text:
         raise ValueError("must be an origin, scheme://host[:port] without a path, or *")
-    return text
+    # As browsers write it, or it would never be the one that they send: RFC 6454, section 6.
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    port = "" if parts.port in (None, _OWN_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def _network(value: object) -> object:

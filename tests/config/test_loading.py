@@ -225,6 +225,28 @@ def test_an_editors_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
     assert load_settings(path, {}).sources[0].keys == (SecretStr("Abc1"), SecretStr("Old1"))
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("*", "*"),
+        ("https://page.example.com", "https://page.example.com"),
+        ("HTTPS://Page.Example.com:443", "https://page.example.com"),
+        ("http://page.example.com:80", "http://page.example.com"),
+        ("http://page.example.com:443", "http://page.example.com:443"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_an_origin_is_kept_as_a_browser_sends_it(written: str, sent: str) -> None:
+    source = Source(
+        name="one",
+        vendor=Vendor.METASTUDIO,
+        public_url="https://hooks.example.com/callbacks/one",
+        rtc_allow_origins=(written,),
+    )
+
+    assert source.rtc_allow_origins == (sent,)
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, SOFTSUGAR), {})
 
