@@ -7,7 +7,6 @@ the configuration is imported inside it, so that the others start quickly.
 import asyncio
 import contextlib
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -282,6 +281,9 @@ def retry_letters(
     raise typer.Exit(1 if left else 0)
 
 
+_LAST_SECOND = 253_402_300_799
+"""The last second of the year 9999."""
+
 _NO_MOMENT = "must be Unix seconds, or a time such as 2025-07-01T12:00:00Z"
 
 
@@ -291,7 +293,7 @@ def _moment(text: str) -> float:
     except ValueError:
         pass
     else:
-        if not math.isfinite(seconds):
+        if not 0 <= seconds <= _LAST_SECOND:
             raise typer.BadParameter(_NO_MOMENT)
         return seconds
     try:
@@ -317,11 +319,14 @@ def replay(
         typer.Option(metavar="F", help="Write series to this file, for promtool; else report each stream."),
     ] = None,
     step: Annotated[
-        float, typer.Option(min=0.001, metavar="S", help="Seconds between the samples of a series.")
+        float,
+        typer.Option(min=0.001, max=86_400, metavar="S", help="Seconds between the samples of a series."),
     ] = 60.0,
     as_json: Json = False,
 ) -> None:
     """Fold the stored events again. Times are RFC 3339 (UTC, unless they say more) or Unix seconds."""
+    if since is not None and until is not None and since > until:
+        raise typer.BadParameter("is before --from", param_hint="--to")
     settings = load_settings(config, os.environ)
     from monitor import replay as replaying
     from monitor.replay_openmetrics import Written, write_openmetrics

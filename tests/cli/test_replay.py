@@ -158,11 +158,17 @@ def test_a_log_that_isnt_there_is_said_in_a_sentence(folder: Path) -> None:
     assert done.stderr.endswith("monitor.db: no log is there yet; the service makes it at its first start\n")
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2025-13-01", "nan", "inf"])
+@pytest.mark.parametrize("time", ["yesterday", "2025-13-01", "nan", "inf", "1e300", "-1"])
 def test_a_time_that_is_none_is_wrong_usage(kept: Path, time: str) -> None:
     done = replay(kept, "--from", time)
     assert done.returncode == 2
     assert "Unix seconds" in done.stderr
+
+
+def test_an_end_before_the_beginning_is_wrong_usage(kept: Path) -> None:
+    done = replay(kept, "--from", str(BEGUN + 1), "--to", str(BEGUN))
+    assert done.returncode == 2
+    assert "is before --from" in done.stderr
 
 
 def test_a_file_that_cant_be_written_is_said_in_a_sentence(kept: Path) -> None:
