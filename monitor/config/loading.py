@@ -59,7 +59,8 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
 
 def _read_file(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        # Some editors begin a text with a mark of its encoding.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         problem = "the configuration file isn't there; name another with --config"
     except OSError as error:

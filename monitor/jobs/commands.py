@@ -23,20 +23,18 @@ jobs = typer.Typer(help="Livestream jobs at the vendors: start, stop, show, list
 Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
-Room = Annotated[str | None, typer.Option("--room", metavar="R", help="The room (MetaStudio).")]
 DEFAULT_CONFIG = Path("monitor.toml")
 
 
-def _job_id(text: str) -> str:
+def _id(text: str) -> str:
     # Of any other nothing could ever be told.
     if not is_job_id(text):
         raise typer.BadParameter("must be 1 to 256 characters, none of them a control character")
     return text
 
 
-Job = Annotated[
-    str, typer.Option("--job", metavar="J", parser=_job_id, help="The job's or the session's id.")
-]
+Job = Annotated[str, typer.Option("--job", metavar="J", parser=_id, help="The job's or the session's id.")]
+Room = Annotated[str | None, typer.Option("--room", metavar="R", parser=_id, help="The room (MetaStudio).")]
 
 
 @jobs.command()

@@ -225,6 +225,12 @@ def test_an_editors_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
     assert load_settings(path, {}).sources[0].keys == (SecretStr("Abc1"), SecretStr("Old1"))
 
 
+def test_an_editors_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    path = write(tmp_path, "\ufeff" + SOFTSUGAR)
+
+    assert load_settings(path, {}).sources[0].vendor == Vendor.SOFTSUGAR
+
+
 @pytest.mark.parametrize(
     ("written", "sent"),
     [

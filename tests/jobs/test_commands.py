@@ -342,6 +342,7 @@ async def test_a_relays_token_is_one_that_the_receiver_takes_for_this_job_alone(
         ("rtc-token", "meta", "--job", ""),
         ("rtc-token", "meta", "--job", "not UTF-8: \udcff"),
         ("show", "sugar", "--job", "one\ntwo"),
+        ("show", "meta", "--job", JOB, "--room", "not UTF-8: \udcff"),
         ("stop", "sugar", "--job", "j" * 257),
         ("start", "sugar", "--callbacks"),
         ("start", "sugar", "--repeat-count", "1"),
