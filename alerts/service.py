@@ -215,27 +215,30 @@ def _recovering(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
     # Each stream that anybody shows has one such series. Without any the alert must not wait longer than
     # view.hold_seconds; with some, a missed scrape must not begin its time anew.
     shown = 'livestream_status{status="healthy"}'
-    return (
-        Alert(
+
+    def alert(where: str, description: str, scope: str) -> Alert:
+        return Alert(
             "MonitorRecoveringTooLong",
             Severity.CRITICAL,
             Dashboard.PIPELINE,
-            f"{recovering}\n  unless on () count({shown})",
+            f"{recovering}\n  {where}",
             f"{_INSTANCE} doesn't get through its log",
+            description,
+            seconds=limits.recovering_seconds,
+            labels={"scope": scope},
+        )
+
+    return (
+        alert(
+            f"unless on () count({shown})",
             f"{_INSTANCE} still folds its log after a restart or a move, and nobody shows any stream until "
             "it is through. Nobody watches them meanwhile; their pages are held back.",
-            seconds=limits.recovering_seconds,
-            labels={"scope": ALL},
+            ALL,
         ),
-        Alert(
-            "MonitorRecoveringTooLong",
-            Severity.CRITICAL,
-            Dashboard.PIPELINE,
-            f"{recovering}\n  and on () count(last_over_time({shown}[1m]))",
-            f"{_INSTANCE} doesn't get through its log",
+        alert(
+            f"and on () count(last_over_time({shown}[1m]))",
             f"{_INSTANCE} still reads its log after a restart or a move. If it is a worker, nobody watches "
             "the streams of those partitions until it is through; all that are shown page as ever.",
-            seconds=limits.recovering_seconds,
-            labels={"scope": "instance"},
+            "instance",
         ),
     )

@@ -95,7 +95,7 @@ def decode(event: Event, source: Source) -> Decoded:
     if event.channel is Channel.CALLBACK:
         return VENDORS[event.vendor].decode_callback(source, whole_characters(event.body))
     if event.channel is Channel.RTC:
-        return VENDORS[event.vendor].decode_rtc(whole_characters(event.body))
+        return decode_rtc(event.vendor, event.body)
     if event.type == JOB_REGISTERED:
         return decode_reduced(event.body)
     if event.type == JOB_OBSERVED:
