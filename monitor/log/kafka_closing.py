@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -50,4 +51,8 @@ async def _stop_sending(producer: AIOKafkaProducer) -> None:
             async with asyncio.timeout(_SENT_SECONDS):
                 await producer._sender.close()  # noqa: SLF001
     finally:
-        producer._message_accumulator.fail_all(KafkaError("the producer was stopped"))  # noqa: SLF001
+        accumulator = producer._message_accumulator  # noqa: SLF001
+        accumulator.fail_all(KafkaError("the producer was stopped"))
+        for batch in chain.from_iterable(accumulator._batches.values()):  # noqa: SLF001
+            # Of what was not sent yet, or is to be sent again, aiokafka fails a future of its own too.
+            batch._drain_waiter.exception()  # noqa: SLF001

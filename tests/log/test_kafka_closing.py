@@ -1,0 +1,40 @@
+import asyncio
+import gc
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_closing import stop_producer
+from tests.kafka_broker import Brokers
+
+
+async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_leaves_no_complaint(
+    own_kafka: Brokers,
+) -> None:
+    kafka = own_kafka.settings()
+    producer = AIOKafkaProducer(**kafka_client.options(kafka), acks="all", enable_idempotence=True)
+    await producer.start()
+    topic = kafka_topics.names(kafka).events
+    await producer.partitions_for(topic)
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    own_kafka.each[0].pause()
+    # One is under way, and the other waits for it.
+    ends = [await send(producer, topic) for _ in range(2)]
+
+    await stop_producer(producer, idle=False)
+
+    assert [type(end.exception()) for end in ends] == [KafkaError, KafkaError]
+    del producer, ends
+    gc.collect()
+    assert complaints == []
+
+
+async def send(producer: AIOKafkaProducer, topic: str) -> asyncio.Future[Any]:
+    """Send a batch of one record; return its end."""
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=b"a-job", value=b"a body")
+    end: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=0)
+    return end
