@@ -39,7 +39,7 @@ test: .venv/.developed ## fetch what the tests need, and run them all
 
 .PHONY: properties
 properties: .venv/.developed ## try each property of health with thousands of examples more
-	EXAMPLES_TIMES=5 $(BIN)/python -m pytest --numprocesses 2 tests/properties $(ARGS)
+	EXAMPLES_TIMES=10 $(BIN)/python -m pytest --numprocesses 2 tests/properties $(ARGS)
 
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated

@@ -139,7 +139,8 @@ class Watcher:
                     self._last.pop(name, None)
                     continue
                 self._look(name, page)
-            self._ended.wait(0.25)
+            # Between two looks the workers need the processors for what is looked for.
+            self._ended.wait(0.5)
 
     def _look(self, name: str, page: str) -> None:
         self.scrapes += 1
