@@ -1,5 +1,8 @@
 """Named failures. Each message says what is wrong and where; none carries a secret or the input."""
 
+import traceback
+from pathlib import PurePath
+
 
 class MonitorError(Exception):
     """The root of every failure that this service names."""
@@ -35,7 +38,7 @@ class UndecodableError(MonitorError):
     """An authentic body that can't be decoded; it goes whole to the dead letters.
 
     Args:
-        reason: not_json, no_job_id, wrong_type, too_many or decoder_failed (a metric label).
+        reason: not_json, no_job_id, wrong_type, too_many, decoder_failed or fold_failed (a metric label).
         detail: a sentence on what was expected, without the input.
     """
 
@@ -55,3 +58,12 @@ class LogOverloadedError(LogUnavailableError):
 
 class FencedError(LogUnavailableError):
     """Another process has taken over this partition; what this one would still write is refused."""
+
+
+def fault_place(error: Exception) -> str:
+    """Return where a failure that nobody foresaw was raised, as `file:line`.
+
+    That and its type are all that may be told of it: message and traceback may hold a part of a request.
+    """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(frame.filename).name}:{frame.lineno}"

@@ -1,8 +1,6 @@
 """The ASGI application that faces the vendors: which path is what, and what becomes of a refusal."""
 
-import traceback
 from collections.abc import Iterable
-from pathlib import PurePath
 from typing import NoReturn
 from urllib.parse import unquote
 
@@ -10,6 +8,7 @@ import structlog
 
 from monitor.clock import Clock, stopwatch
 from monitor.config import Source
+from monitor.errors import fault_place
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.answers import HEALTHY, INTERNAL, NOT_FOUND, Answer
@@ -123,7 +122,4 @@ class Receiver:
 
 
 def _report(error: Exception) -> None:
-    # Where and what kind, without the message or any value: they may hold a part of the request.
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{PurePath(frame.filename).name}:{frame.lineno}"
-    _logger.error("request_failed", error=type(error).__name__, at=place)
+    _logger.error("request_failed", error=type(error).__name__, at=fault_place(error))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import structlog
 
-from monitor.errors import UndecodableError
+from monitor.errors import UndecodableError, fault_place
 from monitor.event import Channel, Decoded, Event, EventId
 from monitor.log.protocol import DeadLetter
 from monitor.receiver.sources import PreparedSource
@@ -43,8 +43,8 @@ def read(arrival: Arrival, decode: Callable[[], Decoded]) -> Decoded | Undecodab
     except Exception as error:
         # A fault of ours must not lose what will not come again.
         fault = type(error).__name__
-        # Only its type is told, no message and no traceback: they may hold a part of the body.
-        _logger.error("decoder_failed", source=arrival.source.name, channel=arrival.channel, error=fault)
+        source, place = arrival.source.name, fault_place(error)
+        _logger.error("decoder_failed", source=source, channel=arrival.channel, error=fault, at=place)
         return UndecodableError("decoder_failed", f"The decoder failed with {fault}.")
     if arrival.job_id is None and decoded.job_id is None:
         return UndecodableError("no_job_id", "The body names no job.")

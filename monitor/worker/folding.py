@@ -4,9 +4,11 @@ import gc
 from collections import Counter, deque
 from collections.abc import Sequence
 
+import structlog
+
 from monitor.clock import Clock
 from monitor.config import Settings
-from monitor.errors import MonitorError, UndecodableError
+from monitor.errors import MonitorError, UndecodableError, fault_place
 from monitor.event import Channel, Event, Stored
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.metrics.service import ServiceMetrics
@@ -40,6 +42,8 @@ WHAT_TO_DO = (
     "Look at `monitor dead-letters list`; then update the service, or correct the source's configuration, "
     "and restart it. If these events are rightly undecodable, set log.undecodable_share = 1."
 )
+
+_log = structlog.get_logger(__name__)
 
 Counted = tuple[str, str, str, str, str]
 """vendor, source, channel, event type, outcome: the labels of `monitor_events_total`."""
@@ -83,12 +87,12 @@ class Folder:
             event = stored.event
             try:
                 decoded = registry.decode(event, source_of(event))
-            except UndecodableError as error:
+                effect = shard.fold(stored, decoded)
+            except Exception as error:
                 shard.position = stored.offset
-                dead_letters.append(_dead_letter(event, error))
+                dead_letters.append(_dead_letter(event, _undecodable(event, error)))
                 strangers += not self._is_authentic(event)
                 continue
-            effect = shard.fold(stored, decoded)
             counted[event.vendor, event.source, event.channel, event.type, effect] += 1
             count_told(self._metrics, event, decoded.payload, effect)
         for labels, number in counted.items():
@@ -161,6 +165,18 @@ class _Window:
         events, undecodable = self._parts.pop()
         self._events -= events
         self._undecodable -= undecodable
+
+
+def _undecodable(event: Event, error: Exception) -> UndecodableError:
+    """Name why an event can't be folded.
+
+    A fault of ours must not stop what is folded of all other streams, nor lose the event.
+    """
+    if isinstance(error, UndecodableError):
+        return error
+    fault, place = type(error).__name__, fault_place(error)
+    _log.error("fold_failed", event_id=str(event.id), source=event.source, error=fault, at=place)
+    return UndecodableError("fold_failed", f"Folding it failed with {fault}.")
 
 
 def _dead_letter(event: Event, error: UndecodableError) -> DeadLetter:

@@ -1,13 +1,17 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from monitor.clock import SystemClock
 from monitor.config import AuthType, HealthSettings, LogSettings, Settings, Source
 from monitor.errors import LogUnavailableError
 from monitor.event import Channel, Event, EventId, Stored, Vendor
+from monitor.health.effect import Effect
+from monitor.health.fold import fold
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.metrics.service import ServiceMetrics
@@ -57,6 +61,15 @@ class Bench:
             batch.append(Stored(0, self._offset, event))
         await self._folder.fold(self.shard, batch)
 
+    def counted(self, outcome: str) -> float:
+        """Return how many events were folded with this outcome."""
+        return sum(
+            sample.value
+            for family in self.metrics.events.collect()
+            for sample in family.samples
+            if sample.name == "monitor_events_total" and sample.labels["outcome"] == outcome
+        )
+
     async def letters(self) -> int:
         return len(await self.log.list(10_000, None))
 
@@ -92,6 +105,32 @@ async def test_what_cannot_be_decoded_goes_to_the_dead_letters(log: SqliteLog) -
     assert bench.shard.position == 5
     labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
     assert bench.metrics.registry.get_sample_value("monitor_dead_letters_total", labels) == 2
+    await log.close()
+
+
+async def test_a_fault_of_the_fold_costs_the_others_nothing_and_loses_no_event(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*told: Any) -> Effect:
+        if told[1].offset == 2:
+            raise LookupError("hush")
+        return fold(*told)
+
+    bench = Bench(log)
+    monkeypatch.setattr("monitor.worker.shard.fold", fail)
+
+    with capture_logs() as lines:
+        await bench.fold(good=3)
+
+    (stored,) = await log.list(10, None)
+    assert (stored.letter.body, stored.letter.reason) == (GOOD % 2, "fold_failed")
+    assert "LookupError" in stored.letter.detail
+    assert bench.counted("applied") == 2
+    assert bench.shard.position == 3
+    (line,) = lines
+    assert (line["event"], line["error"]) == ("fold_failed", "LookupError")
+    assert line["at"].startswith("test_folding.py:")
+    assert "hush" not in stored.letter.detail + str(lines)
     await log.close()
 
 
