@@ -164,7 +164,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
             _close_replaced(summary, fact.output, first, never_connected)
         if len(outputs) > MAX_OUTPUTS:
             _forget_one(summary)
-        stream = _stream_phase(summary)
+        stream = _stream_phase(summary, before)
     else:
         stream = phase
     if stream is Phase.OUTAGE:
@@ -230,10 +230,13 @@ def _forget_one(summary: LinkSummary) -> None:
     del summary.outputs[oldest[0]]
 
 
-def _stream_phase(summary: LinkSummary) -> Phase:
+def _stream_phase(summary: LinkSummary, before: Phase) -> Phase:
     """In an outage while any open output is; ended when all are."""
     phases = {output.phase for output in summary.outputs.values()}
-    for phase in (Phase.OUTAGE, Phase.CONNECTED, Phase.STARTING):
+    for phase in (Phase.OUTAGE, Phase.CONNECTED):
         if phase in phases:
             return phase
+    if Phase.STARTING in phases:
+        # The END of the output that was lost ends no outage while its successor doesn't connect.
+        return Phase.OUTAGE if before is Phase.OUTAGE else Phase.STARTING
     return Phase.ENDED

@@ -5,6 +5,7 @@ import pytest
 from monitor.event import LinkState
 from monitor.health.effect import Effect
 from monitor.health.reading import rtmp_state, seconds
+from monitor.health.status import Status
 from monitor.health.stream import Outcome, Phase
 from tests.health.story import START, Story
 
@@ -166,6 +167,20 @@ def test_an_output_that_was_refreshed_away_without_an_end_no_longer_counts(signe
     assert story.known.phase is Phase.CONNECTED
     assert rtmp_state(story.known) is LinkState.CONNECTED
     assert counts(story) == (1, 1)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_outage_lasts_until_the_new_output_connects_though_the_lost_one_has_ended(signed: bool) -> None:
+    # Somebody refreshes the address in an outage, and the new one doesn't connect either.
+    story = Story()
+    for word, at, output in (("C", 0, "a"), ("D", 10, "a"), ("G", 60, "b"), ("E", 61, "a")):
+        story.link(word, at=at, signed=at if signed else None, output=output)
+
+    assert story.status(90.0)[:2] == (Status.DOWN, START + 70)
+    story.link("C", at=100.0, signed=100 if signed else None, output="b")
+    assert counts(story) == (1, 1)
+    assert seconds(story.known, START + 100).outage == 90.0
+    assert story.known.phase is Phase.CONNECTED
 
 
 def test_two_open_outputs_are_as_bad_as_the_worse_one() -> None:
