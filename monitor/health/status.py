@@ -143,8 +143,8 @@ def _stalled_since(state: StreamState, now: float, settings: HealthSettings) -> 
         return None
     if state.phase is _OUTAGE or script_is_over(state):
         return None
-    # After an outage the script gets its whole time again.
-    start = max(moved, state.phase_since) if state.outage_since is not None else moved
+    # Once connected, be it again after an outage or an end, the script gets its whole time.
+    start = max(moved, state.phase_since)
     return start + after if now - start > after else None
 
 

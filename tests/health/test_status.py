@@ -56,6 +56,16 @@ def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
 
 
+def test_a_stream_that_was_opened_again_is_not_stalled_by_the_time_for_which_it_was_over() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.paragraphs("1231231", signed=True)
+    story.link("E", at=150.0, signed=150)
+    story.link("C", at=750.0, signed=750, output="b")
+    assert story.status(810.0)[:2] == (Status.HEALTHY, START + 750)
+    assert story.status(811.0)[:2] == (Status.DEGRADED, START + 810)
+
+
 def test_a_finite_script_that_is_over_is_no_stall() -> None:
     story = Story()
     story.register(plan=2, repeat_count=0)
