@@ -59,7 +59,8 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
     if play.due is not None and now is not None and now.awaited.get(play.paragraph) == play.due:
         script.witnesses = {**script.witnesses, play.paragraph: Witness(play.due, newest)}
     if effect is Effect.APPLIED:
-        if before is not None and now is not None and now.last != before[0]:
+        # A paragraph that follows itself, as the only one of its plan does, has ended as well.
+        if before is not None and now is not None and (now.last, now.last_since) != before:
             _measure(script, play, play.received - before[1])
         _move(script, play)
     return effect

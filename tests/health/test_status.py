@@ -56,6 +56,17 @@ def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
 
 
+@pytest.mark.parametrize("plan", [1, 0], ids=["registered", "learned"])
+def test_a_script_of_one_paragraph_stalls_as_any_other(plan: int) -> None:
+    story = Story()
+    story.register(plan=plan)
+    story.link("C", at=0.0)
+    story.paragraphs("1111")
+    assert story.now == 80.0
+    assert story.status(140.0).status is Status.HEALTHY
+    assert story.status(300.0).status is Status.DEGRADED
+
+
 def test_a_stream_that_was_opened_again_is_not_stalled_by_the_time_for_which_it_was_over() -> None:
     story = Story()
     story.link("C", at=0.0, signed=0)
