@@ -1,6 +1,6 @@
 """The plan: positions of paragraphs in playing order, and how one that wasn't planned extends it."""
 
-from monitor.event import Paragraph
+from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.stream import Rounds
 
 
@@ -46,6 +46,23 @@ def complete(rounds: Rounds) -> bool:
         return False
     played = rounds.round.played
     return len(played) >= len(rounds.plan) and all(map(played.__contains__, rounds.plan))
+
+
+def is_sequential(rounds: Rounds, mode: RandomPlayMode | None) -> bool:
+    """Whether the current round plays in the plan's order.
+
+    Every first round does; later ones only if the job said NONE (the default is SCRIPT_ITEM).
+    """
+    return rounds.count == 0 or mode is RandomPlayMode.NONE
+
+
+def left(rounds: Rounds, mode: RandomPlayMode | None) -> int:
+    """Return how many paragraphs the current round has yet to begin; what it skipped in order isn't one."""
+    if rounds.round is None:
+        return len(rounds.plan)
+    if is_sequential(rounds, mode):
+        return len(rounds.plan) - 1 - rounds.plan.index(rounds.round.last)
+    return sum(key not in rounds.round.played for key in rounds.plan)
 
 
 def _place_in_scene(order: tuple[str, ...], paragraph: Paragraph) -> int | None:

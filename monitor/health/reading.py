@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from monitor.config import HealthSettings
 from monitor.event import LinkState, Paragraph
+from monitor.health import plan
 from monitor.health.stream import Phase, Script, StreamState
 
 SHORTEST_STALL = 30.0
@@ -108,7 +109,7 @@ def script_is_over(state: StreamState) -> bool:
         return False
     if script.rounds > count:
         return True
-    return script.rounds == count and all(key in rounds.round.played for key in rounds.plan)
+    return script.rounds == count and plan.left(rounds, state.job.random_play_mode) == 0
 
 
 def remaining_seconds(state: StreamState, now: float) -> float | None:
@@ -122,7 +123,7 @@ def remaining_seconds(state: StreamState, now: float) -> float | None:
         return None
     if script.rounds > count:
         return 0.0
-    in_round = len(rounds.plan) - len(rounds.round.played)
+    in_round = plan.left(rounds, state.job.random_play_mode)
     paragraphs = in_round + (count - script.rounds) * len(rounds.plan)
     current = max(0.0, mean - max(0.0, now - rounds.round.last_since))
     return paragraphs * mean + current

@@ -183,8 +183,7 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     assert current is not None
     key, last = play.paragraph, current.last
     plan.include(rounds, key)
-    # Every first round is in order; later ones only if the job said NONE (the default is SCRIPT_ITEM).
-    sequential = rounds.count == 0 or mode is RandomPlayMode.NONE
+    sequential = plan.is_sequential(rounds, mode)
     if tentative is not None:
         again = key == tentative.paragraph == last
         if again and _seconds_since(tentative.signed, tentative.received, play) <= LOOP_SECONDS:

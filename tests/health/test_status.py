@@ -5,7 +5,7 @@ import pytest
 from monitor.event import SessionState, Vendor
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
-from monitor.health.reading import seconds
+from monitor.health.reading import remaining_seconds, seconds
 from monitor.health.status import Status
 from monitor.health.stream import Outcome, Phase
 from tests.health.story import START, Story
@@ -83,6 +83,16 @@ def test_a_finite_script_that_is_over_is_no_stall() -> None:
     story.link("C", at=0.0)
     story.paragraphs("12")
     assert story.status(story.now + 600).status is Status.HEALTHY
+
+
+@pytest.mark.parametrize("repeat_count", [0, 1])
+def test_a_finite_script_that_skipped_a_paragraph_is_over_with_its_last_one(repeat_count: int) -> None:
+    story = Story()
+    story.register(plan=5, repeat_count=repeat_count)
+    story.link("C", at=0.0)
+    story.paragraphs("12345" * repeat_count + "12 45")
+    assert story.status(story.now + 600).status is Status.HEALTHY
+    assert remaining_seconds(story.known, START + story.now + 600) == 0.0
 
 
 def test_a_stream_with_a_script_is_silent_after_a_quarter_of_an_hour() -> None:
