@@ -10,6 +10,8 @@ from monitor.health.told import Told, note, subscribe, was_a_guess
 
 REMEMBERED_RECONNECTS = 32
 
+_OF_THE_LINK = (Outcome.COMPLETED, Outcome.CUT_OFF)
+
 
 def take_link(state: StreamState, told: Told) -> Effect:
     """Take a callback about the RTMP push."""
@@ -62,5 +64,6 @@ def _confirm_end(state: StreamState, outcome: Outcome | None) -> None:
     """Take the callback of an end that the vendor's API told first."""
     if state.observed is not None:
         state.observed.end_due = None
-    if state.end is not None and outcome is not None and state.end.outcome is Outcome.COMPLETED:
+    # The API tells that a job is over; whether that was in an outage, what led to its END tells better.
+    if state.end is not None and outcome is not None and state.end.outcome in _OF_THE_LINK:
         state.end.outcome = outcome

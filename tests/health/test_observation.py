@@ -85,6 +85,19 @@ def test_a_job_that_ends_in_an_outage_was_given_up() -> None:
     assert end_of(story) == (Outcome.CUT_OFF, True)
 
 
+def test_an_end_that_is_called_back_says_whether_the_stream_was_in_an_outage() -> None:
+    # CONNECTED and END were on their way while the API already said that all is over.
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.link("D", at=100.0, signed=100)
+    answer(story, JobState.SUCCEEDED, at=116.0)
+    assert end_of(story) == (Outcome.CUT_OFF, True)
+    story.link("C", at=120.0, signed=110)
+    story.link("E", at=121.0, signed=115)
+
+    assert end_of(story) == (Outcome.COMPLETED, True)
+
+
 def test_what_happened_before_the_vendors_last_word_does_not_bring_a_stream_back() -> None:
     story = Story()
     story.link("C", at=0.0)
