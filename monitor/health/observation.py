@@ -46,7 +46,8 @@ SESSION_STATES = {
 def outcome_of(state: StreamState, said: JobState) -> Outcome | None:
     """Return how the stream ended if the API says this; None if it hasn't ended."""
     outcome = OUTCOMES.get(said)
-    if outcome is Outcome.COMPLETED and state.phase is Phase.OUTAGE:
+    # The push's own phase: a stream that we gave up in an outage is in none any more.
+    if outcome is Outcome.COMPLETED and state.link.current.phase is Phase.OUTAGE:
         # As with END: that is how the vendor gives a stream up.
         return Outcome.CUT_OFF
     if outcome is Outcome.FAILED and state.vendor is Vendor.SOFTSUGAR:

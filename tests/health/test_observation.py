@@ -85,6 +85,21 @@ def test_a_job_that_ends_in_an_outage_was_given_up() -> None:
     assert end_of(story) == (Outcome.CUT_OFF, True)
 
 
+@pytest.mark.parametrize("guess", [JobState.MISSING, None], ids=["vanished", "lost"])
+def test_a_job_that_vanished_in_an_outage_and_turns_out_to_be_over_was_given_up(
+    guess: JobState | None,
+) -> None:
+    story = Story()
+    story.links("C D")
+    if guess is None:
+        story.settle(100_000.0)
+    else:
+        answer(story, guess, at=200.0)
+    answer(story, JobState.SUCCEEDED, at=story.now + 60)
+
+    assert end_of(story) == (Outcome.CUT_OFF, True)
+
+
 def test_an_end_that_is_called_back_says_whether_the_stream_was_in_an_outage() -> None:
     # CONNECTED and END were on their way while the API already said that all is over.
     story = Story()
