@@ -90,14 +90,18 @@ def _insert(link: Link, fact: LinkFact) -> bool:
     recent = link.recent
     place = len(recent)
     if fact.signed is not None:
-        while place > 0:
-            signed = recent[place - 1].signed
-            if signed is None or signed <= fact.signed:
+        # Behind a fact without a signed time it comes, unless what was signed later stands before that.
+        for index in range(len(recent) - 1, -1, -1):
+            signed = recent[index].signed
+            if signed is None:
+                continue
+            if signed <= fact.signed:
                 break
-            place -= 1
-        settled = (link.settled or link.current).newest_signed
-        if place == 0 and settled is not None and fact.signed <= settled:
-            return False
+            place = index
+        else:
+            settled = (link.settled or link.current).newest_signed
+            if settled is not None and fact.signed <= settled:
+                return False
     if link.settled is None:
         link.settled = _copied(link.current)
     recent.insert(place, fact)
@@ -157,7 +161,9 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     # Telling the same again changes nothing, so it doesn't make an output newer either.
     same = known is not None and known.state is fact.state and known.phase is phase
     last = known.last if known is not None and same else number
-    outputs[fact.output] = Output(fact.state, phase, fact.signed, fact.received, first, last)
+    # What the API proved has no signed time; what was signed before it is late all the same.
+    signed = known.signed if known is not None and fact.signed is None else fact.signed
+    outputs[fact.output] = Output(fact.state, phase, signed, fact.received, first, last)
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:
             never_connected = known is None or known.phase is Phase.STARTING

@@ -74,8 +74,9 @@ class LinkFact(NamedTuple):
 class Output(NamedTuple):
     """One RTMP push. phase: starting, connected, outage or ended, of this push alone.
 
-    signed, received: of the last fact that was told of it. first, last: the numbers of its first fact
-    and its last change among all facts of the stream, by which a replaced output is known.
+    signed: of the last signed fact that was told of it. received: of the last fact. first, last: the
+    numbers of its first fact and its last change among all facts of the stream, by which a replaced output
+    is known.
     """
 
     state: LinkState

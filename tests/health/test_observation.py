@@ -200,6 +200,21 @@ def test_a_lost_connected_ends_an_outage_and_counts_its_reconnect() -> None:
     assert story.status(121.0).status is Status.DEGRADED
 
 
+@pytest.mark.parametrize("signed", [100, 99], ids=["a copy", "a late delivery"])
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_delivery_from_before_a_proved_push_does_not_undo_it(signed: int, settled: bool) -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.link("D", at=100.0, signed=100)
+    running(story, at=103.0, duration=103.0, push=100.0)
+    running(story, at=113.0 + 200.0 * settled, duration=113.0 + 200.0 * settled, push=110.0 + 200.0 * settled)
+    effect = story.link("D" if signed == 100 else "R", at=125.0 + 200.0 * settled, signed=signed)
+
+    assert effect is not Effect.APPLIED
+    assert story.status(story.now).status is Status.HEALTHY
+    assert story.known.link.outages == 1
+
+
 def test_an_answer_from_before_the_outage_proves_nothing_of_now() -> None:
     story = Story()
     story.link("C", at=0.0)
