@@ -182,6 +182,8 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     current, tentative = rounds.round, rounds.tentative
     assert current is not None
     key, last = play.paragraph, current.last
+    # What is new to a plan that was known is of the round that it begins: this one didn't leave it out.
+    planned = rounds.plan if rounds.origin is not None else None
     plan.include(rounds, key)
     sequential = plan.is_sequential(rounds, mode)
     if tentative is not None:
@@ -209,7 +211,7 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
             current.awaited = {**current.awaited, key: play.due}
     elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
         # An offset that fell is no delivery made twice: RTC proves that the paragraph began again.
-        _finish(rounds, play.received)
+        _finish(rounds, play.received, planned)
         _begin(rounds, play)
     elif rounds.tentative is not None:
         return Effect.DUPLICATE
@@ -280,15 +282,22 @@ def _seconds_since(signed: int | None, received: float, play: Play) -> float:
     return play.received - received
 
 
-def _finish(rounds: Rounds, at: float) -> None:
-    """Close the current round."""
+def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -> None:
+    """Close the current round.
+
+    Args:
+        rounds: the sum.
+        at: when the next one began.
+        planned: what this one should have played, if that isn't the plan as it is now.
+    """
     current, before = rounds.round, rounds.finished
     assert current is not None
     if before is not None and before.round.awaited:
         current.awaited = {**before.round.awaited, **current.awaited}
     if rounds.origin is None and current.from_start:
         rounds.origin = PlanOrigin.LEARNED
-    planned = rounds.plan if rounds.origin is not None else ()
+    if planned is None:
+        planned = rounds.plan if rounds.origin is not None else ()
     rounds.count += 1
     rounds.skipped += sum(key not in current.played for key in planned)
     rounds.finished = FinishedRound(current, planned, at)

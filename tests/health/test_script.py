@@ -107,6 +107,19 @@ def test_a_paragraph_outside_the_plan_extends_it() -> None:
     assert facts(story)[:3] == (0, None, 1.0)
 
 
+@pytest.mark.parametrize("plan", [4, 0], ids=["registered", "learned"])
+def test_a_paragraph_that_is_written_before_the_first_one_was_not_left_out_of_the_round_before(
+    plan: int,
+) -> None:
+    story = Story()
+    story.register(plan=plan)
+    story.paragraphs("1234 1234 0 1234 0")
+    assert finished_coverage(story.known.script) == 1.0
+    story.settle(story.now + 60)
+    assert (story.known.script.rounds, story.known.script.skipped) == (3, 0)
+    assert len(story.known.script.plan) == 5
+
+
 def test_a_late_last_paragraph_is_credited_to_the_round_it_was_played_in() -> None:
     story = registered()
     for number, at in ((1, 10), (2, 20), (3, 30), (1, 50)):
