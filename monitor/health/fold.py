@@ -392,3 +392,5 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
     state.phase, state.phase_since = phase, max(state.phase_since, at)
     if phase is Phase.OUTAGE:
         state.outage_since = state.phase_since
+    elif phase is Phase.CONNECTED and state.observed is not None:
+        observation.note_connected(state.observed)

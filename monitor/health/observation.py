@@ -112,6 +112,11 @@ def _follow_push(known: Observation, at: float) -> None:
         known.pushless_until = at
 
 
+def note_connected(known: Observation) -> None:
+    """Begin to measure anew: what was measured before the push connected says nothing of it now."""
+    known.measured_at = known.proved = known.pushless_since = known.pushless_until = None
+
+
 def is_pushless(known: Observation) -> bool:
     """Whether the job runs and no longer pushes, as far as the last answers tell."""
     since, until = known.pushless_since, known.pushless_until

@@ -290,6 +290,25 @@ def test_a_job_that_runs_without_pushing_is_degraded_until_it_pushes_again() -> 
     assert story.status(190.0)[:2] == (Status.HEALTHY, START + 190)
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["asked in the outage", "not asked in the outage"])
+def test_a_push_that_rested_in_an_outage_is_not_resting_once_it_is_connected_again(asked: bool) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (10.0, 70.0):
+        running(story, at=at, duration=at, push=at)
+    story.link("D", at=75.0)
+    if asked:
+        running(story, at=80.0, duration=80.0, push=75.0)
+        running(story, at=120.0, duration=120.0, push=75.0)
+    story.link("C", at=125.0)
+    assert story.status(126.0)[:2] == (Status.HEALTHY, START + 125)
+    running(story, at=130.0, duration=130.0, push=80.0)
+    assert story.status(130.0)[:2] == (Status.HEALTHY, START + 125)
+    for at in (200.0, 260.0):
+        running(story, at=at, duration=at, push=90.0)
+    assert story.status(260.0)[:2] == (Status.DEGRADED, START + 130)
+
+
 def test_a_pushed_time_that_never_grew_says_nothing() -> None:
     story = Story()
     story.link("C", at=0.0)
