@@ -40,10 +40,11 @@ def apply(
     if state is None:
         return effect
     if session.state is not None and state is not session.state:
+        # An error is a fact of its own, whatever became of the status that it came with.
         if _ORDER[session.state] == _ORDER[SessionState.COMPLETED]:
-            return Effect.AFTER_END
+            return effect if effect is Effect.APPLIED else Effect.AFTER_END
         if _ORDER[state] < _ORDER[session.state]:
-            return Effect.LATE
+            return effect if effect is Effect.APPLIED else Effect.LATE
     if signed is not None:
         session.signed = signed if session.signed is None else max(signed, session.signed)
     if state is session.state:

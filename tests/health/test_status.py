@@ -146,6 +146,17 @@ def test_the_same_delivery_of_a_code_counts_once() -> None:
     assert story.session(None, at=99.0, signed=99, code=83115920) is Effect.APPLIED
 
 
+def test_an_error_counts_though_the_status_that_it_came_with_is_late() -> None:
+    story = Story(Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=0.0, signed=0)
+    assert story.session(SessionState.STARTING, at=5.0, signed=3, code=84115944) is Effect.APPLIED
+    assert story.known.session.state is SessionState.RUNNING
+    story.session(SessionState.COMPLETED, at=10.0, signed=10)
+    assert story.session(SessionState.ABNORMAL, at=15.0, signed=15, code=80115947) is Effect.APPLIED
+    assert story.known.session.state is SessionState.COMPLETED
+    assert [line.what for line in story.known.transitions][-1] == "code 80115947"
+
+
 def test_a_stream_of_which_nothing_is_heard_for_a_day_is_lost_and_comes_back_with_its_next_word() -> None:
     story = Story()
     story.link("C", at=0.0)
