@@ -182,8 +182,8 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     current, tentative = rounds.round, rounds.tentative
     assert current is not None
     key, last = play.paragraph, current.last
-    # What is new to a plan that was known is of the round that it begins: this one didn't leave it out.
-    planned = rounds.plan if rounds.origin is not None else None
+    # What is new to the plan is of the round that it begins: this one didn't leave it out.
+    planned = rounds.plan
     plan.include(rounds, key)
     sequential = plan.is_sequential(rounds, mode)
     if tentative is not None:
@@ -296,8 +296,10 @@ def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -
         current.awaited = {**before.round.awaited, **current.awaited}
     if rounds.origin is None and current.from_start:
         rounds.origin = PlanOrigin.LEARNED
-    if planned is None:
-        planned = rounds.plan if rounds.origin is not None else ()
+    if rounds.origin is None:
+        planned = ()
+    elif planned is None:
+        planned = rounds.plan
     rounds.count += 1
     rounds.skipped += sum(key not in current.played for key in planned)
     rounds.finished = FinishedRound(current, planned, at)

@@ -91,6 +91,15 @@ def test_a_stream_seen_in_its_middle_learns_from_the_next_round() -> None:
     assert facts(story)[:3] == (2, 1.0, 0.5)
 
 
+def test_a_stream_that_is_first_seen_as_it_connects_in_its_middle_left_nothing_out() -> None:
+    # It had connected before, when nobody listened: what its first round shows is all that there is yet.
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("34 1234 1")
+    story.settle(story.now + LATER)
+    assert facts(story) == (2, 1.0, 0.25, 0)
+
+
 def test_a_plan_that_is_registered_late_counts_what_was_played() -> None:
     story = Story()
     story.link("C", at=0.0)
