@@ -5,7 +5,7 @@ use, never gets here. Two answers in a row tell whether the job pushes: the time
 grow with the time that it ran.
 """
 
-from monitor.event import JobObserved, JobState, SessionState, Vendor
+from monitor.event import CallbackKind, JobObserved, JobState, SessionState, Vendor
 from monitor.health.observed_job import Observation
 from monitor.health.stream import Outcome, Phase, StreamState
 
@@ -141,9 +141,15 @@ def uncalled_since(state: StreamState, now: float) -> float | None:
         return None
     misled = known.aim is not None and known.aim != "here"
     due = known.running_since + UNCALLED_SECONDS
-    if now < due or not (known.began_in_sight or misled):
+    owed = known.began_in_sight and not _may_say_nothing(state)
+    if now < due or not (owed or misled):
         return None
     return due
+
+
+def _may_say_nothing(state: StreamState) -> bool:
+    """Whether the job asked only for callbacks for which there may be no cause: a reply needs a question."""
+    return set(state.job.subscribed) == {CallbackKind.REPLY}
 
 
 def settle(known: Observation, now: float) -> int:

@@ -268,6 +268,15 @@ def test_a_job_that_runs_and_never_called_back_is_degraded_and_says_why(
     assert story.status(131.0).status is Status.HEALTHY
 
 
+def test_a_job_that_asked_for_replies_alone_may_never_call_back() -> None:
+    story = Story()
+    story.register(subscribed=(CallbackKind.REPLY,))
+    answer(story, JobState.WAITING, at=1.0, aim=CallbackAim.HERE)
+    for at in (10.0, 70.0, 600.0):
+        running(story, at=at, duration=at, push=at)
+    assert story.status(600.0).status is Status.HEALTHY
+
+
 def test_a_job_that_is_older_than_the_first_look_may_have_told_all_that_it_had_to() -> None:
     story = Story()
     running(story, at=0.0, duration=7200.0, push=7200.0)
