@@ -174,6 +174,8 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
         state.job.room_id = payload.room_id
     after_end = _is_after_end(state, event)
     if after_end is not None:
+        # It changes nothing of a stream that is over, but it did come.
+        script.hear_witness(state.script, payload.paragraph.key, event.signed)
         return after_end
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
@@ -212,6 +214,8 @@ def _reply(state: StreamState, told: Told) -> Effect:
         return Effect.DUPLICATE
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
+        if by_callback:
+            replies.hear_witness(state.replies, payload)
         return after_end
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)

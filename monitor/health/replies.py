@@ -17,8 +17,7 @@ def apply(replies: Replies, payload: ReplyFinished, *, by_callback: bool, due: f
     Args:
         due: by when the callback of this reply should follow, if it should.
     """
-    name = canonical_job_id(payload.reply_id).encode()
-    key = int.from_bytes(blake2b(name, digest_size=7).digest())
+    key = _key(payload)
     known = replies.recent.get(key)
     if known is None:
         replies.finished += 1
@@ -37,6 +36,11 @@ def apply(replies: Replies, payload: ReplyFinished, *, by_callback: bool, due: f
     return Effect.DUPLICATE
 
 
+def hear_witness(replies: Replies, payload: ReplyFinished) -> None:
+    """Take a callback as the second witness of a reply that RTC proved, and as nothing else."""
+    replies.awaited = without(replies.awaited, _key(payload))
+
+
 def settle(replies: Replies, now: float) -> int:
     """Return how many callbacks are missed by now that weren't before."""
     overdue = [key for key, due in replies.awaited.items() if due <= now]
@@ -48,3 +52,8 @@ def settle(replies: Replies, now: float) -> int:
 def next_due(replies: Replies) -> float | None:
     """Return when the next awaited callback is overdue."""
     return min(replies.awaited.values()) if replies.awaited else None
+
+
+def _key(payload: ReplyFinished) -> int:
+    name = canonical_job_id(payload.reply_id).encode()
+    return int.from_bytes(blake2b(name, digest_size=7).digest())

@@ -44,7 +44,7 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
         if _is_settled(script.settled.signed, script.recent, play.signed):
             return Effect.LATE
     if not play.by_rtc:
-        _hear_witness(script, play)
+        hear_witness(script, play.paragraph, play.signed)
     if play.signed is not None and newest is not None and play.signed < newest:
         return _insert(script, play, mode, from_start=from_start)
     current = script.current.round
@@ -77,6 +77,13 @@ def share(script: Script) -> None:
     """Let a script that was read from a checkpoint hold only once what it holds twice."""
     if script.settled is not None:
         share_between(script.settled, script.current)
+
+
+def hear_witness(script: Script, paragraph: str, signed: int | None) -> None:
+    """Take a callback as the second witness of what RTC proved; an older one of the paragraph isn't."""
+    witness = script.witnesses.get(paragraph)
+    if witness is not None and (signed is None or witness.signed is None or signed >= witness.signed):
+        script.witnesses = without(script.witnesses, paragraph)
 
 
 def settle(script: Script, now: float, mode: RandomPlayMode | None, *, from_start: bool) -> int:
@@ -123,15 +130,6 @@ def _is_settled(settled: int | None, recent: list[Play], signed: int) -> bool:
     if settled is None or signed > settled:
         return False
     return signed < settled or all(known.signed != signed for known in recent)
-
-
-def _hear_witness(script: Script, play: Play) -> None:
-    """Take a callback as the second witness of what RTC proved; an older one of the paragraph isn't."""
-    witness = script.witnesses.get(play.paragraph)
-    if witness is not None and (
-        play.signed is None or witness.signed is None or play.signed >= witness.signed
-    ):
-        script.witnesses = without(script.witnesses, play.paragraph)
 
 
 def _insert(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:

@@ -300,6 +300,20 @@ def test_a_callback_of_the_round_before_confirms_after_rtc_began_the_next() -> N
     assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_a_callback_that_comes_after_the_end_is_not_missed(signed: bool) -> None:
+    story = Story()
+    story.register(plan=3, subscribed=(CallbackKind.PARAGRAPH, CallbackKind.REPLY))
+    story.link("C", at=0.0, signed=0 if signed else None)
+    story.progress(1, offset=5, at=10.0)
+    story.reply("one", at=10.0, channel=Channel.RTC)
+    story.link("E", at=11.0, signed=11 if signed else None)
+    assert story.paragraph(1, at=13.0, signed=12 if signed else None) is Effect.AFTER_END
+    story.reply("one", at=13.0)
+    story.settle(60.0)
+    assert story.known.missed == 0
+
+
 def test_nothing_is_missed_of_a_type_that_nobody_subscribed_to() -> None:
     story = Story()
     story.register(plan=3)
