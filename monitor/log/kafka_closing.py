@@ -52,7 +52,11 @@ async def _stop_sending(producer: AIOKafkaProducer) -> None:
                 await producer._sender.close()  # noqa: SLF001
     finally:
         accumulator = producer._message_accumulator  # noqa: SLF001
+        waiting = list(chain.from_iterable(accumulator._batches.values()))  # noqa: SLF001
+        # A batch that was sent once takes itself from those under way at its end; one that is to be sent
+        # again isn't among them, and would fail over that.
+        accumulator._pending_batches.update(waiting)  # noqa: SLF001
         accumulator.fail_all(KafkaError("the producer was stopped"))
-        for batch in chain.from_iterable(accumulator._batches.values()):  # noqa: SLF001
+        for batch in waiting:
             # Of what was not sent yet, or is to be sent again, aiokafka fails a future of its own too.
             batch._drain_waiter.exception()  # noqa: SLF001

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -7,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_producer
-from tests.kafka_broker import Brokers
+from tests.kafka_broker import Brokers, eventually
 
 
 async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_leaves_no_complaint(
@@ -30,6 +31,35 @@ async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_
     del producer, ends
     gc.collect()
     assert complaints == []
+
+
+async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_no_complaint(
+    own_kafka: Brokers,
+) -> None:
+    kafka = own_kafka.settings()
+    options = kafka_client.options(kafka) | {"request_timeout_ms": 500}
+    producer = AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
+    await producer.start()
+    topic = kafka_topics.names(kafka).events
+    await producer.partitions_for(topic)
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    own_kafka.each[0].pause()
+    end = await send(producer, topic)
+    await eventually(partial(is_to_be_sent_again, producer))
+
+    await stop_producer(producer, idle=False)
+
+    assert type(end.exception()) is KafkaError
+    del producer, end
+    gc.collect()
+    assert complaints == []
+
+
+def is_to_be_sent_again(producer: AIOKafkaProducer) -> bool:
+    """Whether all that waits in a producer has been sent before."""
+    waiting = [batch for batches in producer._message_accumulator._batches.values() for batch in batches]
+    return bool(waiting) and all(batch.retry_count > 0 for batch in waiting)
 
 
 async def send(producer: AIOKafkaProducer, topic: str) -> asyncio.Future[Any]:
