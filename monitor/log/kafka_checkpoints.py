@@ -41,6 +41,9 @@ FETCH_BYTES = 4_000_000
 FETCH_WAIT_MS = 20
 """A restore is at its end when nothing more comes: no reason to wait long for it."""
 
+LOOK_MS = 50
+"""How often a restore looks whether it is at its end: of a partition without a record nothing ever comes."""
+
 TRANSACTION_TIMEOUT_MS = 60_000
 
 Row = tuple[str, str, bytes | None]
@@ -129,7 +132,7 @@ class KafkaCheckpoints:
         # Nobody but this process can write now, so the end stands still. It is the high watermark, not
         # the end of what is committed: that one lags a little behind a commit that was acknowledged.
         while (end := consumer.highwater(place)) is None or await consumer.position(place) < end:
-            for records in (await consumer.getmany(place, timeout_ms=1000, max_records=SLICE)).values():
+            for records in (await consumer.getmany(place, timeout_ms=LOOK_MS, max_records=SLICE)).values():
                 for record in records:
                     if record.key is None:
                         continue

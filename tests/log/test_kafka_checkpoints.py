@@ -6,6 +6,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from monitor.clock import stopwatch
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
@@ -31,6 +32,17 @@ async def checkpoints(settings: Settings) -> AsyncIterator[KafkaCheckpoints]:
 
 async def test_without_a_checkpoint_nothing_is_folded_yet(checkpoints: KafkaCheckpoints) -> None:
     assert Checkpoint(-1, []) == await checkpoints.load()
+
+
+async def test_where_nothing_was_saved_nothing_is_waited_for(checkpoints: KafkaCheckpoints) -> None:
+    took = []
+    for _ in range(3):
+        begun = stopwatch()
+        await checkpoints.load()
+        took.append(stopwatch() - begun)
+
+    # A worker restores two partitions at once: those of a quiet service mustn't add up to seconds.
+    assert min(took) < 0.5
 
 
 async def test_what_was_saved_is_loaded(checkpoints: KafkaCheckpoints) -> None:
