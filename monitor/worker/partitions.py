@@ -122,6 +122,9 @@ class PartitionWorker:
 
     def assigned(self, partitions: frozenset[int]) -> None:
         """Begin to open what has come; let go of what belongs to others now."""
+        if self._tasks is None:
+            # It leaves the group already, and is about to keep what it held.
+            return
         self._generation += 1
         self._assigned = partitions
         self._proven = stopwatch()
@@ -137,10 +140,14 @@ class PartitionWorker:
         self._proven = stopwatch()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(uncancelled(self._prove_membership(consumer)))
-                self._tasks.create_task(uncancelled(self._watch(consumer)))
-                await consumer.start()
-                await uncancelled(self._follow(consumer))
+                try:
+                    self._tasks.create_task(uncancelled(self._prove_membership(consumer)))
+                    self._tasks.create_task(uncancelled(self._watch(consumer)))
+                    await consumer.start()
+                    await uncancelled(self._follow(consumer))
+                finally:
+                    # It is a member until its consumer is closed; what comes until then it lets be.
+                    self._tasks = None
         except ExceptionGroup as group:
             raise _worst(group) from group
         except asyncio.CancelledError:
@@ -149,7 +156,6 @@ class PartitionWorker:
             await self._holdings.save_kept()
             raise
         finally:
-            self._tasks = None
             self.revoked()
             await consumer.close()
 

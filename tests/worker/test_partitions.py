@@ -24,6 +24,7 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
+from monitor.worker.holdings import Holdings
 from monitor.worker.partitions import PartitionWorker
 from monitor.worker.shard import Shard
 from tests.kafka_broker import Brokers, eventually
@@ -239,6 +240,29 @@ async def test_two_workers_share_the_streams_and_none_is_shown_twice(
             await eventually(lambda: first.replies() | second.replies() == dict.fromkeys(JOBS, 2))
 
         await eventually(lambda: first.replies() == dict.fromkeys(JOBS, 2))
+
+
+async def test_a_worker_that_is_told_of_partitions_while_it_leaves_keeps_what_it_held(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(settings, log) as process:
+        await reply(log, *JOBS)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 1))
+        keep = Holdings.save_kept
+
+        async def told_meanwhile(holdings: Holdings) -> None:
+            process.worker.assigned(frozenset({0}))
+            await keep(holdings)
+
+        monkeypatch.setattr(Holdings, "save_kept", told_meanwhile)
+        await process.end()
+
+    kept: list[str] = []
+    for partition in range(3):
+        checkpoints = await KafkaCheckpoints.open(settings, partition)
+        kept += [job_id for _, job_id, _ in (await checkpoints.load()).states]
+        await checkpoints.close()
+    assert sorted(kept) == sorted(JOBS)
 
 
 async def test_a_partition_that_somebody_took_over_leaves_at_once_and_comes_back_true(
