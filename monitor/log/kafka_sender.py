@@ -34,6 +34,10 @@ ACKNOWLEDGE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 """Between two attempts to reach Kafka."""
 
+START_SECONDS = 5.0
+"""How long a start waits for Kafka. Callbacks are taken only behind it, and brokers that hang rather than
+refuse are asked one by one, each for as long as a request may take."""
+
 _BATCH_BYTES = 256 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -119,16 +123,18 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect, and send until `close`; with Kafka away, go on trying.
+        """Connect, and send until `close`; with Kafka away for START_SECONDS, go on trying.
 
         Raises:
             ConfigurationError: the topics aren't as they have to be.
         """
         producer = None
         try:
-            producer = await self._connected()
-        except (*kafka_client.FAILURES, LogUnavailableError) as error:
-            _log.warning("kafka is away, events go to the spool", error=str(error))
+            async with asyncio.timeout(START_SECONDS):
+                producer = await self._connected()
+        except (*kafka_client.FAILURES, LogUnavailableError, TimeoutError) as error:
+            problem = str(error) or f"no answer within {START_SECONDS:g} s"
+            _log.warning("kafka is away, events go to the spool", error=problem)
         self._task = asyncio.create_task(self._run(producer))
 
     def send(self, part: Part, lane: Lane) -> None:

@@ -1,10 +1,12 @@
 import asyncio
 import gc
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.clock import stopwatch
 from monitor.config import KafkaSettings, LogSettings, ReceiverSettings, Settings
 from monitor.errors import ConfigurationError, LogOverloadedError, LogUnavailableError
 from monitor.event import EventId
@@ -19,6 +22,7 @@ from monitor.log import kafka_dead_letters, kafka_topics
 from monitor.log.cloudevents import letter_from_headers, to_headers
 from monitor.log.kafka import MAX_BODY_BYTES, KafkaLog
 from monitor.log.kafka_records import place
+from monitor.log.kafka_sender import START_SECONDS
 from monitor.log.sqlite import SqliteLog
 from tests.kafka_broker import ROOT, Brokers, bring_back, eventually
 from tests.log.kafka_records import event_records, events, missing, records
@@ -277,6 +281,20 @@ async def test_a_log_opens_on_its_spool_while_kafka_is_away(
 
     assert [one, other] == await events(own_settings.kafka)
     await log.close()
+
+
+async def test_a_log_opens_as_soon_where_several_brokers_hang_as_where_one_does(tmp_path: Path) -> None:
+    with ExitStack() as hanging:
+        # They connect and never answer.
+        sockets = [hanging.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        addresses = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets)
+        begun = stopwatch()
+        log = await KafkaLog.open(settings_for(KafkaSettings(bootstrap_servers=addresses), tmp_path))
+        took = stopwatch() - begun
+        await log.append([event(log.next_id())])
+        await log.close()
+
+    assert took < 2 * START_SECONDS
 
 
 async def test_a_process_killed_with_a_full_spool_loses_nothing(
