@@ -92,7 +92,8 @@ async def ensure(settings: Settings) -> None:
         found = await _found(admin, wanted)
         missing = [layout for layout in wanted if layout.name not in found]
         if missing:
-            await _make(admin, missing, settings.kafka)
+            if refused := await _make(admin, missing, settings.kafka):
+                raise ConfigurationError(refused)
             found = await _seen(admin, wanted)
         problems = [line for layout in wanted for line in _differences(layout, found, settings)]
     if problems:
@@ -100,7 +101,7 @@ async def ensure(settings: Settings) -> None:
 
 
 async def problems(settings: Settings) -> list[str]:
-    """Return a line for each topic that isn't as it has to be; change nothing. A missing one is fine.
+    """Return a line for each topic that isn't as it has to be, or can't be made; change nothing.
 
     Raises:
         ConfigurationError: the configuration's certificates or aiokafka can't be used.
@@ -109,7 +110,9 @@ async def problems(settings: Settings) -> list[str]:
     async with _administration(settings.kafka) as admin:
         wanted = layouts(settings)
         found = await _found(admin, wanted)
-        return [line for layout in wanted for line in _differences(layout, found, settings)]
+        missing = [layout for layout in wanted if layout.name not in found]
+        refused = await _make(admin, missing, settings.kafka, really=False) if missing else []
+        return refused + [line for layout in wanted for line in _differences(layout, found, settings)]
 
 
 async def partitions(kafka: KafkaSettings, topic: str) -> int:
@@ -195,7 +198,10 @@ async def _seen(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, _
     return found
 
 
-async def _make(admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaSettings) -> None:
+async def _make(
+    admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaSettings, *, really: bool = True
+) -> list[str]:
+    """Make topics, or only ask whether they could be; return a line for each that is refused."""
     answer = await admin.create_topics(
         [
             NewTopic(
@@ -205,7 +211,8 @@ async def _make(admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaS
                 topic_configs={"cleanup.policy": layout.policy, **layout.settings},
             )
             for layout in missing
-        ]
+        ],
+        validate_only=not really,
     )
     refused = []
     for name, code, message in (entry[:3] for entry in answer.topic_errors):
@@ -216,8 +223,7 @@ async def _make(admin: AIOKafkaAdminClient, missing: list[Layout], kafka: KafkaS
         if getattr(error, "retriable", False):
             raise error(name)
         refused.append(f"the topic {name} can't be made: {message or error.__name__}")
-    if refused:
-        raise ConfigurationError(refused)
+    return refused
 
 
 def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Settings) -> list[str]:

@@ -104,6 +104,20 @@ async def test_topics_that_cannot_be_made_are_refused(settings: Settings) -> Non
         await kafka_topics.ensure(changed(settings, replication_factor=3))
 
 
+async def test_topics_that_could_not_be_made_are_told_of_before_anybody_makes_them(
+    settings: Settings,
+) -> None:
+    wanting = changed(settings, replication_factor=3)
+    names = kafka_topics.names(settings.kafka)
+
+    found = await kafka_topics.problems(wanting)
+
+    assert [line.partition(" can't be made: ")[0] for line in found] == [
+        f"the topic {name}" for name in names
+    ]
+    assert [await kafka_topics.partitions(settings.kafka, name) for name in names] == [0, 0, 0]
+
+
 async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:
     with pytest.raises(LogUnavailableError, match=r"Kafka at 127\.0\.0\.1:1"):
         await kafka_topics.ensure(changed(settings, bootstrap_servers="127.0.0.1:1"))
