@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,9 @@ RETRY_SECONDS = 1.0
 SPOOL_SECONDS = 1.0
 """How often the spool's gauges are set."""
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What a process does until a signal. It begins only once everything that can be refused was had."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -41,16 +44,17 @@ async def serve_role(settings: Settings, role: Role) -> None:
     # A fleet that nobody fills recovers for ever: a process without partitions makes no claims.
     folded, followed = Fleet(clock), Fleet(clock)
     async with _open_log(settings) as log:
-        work: list[Coroutine[Any, Any, None]] = [_show_spool(log, metrics)]
+        work: list[Work] = [partial(_show_spool, log, metrics)]
         needed, pages, receiver = [], None, None
         if role in (Role.ALL, Role.WORKER):
             needed.append(folded)
-            work.append(_on_topics(settings, PartitionWorker(settings, log, folded, metrics).run()))
+            worker = PartitionWorker(settings, log, folded, metrics)
+            work.append(partial(_on_topics, settings, worker.run))
         if role in (Role.ALL, Role.WEB):
             needed.append(followed)
             pages = Pages(followed, KafkaHistory(settings.kafka))
             shown = metrics if role is Role.WEB else None
-            work.append(_on_topics(settings, Follower(settings, followed, shown).run()))
+            work.append(partial(_on_topics, settings, Follower(settings, followed, shown).run))
         if role in (Role.ALL, Role.RECEIVER):
             receiver = build_receiver(settings, log, metrics, clock)
         async with contextlib.AsyncExitStack() as stack:
@@ -61,7 +65,7 @@ async def serve_role(settings: Settings, role: Role) -> None:
                 owns = partial(_owns_list, settings, folded)
                 asking = run_reconcile(settings, folded, log, metrics, clock, random.Random(), owns)
                 await stack.enter_async_context(asking)
-            await until_signalled(*work)
+            await until_signalled(*(begin() for begin in work))
 
 
 def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:
@@ -69,19 +73,18 @@ def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:
     return folded.has(place(source, "", settings.kafka.partitions).partition)
 
 
-async def _on_topics(settings: Settings, work: Coroutine[Any, Any, None]) -> None:
+async def _on_topics(settings: Settings, work: Work) -> None:
     """Do work once the topics are there: a broker would make one that is read too early, in its own way."""
-    with contextlib.closing(work):
-        telling = Seldom(REPEAT_SECONDS)
-        while True:
-            try:
-                await kafka_topics.ensure(settings)
-                break
-            except LogUnavailableError as error:
-                if telling.is_due():
-                    _log.error("Kafka is not available", error=str(error), retry_in_seconds=RETRY_SECONDS)
-                await asyncio.sleep(RETRY_SECONDS)
-        await work
+    telling = Seldom(REPEAT_SECONDS)
+    while True:
+        try:
+            await kafka_topics.ensure(settings)
+            break
+        except LogUnavailableError as error:
+            if telling.is_due():
+                _log.error("Kafka is not available", error=str(error), retry_in_seconds=RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+    await work()
 
 
 async def _show_spool(log: KafkaLog, metrics: ServiceMetrics) -> None:

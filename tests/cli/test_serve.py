@@ -1,6 +1,7 @@
 import asyncio
 import json
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,3 +108,16 @@ async def test_a_service_that_this_configuration_cannot_have_exits_2(
     assert (process.returncode, stdout) == (2, b"")
     assert stderr.decode().startswith(expected)
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("role", ["all", "worker", "web"])
+async def test_a_service_on_kafka_whose_address_is_taken_says_so_last(role: str, tmp_path: Path) -> None:
+    kafka = '[log]\nbackend = "kafka"\npath = "spool.db"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        text = CONFIGURATION.replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "{taken}"')
+        code, _, stderr = await run_beside("serve", "--role", role, config=write(tmp_path, kafka + text))
+
+    assert code == 2
+    said = f"admin.listen: {taken} can't be listened on: Address already in use"
+    assert stderr.splitlines()[-1] == said
