@@ -45,9 +45,11 @@ class Asking:
     registry: CollectorRegistry
     rounds: SourceRounds
 
-    async def call_back(self, state: str, job_id: str = JOB, *, ago: float = PAST) -> None:
+    async def call_back(
+        self, state: str, job_id: str = JOB, *, ago: float = PAST, room_id: str = ROOM
+    ) -> None:
         """Have the vendor's callback about an RTMP state come in, some seconds ago."""
-        message = {"job_id": job_id, "room_id": ROOM, "output_url": "rtmp://h/live", "stream_key": "k"}
+        message = {"job_id": job_id, "room_id": room_id, "output_url": "rtmp://h/live", "stream_key": "k"}
         content = {
             "event_type": "RTMP_STREAM_STATE_CHANGE",
             "message": json.dumps({**message, "state": state}),

@@ -16,6 +16,7 @@ from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
     ANOTHER_URL,
     INTERNAL,
+    INVALID,
     JOB,
     NOT_FOUND,
     ROOM,
@@ -30,6 +31,9 @@ CALLBACKS = {
     "auth_type": "NONE",
     "callback_event_type": ["RTMP_STREAM_STATE_CHANGE"],
 }
+
+
+NOTHING_LISTED = Fault(200, b'{"count": 0, "smart_live_jobs": []}')
 
 
 @pytest.fixture
@@ -161,8 +165,7 @@ async def test_a_job_that_the_api_forgot_has_vanished_only_after_a_second_look(o
 async def test_one_answer_that_a_job_is_missing_is_not_enough(one: Asking) -> None:
     await one.call_back("CONNECTED")
     one.vendor.jobs[JOB] = job("PROCESSING")
-    running = Fault(200, b'{"count": 0, "smart_live_jobs": []}')
-    one.vendor.faults.extend([running, running, NOT_FOUND, NOT_FOUND])
+    one.vendor.faults.extend([NOTHING_LISTED, NOTHING_LISTED, NOT_FOUND, NOT_FOUND])
 
     await one.round()
 
@@ -212,6 +215,30 @@ async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_som
     await one.rounds._try_round()
 
     assert one.rounds._interval == PACE.ask_every
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (INVALID, "refused"),
+        (Fault(200, b"no JSON"), "unreadable"),
+        # Digits to Python, but no number; and more of them than it would read.
+        (error(400, "²", "Invalid parameter"), "refused"),
+        (error(400, "9" * 5000, "Invalid parameter"), "refused"),
+    ],
+)
+async def test_one_stream_that_the_api_gives_no_answer_about_keeps_no_other_from_being_asked_about(
+    fault: Fault, reason: str, one: Asking
+) -> None:
+    for job_id in (JOB, OTHER):
+        await one.call_back("CONNECTED", job_id)
+        one.vendor.jobs[job_id] = {**job("SUCCEED"), "job_id": job_id}
+    one.vendor.faults.extend([NOTHING_LISTED, NOTHING_LISTED, fault])
+
+    await one.round()
+
+    assert [one.state(job_id).end is None for job_id in (JOB, OTHER)] == [True, False]
+    assert one.sample("monitor_reconcile_failures_total", reason=reason) == 1
 
 
 async def test_credentials_that_are_refused_end_the_round(one: Asking) -> None:
@@ -313,6 +340,33 @@ async def test_a_round_asks_no_more_than_its_budget(tmp_path: Path) -> None:
         assert sum(state.end is not None for state in one.shard.streams.values()) == 8
 
 
+async def test_a_second_look_asks_no_more_than_a_rounds_budget(tmp_path: Path) -> None:
+    async with asking(tmp_path, pace=PACE._replace(calls=3)) as one:
+        for number in range(8):
+            await one.call_back("DISCONNECTED", f"job-{number}")
+            one.vendor.jobs[f"job-{number}"] = {**job("PROCESSING"), "job_id": f"job-{number}"}
+
+        await one.round()
+
+        assert len([asked for asked in one.vendor.asked if "/smart-live-jobs/" in asked.path]) == 3
+
+
+async def test_live_warnings_are_asked_for_with_a_part_of_the_budget_and_of_all_rooms_in_the_end(
+    tmp_path: Path,
+) -> None:
+    async with asking(tmp_path, pace=PACE._replace(calls=8)) as one:
+        for number in range(5):
+            await one.call_back("CONNECTED", f"job-{number}", room_id=f"room-{number}")
+            one.vendor.jobs[f"job-{number}"] = {**job("PROCESSING"), "job_id": f"job-{number}"}
+        asked = []
+        for _ in range(3):
+            await one.round()
+            asked.append(len(one.vendor.calls("/live-warning-info")))
+
+        assert asked == [2, 4, 5]
+        assert len({call.path for call in one.vendor.calls("/live-warning-info")}) == 5
+
+
 async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking) -> None:
     await sugar.call_back_session(35, "s-1")
     sugar.vendor.sessions = {"s-2": 35}
@@ -322,7 +376,7 @@ async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking)
     end = sugar.state("s-1").end
     assert end is not None
     assert end.outcome is Outcome.VANISHED
-    assert sugar.verdict("s-2").status is Status.STARTING or sugar.verdict("s-2").status is Status.HEALTHY
+    assert sugar.verdict("s-2").status is Status.HEALTHY
 
 
 async def test_a_session_whose_start_was_never_called_back_runs_all_the_same(sugar: Asking) -> None:
