@@ -1,11 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.errors import LogOverloadedError, LogUnavailableError
 from monitor.log.spool import START, Chunk, Spool
+from monitor.log.sqlite import SqliteLog
 from tests.log.making import RECEIVED, dead_letter, event
 
 
@@ -64,6 +66,40 @@ async def test_waiting_for_more_ends_with_the_next_put(spool: Spool) -> None:
         await waiting
 
 
+async def test_a_put_while_nothing_is_found_is_waited_for_in_vain_by_nobody(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = SqliteLog.query
+
+    async def overtaken(log: SqliteLog, what: Callable[..., Any]) -> Any:
+        found = await query(log, what)
+        await spool.put([event(spool.next_id())], ())
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(SqliteLog, "query", overtaken)
+        assert await spool.read(START, 10) is None
+
+    async with asyncio.timeout(10):
+        await spool.wait_for_more()
+    assert len((await everything(spool)).events) == 1
+
+
+async def test_a_stream_is_held_whose_event_comes_while_the_last_ones_are_removed(spool: Spool) -> None:
+    for _ in range(20):
+        await spool.put([event(spool.next_id())], ())
+        removing = asyncio.create_task(spool.remove([await everything(spool)]))
+        await asyncio.sleep(0)
+
+        written = spool.put([event(spool.next_id())], ())
+        await removing
+
+        assert spool.holds("room-a", "job-1")
+        assert spool.state.events == 1
+        await written
+        await spool.remove([await everything(spool)])
+
+
 async def test_a_stream_is_held_until_its_last_event_is_removed(spool: Spool) -> None:
     await spool.put([event(spool.next_id(), job_id="one"), event(spool.next_id(), job_id="two")], ())
     before = await everything(spool)
@@ -100,6 +136,12 @@ async def test_the_state_tells_what_is_there(spool: Spool) -> None:
     assert spool.state.oldest == RECEIVED + 1
     await spool.remove([await everything(spool)])
     assert (spool.state.events, spool.state.bytes, spool.state.oldest) == (0, 0, None)
+
+
+async def test_a_dead_letter_alone_has_an_age_too(spool: Spool) -> None:
+    await spool.put((), [dead_letter(spool.next_id(), received=RECEIVED)])
+
+    assert spool.state.oldest == RECEIVED
 
 
 async def test_all_of_it_is_known_after_reopening(path: Path) -> None:

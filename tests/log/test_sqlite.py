@@ -160,7 +160,10 @@ async def test_a_full_disk_fails_every_append_of_its_commit(path: Path) -> None:
 
     kept = len(await log.read(0, 100))
     assert kept == ends.count(None)
-    assert {type(end) for end in ends if end is not None} == {LogUnavailableError}
+    failures = [end for end in ends if end is not None]
+    assert {type(failure) for failure in failures} == {LogUnavailableError}
+    # One each: what one caller's raise adds to it is nothing to another.
+    assert len(set(map(id, failures))) == len(failures)
     await log.close()
 
 
@@ -202,6 +205,19 @@ async def test_an_event_that_cannot_be_stored_does_not_fail_those_it_shares_a_co
 
     assert [type(end) for end in ends] == [type(None), UnicodeEncodeError, type(None), type(None)]
     assert [stored.event.job_id for stored in await log.read(0, 10)] == ["one", "two", "three"]
+
+
+async def test_an_origin_that_went_with_its_transaction_is_numbered_anew(log: SqliteLog) -> None:
+    await log.append((), [dead_letter(log.next_id()), dead_letter(log.next_id())])
+    second, first = await log.list(10, None)
+    with pytest.raises(UnicodeEncodeError):
+        await log.retry(first.number, event(log.next_id(), source="new", job_id="half a pair \ud800"))
+
+    retried = event(log.next_id(), source="new")
+    await log.retry(second.number, retried)
+
+    assert [retried] == [stored.event for stored in await log.read(0, 10)]
+    assert [first] == await log.list(10, None)
 
 
 @settings(max_examples=30)
