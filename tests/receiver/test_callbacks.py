@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,21 @@ async def test_an_address_outside_the_source_s_networks_is_answered_403(
     assert receiver.outcome("fenced", "forbidden") == refused
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no sockets of both families")
+@pytest.mark.parametrize(("network", "status"), [("127.0.0.0/8", 200), ("192.0.2.0/24", 403)])
+async def test_an_ipv4_address_is_known_as_one_also_where_the_receiver_listens_on_both_families(
+    tmp_path: Path, network: str, status: int
+) -> None:
+    fenced = source("fenced", allow_networks=(ipaddress.ip_network(network),))
+    async with running(tmp_path, fenced, listen="[::]:0") as receiver:
+        port = receiver.address.rpartition(":")[2]
+        answer = await receiver.client.post(
+            f"http://127.0.0.1:{port}/callbacks/fenced", content=link_callback()
+        )
+
+    assert answer.status_code == status
+
+
 async def test_a_body_over_the_limit_is_answered_413(tmp_path: Path) -> None:
     async with running(tmp_path, OPEN) as receiver:
         just_right = await receiver.client.post("/callbacks/open", content=b"x" * LIMIT)
@@ -332,11 +348,17 @@ async def test_a_source_that_floods_a_stalled_log_leaves_room_for_the_others(tmp
         assert not other.done()
         stall.execute("ROLLBACK")
         stall.close()
-        statuses = sorted([(await answer).status_code for answer in waiting])
+        answers = [await answer for answer in waiting]
         other_status = (await other).status_code
+        # Those that waited have given their places back.
+        afterwards = await receiver.client.post("/callbacks/open", content=link_callback())
 
-    assert statuses == [200, 200, 503]
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
+    # Not the one that a locked file would be the cause of.
+    refused = [answer.json()["detail"] for answer in answers if answer.status_code == 503]
+    assert refused == ["Too many requests of this source wait for the log."]
     assert other_status == 200
+    assert afterwards.status_code == 200
 
 
 async def test_health_is_answered_while_the_process_serves(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.receiver import answers
 from monitor.receiver.limits import Limits
 from tests.receiver.running import LIMIT, OPEN, PROD, eventually, head_signature, link_callback, running
 
@@ -65,6 +66,26 @@ async def test_ten_megabytes_are_read_to_no_more_than_a_fraction(tmp_path: Path)
 
         assert (await answer).startswith(b"HTTP/1.1 413 ")
     assert sent < 1_000_000
+
+
+async def test_who_goes_on_sending_after_a_413_is_cut_off_after_a_bounded_amount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that it is the amount that ends it, not the time.
+    monkeypatch.setattr(answers, "LINGER_SECONDS", 60.0)
+    piece, sent = _chunk(b"x" * 65536), 0
+    async with running(tmp_path, OPEN) as receiver, receiver.connection() as (_, writer):
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        try:
+            # Far more than what waits in the sockets of both sides.
+            while sent < 64 * answers.LINGER_BYTES:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+        except ConnectionError:
+            pass
+
+    assert sent < 64 * answers.LINGER_BYTES
 
 
 async def test_a_declared_length_over_the_limit_is_answered_413_before_any_of_it_is_sent(

@@ -122,6 +122,17 @@ async def test_a_request_with_many_messages_gives_others_their_turn(
     assert max(decoded_in.values()) <= SLICE
 
 
+async def test_ids_rise_in_the_log_also_where_requests_for_one_job_come_together(tmp_path: Path) -> None:
+    # A stream takes an event whose id isn't newer for one that it has folded already.
+    body = b"[" + b",".join(_progress() for _ in range(20)) + b"]"
+    async with running(tmp_path, ROOM) as receiver:
+        await asyncio.gather(*(receiver.client.post(PATH, content=body, headers=BEARER) for _ in range(8)))
+        sequences = [event.id.sequence for event in await receiver.events()]
+
+    assert len(sequences) == 160
+    assert sequences == sorted(sequences)
+
+
 async def test_an_empty_array_is_accepted_and_stores_nothing(tmp_path: Path) -> None:
     async with running(tmp_path, ROOM) as receiver:
         answer = await receiver.client.post(PATH, content=b"[]", headers=BEARER)
