@@ -9,9 +9,11 @@ from monitor.config import Settings, Source
 from monitor.event import Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
-from monitor.web.app import Pages, build
+from monitor.web.app import MAX_REGISTRATION_BYTES, Pages, build
 from tests.health.story import START, Story
 from tests.metrics.building import Desk
+
+SOURCE = Source(name="prod", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/callbacks/prod")
 
 
 @pytest.fixture
@@ -121,10 +123,7 @@ async def test_a_process_that_cannot_read_its_log_is_not_ready_and_tells_no_old_
 async def test_a_client_that_leaves_inside_its_registration_is_no_failure_of_ours(
     desk: Desk, log: SqliteLog
 ) -> None:
-    source = Source(
-        name="prod", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/callbacks/prod"
-    )
-    app = build(Settings(sources=(source,)), log, desk.exposition, [desk.fleet], None)
+    app = build(Settings(sources=(SOURCE,)), log, desk.exposition, [desk.fleet], None)
     scope = {
         "type": "http",
         "method": "POST",
@@ -148,3 +147,31 @@ async def test_a_client_that_leaves_inside_its_registration_is_no_failure_of_our
 
     assert sent[0]["status"] == 400
     assert parts == []
+
+
+async def test_a_registration_larger_than_any_is_refused_and_not_kept(desk: Desk, log: SqliteLog) -> None:
+    app = build(Settings(sources=(SOURCE,)), log, desk.exposition, [desk.fleet], None)
+    registration = b'{"response": {"job_id": "job"}}'
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        statuses = [
+            (await client.post("/api/jobs/prod", content=registration.ljust(size))).status_code
+            for size in (MAX_REGISTRATION_BYTES, MAX_REGISTRATION_BYTES + 1)
+        ]
+
+    assert statuses == [202, 413]
+    assert await log.head() == 1
+
+
+async def test_a_log_that_cannot_be_read_is_told_without_where_it_is(
+    operators: httpx.AsyncClient, log: SqliteLog
+) -> None:
+    await log.close()
+
+    answer = await operators.get("/api/streams/prod/job/events")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {
+        "error": "overloaded",
+        "detail": "The event log is not available. Try again.",
+    }

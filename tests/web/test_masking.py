@@ -59,6 +59,12 @@ def test_what_is_not_json_is_masked_by_the_look_of_it(name: str) -> None:
     assert '"job_id":"job"' in shown
 
 
+def test_a_text_that_only_begins_like_json_is_masked_by_the_look_of_it() -> None:
+    cut = json.dumps({"stream_key": SECRET, "job_id": "job"})[:-1]
+    shown = masked(json.dumps({"message": cut}).encode())
+    assert json.loads(shown)["message"] == cut.replace(SECRET, MASK)
+
+
 def test_half_of_a_surrogate_pair_is_shown_as_it_was_written() -> None:
     shown = masked(rb'{"shoot_script_title": "\ud83d"}')
     assert shown.encode() == rb'{"shoot_script_title": "\ud83d"}'

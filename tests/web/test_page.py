@@ -29,6 +29,8 @@ async def test_a_page_may_run_and_load_this_services_own_files_alone(
 
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
+    # What the default says nothing of.
+    assert {"base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
     assert "unsafe" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
