@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,10 @@ class Bench:
 
 
 @pytest.fixture
-async def log(tmp_path: Path) -> SqliteLog:
-    return await SqliteLog.open(tmp_path / "monitor.db")
+async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
+    opened = await SqliteLog.open(tmp_path / "monitor.db")
+    yield opened
+    await opened.close()
 
 
 async def test_the_position_stays_before_dead_letters_until_they_are_kept(
@@ -105,7 +107,6 @@ async def test_what_cannot_be_decoded_goes_to_the_dead_letters(log: SqliteLog) -
     assert bench.shard.position == 5
     labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
     assert bench.metrics.registry.get_sample_value("monitor_dead_letters_total", labels) == 2
-    await log.close()
 
 
 async def test_a_fault_of_the_fold_costs_the_others_nothing_and_loses_no_event(
@@ -143,7 +144,6 @@ async def test_when_most_cannot_be_decoded_folding_stops_before_the_dead_letters
 
     assert await bench.letters() == 0
     assert bench.shard.position == 400
-    await log.close()
 
 
 async def test_few_events_are_no_reason_to_stop(log: SqliteLog) -> None:
@@ -155,7 +155,6 @@ async def test_few_events_are_no_reason_to_stop(log: SqliteLog) -> None:
 
     with pytest.raises(StalledError):
         await bench.fold(bad=1)
-    await log.close()
 
 
 async def test_a_batch_whose_dead_letters_could_not_be_kept_counts_once(
@@ -174,7 +173,6 @@ async def test_a_batch_whose_dead_letters_could_not_be_kept_counts_once(
     await bench.fold(bad=1)
 
     assert await bench.letters() == 1
-    await log.close()
 
 
 async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:
@@ -184,7 +182,6 @@ async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:
     await bench.fold(good=WINDOW // 2, bad=WINDOW // 2)
     with pytest.raises(StalledError):
         await bench.fold(bad=200)
-    await log.close()
 
 
 async def test_strangers_cannot_stop_the_worker(log: SqliteLog) -> None:
@@ -194,7 +191,6 @@ async def test_strangers_cannot_stop_the_worker(log: SqliteLog) -> None:
 
     assert await bench.letters() == 2 * WINDOW
     assert bench.shard.position == 2 * WINDOW
-    await log.close()
 
 
 async def test_a_share_of_one_lets_everything_become_a_dead_letter(log: SqliteLog) -> None:
@@ -203,4 +199,3 @@ async def test_a_share_of_one_lets_everything_become_a_dead_letter(log: SqliteLo
     await bench.fold(bad=2 * WINDOW)
 
     assert await bench.letters() == 2 * WINDOW
-    await log.close()
