@@ -67,10 +67,25 @@ async def test_a_retry_after_that_is_neither_is_passed_over(
 
 
 async def test_an_answer_without_end_is_not_read_whole(vendor: TestedVendor, transport: Transport) -> None:
-    vendor.faults.append(Fault(200, b" " * (MOST_ANSWER_BYTES + 1)))
+    # Whoever read on would come to where the connection is cut.
+    vendor.faults.append(Fault(200, b" " * (MOST_ANSWER_BYTES + 1), cut=True))
 
     with pytest.raises(UnreadableError, match="too long"):
         await transport.send(READ, plain)
+
+
+async def test_a_redirect_is_not_followed_so_that_no_credential_goes_elsewhere(
+    vendor: TestedVendor, transport: Transport
+) -> None:
+    async def with_token(call: Call) -> Prepared:
+        return Prepared(call.path, {"x-auth-token": "token"})
+
+    async with running_vendor() as elsewhere:
+        vendor.faults.append(Fault(307, headers=((b"location", f"{elsewhere.endpoint}/v1".encode()),)))
+        answer = await transport.send(READ, with_token)
+
+        assert elsewhere.asked == []
+    assert answer.status == 307
 
 
 async def test_a_path_in_front_of_all_others_is_kept(vendor: TestedVendor) -> None:
