@@ -157,7 +157,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     summary.facts = number + 1
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
         summary.newest_signed = fact.signed
-    first = number if known is None else known.first
+    first = number if known is None or known.phase is Phase.ENDED else known.first
     # Telling the same again changes nothing, so it doesn't make an output newer either.
     same = known is not None and known.state is fact.state and known.phase is phase
     last = known.last if known is not None and same else number
@@ -167,7 +167,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     if len(outputs) > 1:
         if fact.state is LinkState.CONNECTED:
             never_connected = known is None or known.phase is Phase.STARTING
-            _close_replaced(summary, fact.output, first, never_connected)
+            _close_replaced(summary, fact, first, never_connected)
         if len(outputs) > MAX_OUTPUTS:
             _forget_one(summary)
         stream = _stream_phase(summary, before)
@@ -218,16 +218,18 @@ def _reopens(ended: Output, fact: LinkFact) -> bool:
     return fact.received - ended.received > REOPEN_SECONDS
 
 
-def _close_replaced(summary: LinkSummary, connected: str, first: int, never_connected: bool) -> None:
-    """Close outputs that were lost when a new one connected: REFRESH_OUTPUT_URL replaced them.
+def _close_replaced(summary: LinkSummary, connected: LinkFact, first: int, never_connected: bool) -> None:
+    """Close outputs that a new one has replaced as it connected (REFRESH_OUTPUT_URL).
 
-    MetaStudio pushes to one output at a time and need not send an END for the one that was given up.
+    MetaStudio pushes to one output at a time and need not send an END for the one that was given up. What
+    that one may still say, such as that it was disconnected, is nothing of the stream any more.
     """
     for name, output in list(summary.outputs.items()):
         lost = output.phase is Phase.OUTAGE and never_connected
-        given_up = output.phase in (Phase.OUTAGE, Phase.STARTING) and output.last < first
-        if name != connected and (lost or given_up):
-            summary.outputs[name] = output._replace(phase=Phase.ENDED)
+        given_up = output.phase is not Phase.ENDED and output.last < first
+        if name != connected.output and (lost or given_up):
+            # Over since now: what it told before would be a reason to open it again for an unsigned copy.
+            summary.outputs[name] = output._replace(phase=Phase.ENDED, received=connected.received)
 
 
 def _forget_one(summary: LinkSummary) -> None:

@@ -183,15 +183,34 @@ def test_an_outage_lasts_until_the_new_output_connects_though_the_lost_one_has_e
     assert story.known.phase is Phase.CONNECTED
 
 
-def test_two_open_outputs_are_as_bad_as_the_worse_one() -> None:
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_an_output_that_a_newer_one_replaced_says_nothing_of_the_stream_any_more(signed: bool) -> None:
+    # Somebody refreshes the address while it pushes, and the vendor tells of the old push last.
     story = Story()
-    story.link("C", at=0.0, output="a")
-    story.link("C", at=1.0, output="b")
-    story.link("D", at=2.0, output="a")
+    for word, at, output in (("C", 0, "a"), ("G", 60, "b"), ("C", 62, "b"), ("D", 63, "a")):
+        story.link(word, at=at, signed=at if signed else None, output=output)
+    # And here is a copy of its first word.
+    story.link("C", at=64.0, signed=0 if signed else None, output="a")
+
+    assert story.known.phase is Phase.CONNECTED
+    assert counts(story) == (0, 0)
+    story.link("D", at=70.0, signed=70 if signed else None, output="b")
     assert rtmp_state(story.known) is LinkState.DISCONNECTED
-    assert story.known.phase is Phase.OUTAGE
-    story.link("C", at=3.0, output="a")
+    story.link("C", at=80.0, signed=80 if signed else None, output="b")
     assert counts(story) == (1, 1)
+    story.link("E", at=90.0, signed=90 if signed else None, output="b")
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.COMPLETED
+
+
+def test_an_address_may_be_refreshed_to_the_one_before() -> None:
+    story = Story()
+    for word, at, output in (("C", 0, "a"), ("C", 60, "b"), ("C", 120, "a"), ("D", 121, "b")):
+        story.link(word, at=at, output=output)
+
+    assert counts(story) == (0, 0)
+    story.link("D", at=130.0, output="a")
+    assert story.known.phase is Phase.OUTAGE
 
 
 def test_a_late_event_of_an_ended_stream_does_not_bring_it_back() -> None:
