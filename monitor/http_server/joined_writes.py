@@ -26,13 +26,15 @@ class JoinedWrites:
 
     def write(self, data: bytes) -> None:
         """Send when this turn is over, or at once if too much waits."""
+        if self._size + len(data) > HELD_BYTES:
+            # Now the transport must say whether its client takes any more.
+            self.flush()
+            self._transport.write(data)
+            return
         if not self._held:
             self._loop.call_soon(self.flush)
         self._held.append(data)
         self._size += len(data)
-        if self._size > HELD_BYTES:
-            # Now the transport must say whether its client takes any more.
-            self.flush()
 
     def close(self) -> None:
         """Close behind what was written."""
@@ -43,4 +45,5 @@ class JoinedWrites:
         """Send what waits."""
         held, self._held, self._size = self._held, [], 0
         if held and not self._transport.is_closing():
-            self._transport.writelines(held)
+            # Not `writelines`: asyncio's own, in early Pythons 3.12 and 3.13, never makes a writer wait.
+            self._transport.write(b"".join(held))
