@@ -129,11 +129,7 @@ async def connection(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, 
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path,
-    *sources: Source,
-    limits: Limits = LIMITS,
-    max_bytes: int | None = None,
-    listen: str = "127.0.0.1:0",
+    folder: Path, *sources: Source, limits: Limits = LIMITS, max_bytes: int | None = None
 ) -> AsyncIterator[Running]:
     """Run a receiver for these sources while the context is open."""
     registry = CollectorRegistry()
@@ -141,7 +137,7 @@ async def running(
     log = await SqliteLog.open(folder / "monitor.db", max_bytes=max_bytes)
     app = Receiver(sources, log, ServiceMetrics(registry), clock, limits)
     async with (
-        serve(app, listen) as address,
+        serve(app, "127.0.0.1:0") as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as client,
     ):
         yield Running(address, client, log, registry, clock)
