@@ -7,13 +7,14 @@ from typing import Any
 MASK = "***"
 
 _SECRET = re.compile(
-    r"^(stream_?keys?|output_?urls?|push_?urls?|key|signature|.*token|.*secret.*|.*password|auth_?key|sign"
-    r"|user_?data|.*callback_?url)$",
+    r"^(((stream|auth|access|api|app|private)_?)?keys?|output_?urls?|push_?urls?|sign|signature|authorization"
+    r"|.*token|.*secret.*|.*password|user_?data|.*callback_?url)$",
     re.IGNORECASE,
 )
 
 _LOOSE = re.compile(
-    r"(keys?|output_?urls?|push_?urls?|sign|signature|token|secret|password|user_?data|callback_?url)"
+    r"(keys?|output_?urls?|push_?urls?|sign|signature|authorization|token|secret|password|user_?data"
+    r"|callback_?url)"
     r'(\W{1,8})[^"]*',
     re.IGNORECASE,
 )
