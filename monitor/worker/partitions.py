@@ -131,7 +131,7 @@ class PartitionWorker:
         _log.info("assigned", partitions=sorted(partitions))
         self._holdings.forget(all_but=partitions)
         for partition in partitions:
-            self._open_later(partition)
+            self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
         self._show_recovery()
 
     async def _be_a_member(self) -> None:
@@ -315,10 +315,6 @@ class PartitionWorker:
                     f"partitions {still} have stood still for {self._settings.kafka.stall_seconds:g} s "
                     "while events wait in them"
                 )
-
-    def _open_later(self, partition: int) -> None:
-        assert self._tasks is not None
-        self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
 
     async def _open(self, partition: int) -> None:
         """Take a partition over, restore it, and begin to read it."""

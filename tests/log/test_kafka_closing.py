@@ -14,13 +14,8 @@ from tests.kafka_broker import Brokers, eventually
 async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_leaves_no_complaint(
     own_kafka: Brokers,
 ) -> None:
-    kafka = own_kafka.settings()
-    producer = AIOKafkaProducer(**kafka_client.options(kafka), acks="all", enable_idempotence=True)
-    await producer.start()
-    topic = kafka_topics.names(kafka).events
-    await producer.partitions_for(topic)
-    complaints = list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    complaints = noted_complaints()
+    producer, topic = await started(own_kafka)
     own_kafka.each[0].pause()
     # One is under way, and the other waits for it.
     ends = [await send(producer, topic) for _ in range(2)]
@@ -36,14 +31,8 @@ async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_
 async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_no_complaint(
     own_kafka: Brokers,
 ) -> None:
-    kafka = own_kafka.settings()
-    options = kafka_client.options(kafka) | {"request_timeout_ms": 500}
-    producer = AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
-    await producer.start()
-    topic = kafka_topics.names(kafka).events
-    await producer.partitions_for(topic)
-    complaints = list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    complaints = noted_complaints()
+    producer, topic = await started(own_kafka, request_timeout_ms=500)
     own_kafka.each[0].pause()
     end = await send(producer, topic)
     await eventually(partial(is_to_be_sent_again, producer))
@@ -54,6 +43,23 @@ async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_n
     del producer, end
     gc.collect()
     assert complaints == []
+
+
+def noted_complaints() -> list[dict[str, Any]]:
+    """Return where the event loop's complaints of this test go."""
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    return complaints
+
+
+async def started(brokers: Brokers, **options: Any) -> tuple[AIOKafkaProducer, str]:
+    """Return a producer that knows a topic, and the topic. options: of the client."""
+    kafka = brokers.settings()
+    producer = AIOKafkaProducer(**kafka_client.options(kafka) | options, acks="all", enable_idempotence=True)
+    await producer.start()
+    topic = kafka_topics.names(kafka).events
+    await producer.partitions_for(topic)
+    return producer, topic
 
 
 def is_to_be_sent_again(producer: AIOKafkaProducer) -> bool:
