@@ -7,8 +7,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-# Most of the tests' time is waiting: for brokers to die and come back, for rounds to end.
-TEST_PROCESSES ?= 3
+# Many tests wait: for brokers to die and come back, for rounds to end. Others work meanwhile.
+TEST_PROCESSES ?= 4
+PROPERTIES := tests/properties tests/reconcile/test_comparison.py tests/vendors/metastudio/test_api_signing.py
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
 
 .PHONY: help
@@ -32,14 +33,19 @@ kafka: ## run a Kafka broker at 127.0.0.1:9092 until Ctrl-C; its data is in var/
 	@deploy/kafka/kafka run var/kafka 9092 9093
 
 .PHONY: test
-test: .venv/.developed ## fetch what the tests need, and run them all
-	@scripts/components
-	@deploy/kafka/kafka fetch
+test: ## fetch what the tests need, and run them all
+	@$(MAKE) --no-print-directory --jobs=2 .venv/.developed components
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
+# One after the other, as both may have to install something on the machine.
+.PHONY: components
+components:
+	@scripts/components
+	@deploy/kafka/kafka fetch
+
 .PHONY: properties
-properties: .venv/.developed ## try each property of health with thousands of examples more
-	EXAMPLES_TIMES=10 $(BIN)/python -m pytest --numprocesses 2 tests/properties $(ARGS)
+properties: .venv/.developed ## try each property with thousands of examples more
+	EXAMPLES_TIMES=10 $(BIN)/python -m pytest --numprocesses 2 $(PROPERTIES) $(ARGS)
 
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated

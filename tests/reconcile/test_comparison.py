@@ -1,6 +1,6 @@
 """Whatever is known of a stream and whatever the API says: what was told once is no news the second time."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.event import Channel, JobObserved, JobState, Vendor
@@ -10,6 +10,7 @@ from monitor.reconcile.comparison import REFRESH_SECONDS, Difference, compare
 from monitor.vendors.api_protocol import ObservedJob
 from monitor.vendors.observation import decode_observation, encode_observation
 from tests.health.story import START
+from tests.properties.examples import examples
 from tests.properties.stories import SETTINGS, Logged, Step, any_stories, logged, observations, told
 
 NOW = 1_000_000.0
@@ -25,7 +26,7 @@ def known(story: list[tuple[Logged, float | None]]) -> StreamState:
     return told([one for one, _ in story])
 
 
-@settings(max_examples=1000)
+@examples(400)
 @given(any_stories(), observations)
 def test_an_answer_that_was_folded_is_no_news_any_more(
     story: list[tuple[Logged, float | None]], said: JobObserved
