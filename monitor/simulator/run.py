@@ -8,6 +8,7 @@ from random import Random
 from uuid import UUID
 
 import httpx
+import uvloop
 
 from monitor.clock import RehearsalClock
 from monitor.config import Settings, Source, build_clock
@@ -50,7 +51,7 @@ def simulate(options: SimulationOptions) -> int:
         SimulationError: a stream could not be registered.
         MonitorError: the truth file can't be written.
     """
-    return asyncio.run(_simulate(options))
+    return uvloop.run(_simulate(options))
 
 
 async def _simulate(options: SimulationOptions) -> int:
