@@ -1,6 +1,7 @@
 """Follows the embedded log: reads, folds, and does what only time brings about."""
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -116,9 +117,10 @@ class Worker:
             await asyncio.sleep(0)
 
     async def _stand_still(self) -> None:
-        """Read no more, until cancelled; only say how much waits."""
+        """Read no more, until cancelled; only say how much waits, whenever the log can tell."""
         while True:
-            self._show_lag([], await self._log.head())
+            with contextlib.suppress(LogUnavailableError):
+                self._show_lag([], await self._log.head())
             await asyncio.sleep(TICK_SECONDS)
 
     def _show_lag(self, batch: list[Stored], head: int) -> None:
