@@ -90,6 +90,14 @@ class EventConsumer:
         places = {TopicPartition(self._topic, partition) for partition in partitions}
         self._consumer.pause(*(places & self._consumer.assignment()))
 
+    def stop_at(self, positions: Mapping[int, int]) -> None:
+        """Read nothing more of these partitions, and count as read only what is up to their positions."""
+        self.pause(positions)
+        for partition, position in positions.items():
+            place = TopicPartition(self._topic, partition)
+            if place in self._consumer.assignment():
+                self._consumer.seek(place, position + 1)
+
     async def read(self, limit: int, seconds: float) -> list[Read]:
         """Return what has come, up to `limit` events; wait up to `seconds` for the first.
 

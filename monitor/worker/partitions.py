@@ -185,7 +185,9 @@ class PartitionWorker:
             _log.error("stalled", problem=str(error), partition=read.partition, position=shard.position)
             self._stalled = True
             self._metrics.consumer_stalled.set(1)
-            consumer.pause(self._holdings.held)
+            # What was read and isn't folded waits still: it makes no shard true, and is told as lag.
+            held = self._holdings.held.items()
+            consumer.stop_at({number: one.shard.position for number, one in held})
             return
         except LogUnavailableError as error:
             _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
@@ -322,20 +324,14 @@ class PartitionWorker:
         assert consumer is not None
         holding = await self._holdings.take_over(partition)
         bounds = await self._bounds(consumer, partition)
-        shard = holding.shard
-        _log.info(
-            "restored",
-            partition=partition,
-            streams=len(shard.streams),
-            position=shard.position,
-            end=bounds.end,
-        )
-        expired = bounds.start - (shard.position + 1)
-        if expired > 0 and shard.position != NOTHING_FOLDED:
+        streams, position = len(holding.shard.streams), holding.shard.position
+        _log.info("restored", partition=partition, streams=streams, position=position, end=bounds.end)
+        expired = bounds.start - (position + 1)
+        if expired > 0 and position != NOTHING_FOLDED:
             _log.error("events expired before they were folded", partition=partition, events=expired)
         if not self._stalled:
             holding.goal = bounds.end
-            consumer.follow(partition, shard.position)
+            consumer.follow(partition, position)
 
     async def _bounds(self, consumer: EventConsumer, partition: int) -> Bounds:
         telling = Seldom(REPEAT_SECONDS)

@@ -368,6 +368,31 @@ async def test_a_worker_stops_rather_than_make_everything_a_dead_letter(
         assert sum(lags) > 250
 
 
+async def test_a_worker_that_stops_before_it_is_up_to_date_calls_nothing_true_that_waits(
+    settings: Settings, log: KafkaLog
+) -> None:
+    partition = place(SOURCE.name, "odd", settings.kafka.partitions).partition
+    one = Event(
+        log.next_id(), SOURCE.vendor, SOURCE.name, "odd", Channel.CALLBACK, "x", NOON, None, b"no JSON"
+    )
+    # With one batch, all of them are read together.
+    await log.append([one._replace(id=log.next_id()) for _ in range(120)])
+    process = Process(settings, log, SystemClock())
+    try:
+        await eventually(lambda: process.metric("monitor_consumer_stalled") == 1)
+
+        await eventually(
+            lambda: process.metric("monitor_log_lag_events", {"partition": str(partition)}) == 120
+        )
+        for _ in range(2):
+            proven = process.fleet.expires
+            await eventually(lambda proven=proven: process.fleet.expires != proven)  # type: ignore[misc]
+        assert not process.fleet.has(partition)
+        assert process.metric("monitor_recovering") == 1
+    finally:
+        await process.end()
+
+
 async def test_a_callback_that_stays_in_a_spool_for_as_long_as_a_broker_needs_to_die_is_not_missed(
     settings: Settings, log: KafkaLog
 ) -> None:
