@@ -1,14 +1,19 @@
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor.config import KafkaSettings, LogSettings, Settings
+from monitor.health.stream import to_json
+from monitor.log import kafka_topics
+from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.worker import holdings
 from monitor.worker.holdings import Holdings
-from tests.kafka_broker import eventually
+from tests.health.story import Story
+from tests.kafka_broker import Brokers, eventually
 
 
 async def test_a_partition_that_cannot_be_restored_is_tried_again_and_told_of_once_in_a_while(
@@ -35,3 +40,48 @@ async def test_a_partition_that_cannot_be_restored_is_tried_again_and_told_of_on
         await held.close()
 
     assert [(line["event"], line["partition"]) for line in lines] == [("can't restore", 3)]
+
+
+@pytest.fixture
+async def settings(kafka: Brokers, tmp_path: Path) -> Settings:
+    made = Settings(kafka=kafka.settings(partitions=1), log=LogSettings(path=tmp_path / "spool.db"))
+    await kafka_topics.ensure(made)
+    return made
+
+
+@pytest.fixture
+async def held(settings: Settings) -> AsyncIterator[Holdings]:
+    made = Holdings(settings)
+    yield made
+    made.release()
+    await made.close()
+
+
+async def test_a_partition_that_comes_back_goes_on_from_memory_but_is_not_true_before_it_is_read_again(
+    held: Holdings,
+) -> None:
+    mine = await held.take_over(0)
+    mine.goal, mine.ready = 0, True
+    assert held.release() == [0]
+
+    assert await held.take_over(0) is mine
+    assert (mine.goal, mine.ready) == (None, False)
+
+
+async def test_a_partition_that_somebody_had_in_between_is_restored_though_nothing_is_left_to_keep(
+    held: Holdings, settings: Settings
+) -> None:
+    mine = await held.take_over(0)
+    held.release()
+    somebody = await KafkaCheckpoints.open(settings, 0)
+    story = Story()
+    story.links("C")
+    state = story.known
+    await somebody.save(7, [("prod", state.job_id, to_json(state))])
+    await somebody.close()
+
+    again = await held.take_over(0)
+
+    assert again is not mine
+    assert again.shard.position == 7
+    assert list(again.shard.streams.values()) == [state]

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log import kafka_client, kafka_topics
@@ -20,7 +20,9 @@ from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.kafka_consumer import Read
 from monitor.log.kafka_records import place
+from monitor.log.protocol import DeadLetter
 from monitor.metrics.service import ServiceMetrics
+from monitor.worker import partitions
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
@@ -347,6 +349,30 @@ async def test_a_consumer_that_stands_still_is_seen_and_made_anew(
         assert process.worker._consumer is not consumer
         await reply(log, *JOBS, first=2)
         await eventually(lambda: process.metric("monitor_consumer_stalled") == 0)
+
+
+async def test_what_holds_a_dead_letter_that_cannot_be_kept_for_a_while_is_read_again(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "RETRY_SECONDS", 0.01)
+    letters = {"source": "signed", "channel": "callback", "reason": "not_json"}
+    tries = 0
+
+    async def refuse(_events: Sequence[Event], _letters: Sequence[DeadLetter] = ()) -> None:
+        nonlocal tries
+        tries += 1
+        raise LogUnavailableError("the spool is full")
+
+    async with working(settings, log) as process:
+        await append(log, "job-0", b"no JSON")
+        await reply(log, "job-0")
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(log, "append", refuse)
+            await eventually(lambda: tries >= 2)
+            assert process.metric("monitor_dead_letters_total", letters) is None
+
+        await eventually(lambda: process.metric("monitor_dead_letters_total", letters) == 1)
+        await eventually(lambda: process.replies() == {"job-0": 1})
 
 
 async def test_a_worker_stops_rather_than_make_everything_a_dead_letter(
