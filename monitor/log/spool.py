@@ -76,6 +76,7 @@ class Spool:
         self._events, self._bytes, self._oldest, self._last = contents
         self._writing = 0
         self._puts = 0
+        self._next_oldest: float | None = None
         self._writes = 0
         self._written = asyncio.Event()
 
@@ -122,8 +123,11 @@ class Spool:
         self._puts += 1
         self._events += rows
         self._bytes += size
+        received = (events or letters)[0].received
         if self._oldest is None:
-            self._oldest = (events or letters)[0].received
+            self._oldest = received
+        if self._next_oldest is None:
+            self._next_oldest = received
         for event in events:
             self._last[event.source, event.job_id] = event.id
         future.add_done_callback(partial(self._put_ended, rows, size))
@@ -154,8 +158,8 @@ class Spool:
             LogUnavailableError: it could not be removed, and is there still.
         """
         offset, number = chunks[-1].end
-        puts = self._puts
-        self._oldest = await self._log.transact(partial(_remove, offset, number))
+        puts, self._next_oldest = self._puts, None
+        oldest = await self._log.transact(partial(_remove, offset, number))
         for chunk in chunks:
             for _, _, event in chunk.events:
                 if self._last.get((event.source, event.job_id)) == event.id:
@@ -163,7 +167,9 @@ class Spool:
             self._events -= len(chunk.events) + len(chunk.letters)
             self._bytes -= _bytes([one.event for one in chunk.events])
             self._bytes -= _bytes([one.letter for one in chunk.letters])
-        if self._oldest is None and not self._writing and self._puts == puts:
+        # Where nothing was left, what came meanwhile is the oldest, though it may not be written yet.
+        self._oldest = self._next_oldest if oldest is None and self._events > 0 else oldest
+        if oldest is None and not self._writing and self._puts == puts:
             self._forget_marks()
 
     async def close(self) -> None:

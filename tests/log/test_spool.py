@@ -100,6 +100,20 @@ async def test_a_stream_is_held_whose_event_comes_while_the_last_ones_are_remove
         await spool.remove([await everything(spool)])
 
 
+async def test_the_age_is_known_of_what_comes_while_the_last_ones_are_removed(spool: Spool) -> None:
+    await spool.put([event(spool.next_id(), received=RECEIVED)], ())
+    removing = asyncio.create_task(spool.remove([await everything(spool)]))
+    await asyncio.sleep(0)
+
+    written = [spool.put([event(spool.next_id(), received=RECEIVED + later)], ()) for later in (1, 2)]
+    await removing
+
+    assert spool.state.oldest == RECEIVED + 1
+    await asyncio.gather(*written)
+    await spool.remove([await everything(spool)])
+    assert spool.state.oldest is None
+
+
 async def test_a_stream_is_held_until_its_last_event_is_removed(spool: Spool) -> None:
     await spool.put([event(spool.next_id(), job_id="one"), event(spool.next_id(), job_id="two")], ())
     before = await everything(spool)
