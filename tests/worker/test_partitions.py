@@ -88,6 +88,11 @@ class Process:
     def missed(self) -> dict[str, int]:
         return {key.job_id: state.missed for key, state in self.fleet.streams.items()}
 
+    def partitions(self) -> set[str]:
+        """Return of which partitions a lag is told."""
+        name = "monitor_log_lag_events"
+        return {number for number in "012" if self.metric(name, {"partition": number}) is not None}
+
     def metric(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels or {})
 
@@ -232,12 +237,16 @@ async def test_two_workers_share_the_streams_and_none_is_shown_twice(
 ) -> None:
     await reply(log, *JOBS)
     async with working(settings, log) as first:
+        await eventually(lambda: first.partitions() == {"0", "1", "2"})
         async with working(settings, log) as second:
             await eventually(lambda: not (first.fleet.recovering or second.fleet.recovering))
             await eventually(lambda: len(first.replies()) + len(second.replies()) == len(JOBS))
             assert not first.replies().keys() & second.replies().keys()
             assert first.replies()
             assert second.replies()
+            # Each tells how far behind its own partitions are, and of no other's.
+            await eventually(lambda: first.partitions() | second.partitions() == {"0", "1", "2"})
+            assert not first.partitions() & second.partitions()
             await reply(log, *JOBS, first=1)
             await eventually(lambda: first.replies() | second.replies() == dict.fromkeys(JOBS, 2))
 
