@@ -148,6 +148,19 @@ async def test_a_softsugar_body_without_its_signature_is_answered_401(tmp_path: 
     assert kept == 0
 
 
+async def test_a_softsugar_body_that_is_cut_off_after_its_signature_is_kept_and_not_refused(
+    tmp_path: Path,
+) -> None:
+    cut = sugar_callback()[:-1]
+
+    async with running(tmp_path, SUGAR) as receiver:
+        answer = await receiver.client.post("/callbacks/sugar", content=cut)
+        (letter,) = await receiver.dead_letters()
+
+    assert answer.status_code == 200
+    assert (letter.body, letter.reason, letter.signed) == (cut, "not_json", NOW)
+
+
 async def test_the_window_of_signed_times_is_open_to_its_very_edges(tmp_path: Path) -> None:
     async with running(tmp_path, PROD) as receiver:
         for signed in (NOW - 300, NOW + 300):

@@ -25,6 +25,9 @@ _SECONDS = re.compile(r"[0-9]{10}")
 _LAST_SECOND = 10**10 - 1
 _NO_SECONDS = "not ten digits"
 
+# A number or a text behind one of the two names, as JSON has them.
+_WRITTEN = re.compile(rb'"(timestamp|signature)"\s*:\s*"?([0-9a-f]+)')
+
 
 class SignatureFields(NamedTuple):
     """What a signature adds to a request: two fields of the body, or two headers of these names."""
@@ -99,8 +102,15 @@ def _told(request: Request) -> Iterator[_Told]:
 
 
 def _fields(body: bytes) -> Mapping[str, Any]:
+    """Return the fields of a body; of one that is no JSON object, those of a signature that stand in it.
+
+    A signature doesn't cover the body, so it proves as much of a broken one: that is for the dead letters,
+    while a refusal would lose it.
+    """
     try:
         document = from_json(whole_characters(body))
     except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+        document = None
+    if isinstance(document, dict):
+        return document
+    return {name.decode(): value.decode() for name, value in _WRITTEN.findall(body)}

@@ -48,6 +48,23 @@ def test_a_field_of_the_body_that_is_called_signature_does_not_hide_the_headers(
     assert verifier(softsugar(("abc123",)))(request) == Verified(TIME, "header")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"sessionId": "s", "message": "said "so"", "timestamp": %d, "signature": "%s"}',
+        b'\xef\xbb\xbf{"timestamp":"%d","signature":"%s","sessionId":"s"}',
+        b'[{"sessionId": "s", "timestamp" : %d, "signature" : "%s"}]',
+        b'{"timestamp": %d, "signature": "%s", "sessionId": ',
+    ],
+)
+def test_a_body_that_is_no_json_object_is_known_by_the_signature_in_it(body: bytes) -> None:
+    signed = Request("", {}, body % (TIME, SIGNATURE.encode()))
+    forged = Request("", {}, body % (TIME + 1, SIGNATURE.encode()))
+
+    assert verifier(softsugar(("abc123",)))(signed) == Verified(TIME, "body")
+    assert refusal(forged) == "signature"
+
+
 def test_without_a_key_nothing_is_checked_and_no_time_is_believed() -> None:
     assert verifier(softsugar())(in_body("wrong", TIME)) == Verified(None, "none")
 
