@@ -153,6 +153,29 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _endpoint(text: str) -> str:
+    if "?" in _url(text) or "#" in text:
+        raise ValueError("must end with its path: what is asked for is written behind it")
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _sent_in_header(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", _not_empty(text)):
+        raise ValueError("holds a space, a line's end or a letter beyond ASCII, which no request can carry")
+    return text
+
+
+def _secret_sent_in_header(value: SecretStr) -> SecretStr:
+    _sent_in_header(value.get_secret_value())
+    return value
+
+
 def _key(value: SecretStr) -> SecretStr:
     if len(_secret(value).get_secret_value()) > KEY_LENGTH:
         raise ValueError(f"is longer than {KEY_LENGTH} characters, which no vendor's key can be")
@@ -180,6 +203,10 @@ Url = Annotated[str, AfterValidator(_url)]
 OptionalUrl = Annotated[str, AfterValidator(_url_or_empty)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Name = Annotated[str, AfterValidator(_not_empty)]
+HeaderText = Annotated[str, AfterValidator(_sent_in_header)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_secret_sent_in_header)]
 Pointer = Annotated[str, AfterValidator(_pointer)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
@@ -293,12 +320,12 @@ class ApiSettings(FrozenModel):
     is amiss; less often when all agree.
     """
 
-    endpoint: Url
-    project_id: str | None = None
-    access_key: str | None = Field(default=None, repr=False)
+    endpoint: Endpoint
+    project_id: HeaderText | None = None
+    access_key: HeaderText | None = Field(default=None, repr=False)
     secret_key: Secret | None = None
-    token: Secret | None = None
-    app_id: str | None = None
+    token: HeaderSecret | None = None
+    app_id: Name | None = None
     app_key: Secret | None = None
     calls_per_minute: Count = 60
     ask_every_seconds: Positive = 60
