@@ -43,6 +43,9 @@ def read_secret_files(values: Table, folder: Path, findings: Findings) -> None:
                 continue
             if content_key == "keys":
                 table[content_key] = _keys(where, text, findings)
+            elif len(text.strip().splitlines()) > 1:
+                # Taken as it is, it would be a secret that nobody has.
+                findings.mistake(where, "the file must hold one line, the secret alone")
             else:
                 table[content_key] = text.strip()
 
