@@ -29,6 +29,7 @@ from tests.vendors.vendor_server import (
 
 RTC_TOKEN = "a-long-random-token-of-this-source"
 KEY = "GCTbw44s6MPLh4GqgDpnfuFHgy25Enly"
+BARE_JOB = JOB.replace("-", "")
 
 
 class Ran(NamedTuple):
@@ -287,6 +288,27 @@ async def test_a_job_is_shown_listed_and_stopped(vendor: TestedVendor, config: P
     assert (listed.code, listed.answer) == (0, [told])
     assert (stopped.code, len(vendor.calls("/stop"))) == (0, 1)
     assert lines.out.split("\t")[:3] == [JOB, ROOM.replace("-", ""), "running"]
+
+
+@pytest.mark.parametrize(("known", "given"), [(JOB, BARE_JOB.upper()), (BARE_JOB, JOB)])
+async def test_a_job_is_found_however_its_id_is_spelled(
+    known: str, given: str, vendor: TestedVendor, config: Path
+) -> None:
+    vendor.jobs[known] = {"job_id": known, "room_id": ROOM, "state": "PROCESSING"}
+
+    shown = await jobs(config, "show", "meta", "--room", ROOM, "--job", given, "--json")
+    stopped = await jobs(config, "stop", "meta", "--room", ROOM, "--job", given)
+
+    assert (shown.code, shown.answer["state"]) == (0, "running")
+    assert stopped.code == 0
+    assert vendor.calls("/stop")[-1].path.endswith(f"/{known}/stop")
+
+
+async def test_a_stop_of_a_job_that_the_vendor_does_not_know_has_failed(config: Path) -> None:
+    stopped = await jobs(config, "stop", "meta", "--room", ROOM, "--job", JOB)
+
+    assert stopped.code == 1
+    assert "MSS.00000002" in stopped.err
 
 
 async def test_a_session_is_started_shown_listed_and_closed(config: Path) -> None:

@@ -1,7 +1,7 @@
 """MetaStudio's API in the words that every vendor's is asked in: jobs, what is known of them, a start."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -66,12 +66,18 @@ class MetaStudioJobs:
 
     async def stop(self, room_id: str | None, job_id: str) -> None:
         """Stop a job."""
-        await self._api.stop_job(_needed(room_id), job_id)
+        unknown: NoSuchJobError | None = None
+        for room, job in _spelled_alike(_needed(room_id), job_id):
+            try:
+                return await self._api.stop_job(room, job)
+            except NoSuchJobError as error:
+                unknown = error
+        assert unknown is not None
+        raise unknown
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
         """Return what the API says of a job."""
-        spellings = zip(_spellings(_needed(room_id)), _spellings(job_id), strict=True)
-        for room, job in dict.fromkeys(spellings):
+        for room, job in _spelled_alike(_needed(room_id), job_id):
             try:
                 return self._observed(await self._api.show_job(room, job))
             except NoSuchJobError:
@@ -203,11 +209,18 @@ async def _if_told(ask: Callable[[str], Any], room_id: str) -> Any:
 
 
 def _spellings(text: str) -> tuple[str, str]:
-    """Return how the vendor may spell an id: with hyphens as in its page's requests, or as it is.
+    """Return how the vendor may spell an id: a UUID with hyphens as in its page's requests, or without.
 
     Its events spell a UUID without hyphens, and so do we; which of them a path takes nobody says.
     """
-    return (str(UUID(text)) if _BARE_UUID.fullmatch(text) else text), text
+    bare = canonical_job_id(text)
+    return (str(UUID(bare)), bare) if _BARE_UUID.fullmatch(bare) else (text, text)
+
+
+def _spelled_alike(room_id: str, job_id: str) -> Iterable[tuple[str, str]]:
+    """Return a room's and a job's id in each spelling once: both in the same, last as they were given."""
+    alike = zip(_spellings(room_id), _spellings(job_id), strict=True)
+    return dict.fromkeys((*alike, (room_id, job_id)))
 
 
 def _needed(room_id: str | None) -> str:
