@@ -98,8 +98,10 @@ async def register(
         service: the operators' URL, if it isn't the configuration's.
     """
     url = (service or settings.admin.address.url).rstrip("/")
+    # A proxy of the environment is there for the vendor; it doesn't reach a service of this machine.
+    proxied = service is not None
     try:
-        async with httpx.AsyncClient(timeout=REGISTRATION_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=REGISTRATION_SECONDS, trust_env=proxied) as client:
             answer = await client.post(f"{url}/api/jobs/{source.name}", json=started.registration)
     except (httpx.HTTPError, httpx.InvalidURL):
         # An address that none can be is told like one where nobody listens: the job runs already.

@@ -13,7 +13,11 @@ import pytest
 from pydantic import SecretStr
 
 from monitor.clock import SystemClock
+from monitor.config import AdminSettings, Settings, Source
+from monitor.event import Vendor
+from monitor.jobs.calling import length, register
 from monitor.receiver.tokens import is_token_valid
+from monitor.vendors.api_protocol import StartedJob
 from tests.vendors.vendor_server import (
     ACCESS_KEY,
     APP_ID,
@@ -224,6 +228,24 @@ async def test_a_start_that_cannot_be_registered_says_so_and_names_the_job(
     assert len(vendor.calls("/smart-live-jobs")) == 1
 
 
+async def test_a_proxy_on_the_way_to_the_vendor_is_not_taken_to_the_service_of_this_machine(
+    vendor: TestedVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    settings = Settings(admin=AdminSettings(listen=vendor.address))
+    meta = Source(
+        name="meta", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/callbacks/meta"
+    )
+
+    told = await register(settings, meta, StartedJob(JOB, {"response": {"job_id": JOB}}, {}, ()), None)
+
+    # Whoever listens there was reached, and is no service.
+    assert told == (False, f"the service at {vendor.endpoint} answered 200")
+    assert vendor.calls("/api/jobs/meta") != []
+
+
 async def test_a_request_comes_from_a_file_with_the_options_on_top(
     vendor: TestedVendor, config: Path
 ) -> None:
@@ -352,6 +374,19 @@ async def test_a_relays_token_is_one_that_the_receiver_takes_for_this_job_alone(
     assert is_token_valid(SecretStr(RTC_TOKEN), token, "meta", JOB, now)
     assert not is_token_valid(SecretStr(RTC_TOKEN), token, "meta", JOB, now + 7201)
     assert not is_token_valid(SecretStr(RTC_TOKEN), token, "meta", "another", now)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("45m", 2700), ("24h", 86400), ("7d", 604800), ("007m", 420)]
+)
+def test_a_length_of_time_is_a_number_with_its_unit(text: str, seconds: int) -> None:
+    assert length(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0s", "00d", "-1h", "1.5h", "24", "24H", "1h30m", "٣h", "9999999999s"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 24h"):
+        length(text)
 
 
 @pytest.mark.parametrize(
