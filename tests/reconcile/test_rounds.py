@@ -389,3 +389,11 @@ async def test_a_session_whose_start_was_never_called_back_runs_all_the_same(sug
     assert sugar.verdict("s-1").status is Status.HEALTHY
     assert sugar.lines("s-1") == ["session running (the vendor's API says so)"]
     assert ROOM not in str(sugar.vendor.asked)
+
+
+async def test_a_session_is_found_by_the_list_of_running_ones_whatever_its_status(sugar: Asking) -> None:
+    sugar.vendor.sessions = {"s-1": 33}
+
+    await sugar.round()
+
+    assert sugar.verdict("s-1").status is Status.HEALTHY

@@ -101,6 +101,6 @@ def callbacks_to(source: Source) -> dict[str, Any]:
 
 
 def _observed(session: RunningSession) -> ObservedJob:
-    # What is listed runs, unless its status says more.
-    state = JobState.RUNNING if session.status is None else _STATES.get(session.status)
+    # What is listed runs, unless its status says more; a number that nobody published says nothing.
+    state = JobState.RUNNING if session.status is None else _STATES.get(session.status, JobState.RUNNING)
     return ObservedJob(canonical_job_id(session.session_id), session.session_id, JobObserved(state))
