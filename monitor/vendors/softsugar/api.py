@@ -195,13 +195,12 @@ def _error_of_status(call: Call, said: VendorSaid) -> ApiError:
 
 
 def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
-    """Read a list of sessions: bare, or with the paging fields beside it, under whatever name."""
+    """Read a list of sessions under whatever name, with the paging fields beside it or around it, if any."""
     data = answer.document.get("data")
     if data is None:
         return Page(), []
-    page = Page()
+    page = _model(call, answer, Page, "data" if isinstance(data, dict) else "")
     if isinstance(data, dict):
-        page = _model(call, answer, Page)
         data = next((value for value in data.values() if isinstance(value, list)), [])
     try:
         return page, _sessions.validate_python(data)
@@ -209,8 +208,8 @@ def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
         raise unreadable(call, answer, error, "data") from None
 
 
-def _model(call: Call, answer: Answer, model: type[M]) -> M:
+def _model(call: Call, answer: Answer, model: type[M], at: str = "data") -> M:
     try:
-        return model.model_validate(answer.document.get("data"))
+        return model.model_validate(answer.document.get(at) if at else answer.document)
     except ValidationError as error:
-        raise unreadable(call, answer, error, "data") from None
+        raise unreadable(call, answer, error, at) from None

@@ -1,6 +1,7 @@
 """SoftSugar's calls against a real server: log-in, refresh, paging, codes by category."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -149,6 +150,24 @@ async def test_all_pages_are_read(vendor: TestedVendor, api: SoftSugarApi) -> No
 
     assert [name for name, _ in await listed(api)] == ["s-0", "s-1", "s-2", "s-3", "s-4"]
     assert [dict(asked.query).get("pageNo") for asked in vendor.calls("/running/list")] == [None, "2", "3"]
+
+
+async def test_all_pages_are_read_where_the_paging_stands_beside_the_data(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    for number in (1, 2):
+        page = {
+            "pageNo": number,
+            "numberPages": 2,
+            "numberRecords": 2,
+            "pageSize": 1,
+            "startIndex": number - 1,
+        }
+        told = {"code": 0, "message": "success", "data": [{"sessionId": f"s-{number}", "status": 35}], **page}
+        vendor.faults.append(Fault(200, json.dumps(told).encode()))
+
+    assert [name for name, _ in await listed(api)] == ["s-1", "s-2"]
 
 
 @pytest.mark.parametrize(
