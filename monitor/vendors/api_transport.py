@@ -261,8 +261,8 @@ def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:
         # By what it holds, not by its content type: gateways label JSON as text or as nothing.
         document = from_json(whole_characters(content))
     except ValueError:
-        if response.status_code >= 400:
-            # A gateway's page; the status alone says enough.
+        if response.status_code >= 300:
+            # A gateway's page, or a redirect's; the status alone says enough.
             return Answer(response.status_code, None, request_id)
         kind = response.headers.get("content-type", "none").partition(";")[0][:60]
         said = VendorSaid(response.status_code, request_id=request_id)
@@ -299,6 +299,13 @@ def unreadable(call: Call, answer: Answer, error: ValidationError, at: str = "")
     where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
     said = VendorSaid(answer.status, request_id=answer.request_id)
     return UnreadableError(str(call), f"{where}: {detail['msg']}", said)
+
+
+def refusal(status: int) -> str:
+    """Say of a status below 500 that the vendor does not do what was asked."""
+    if 300 <= status < 400:
+        return f"was sent elsewhere (status {status}); name the API's own address in [sources.api] endpoint"
+    return f"was refused (status {status})"
 
 
 def text_in(document: Mapping[str, Any], *names: str) -> str | None:

@@ -18,7 +18,16 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import MOST_PAGES, Answer, Call, Prepared, Transport, text_in, unreadable
+from monitor.vendors.api_transport import (
+    MOST_PAGES,
+    Answer,
+    Call,
+    Prepared,
+    Transport,
+    refusal,
+    text_in,
+    unreadable,
+)
 from monitor.vendors.json_body import Body
 from monitor.vendors.metastudio.api_answers import Job, JobList, Room, StartAnswer, WarningList
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest
@@ -213,5 +222,5 @@ def _refuse(call: Call, answer: Answer) -> NoReturn:
     if answer.status == 404 and not (said.code or "").startswith("MSS."):
         # A gateway's 404: it is the endpoint that is wrong, and no job is gone.
         raise RefusedError(str(call), "isn't known at this endpoint (status 404)", said)
-    error, what = _ERRORS.get(answer.status, (RefusedError, f"was refused (status {answer.status})"))
+    error, what = _ERRORS.get(answer.status, (RefusedError, refusal(answer.status)))
     raise error(str(call), what, said)

@@ -20,7 +20,16 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import MOST_PAGES, Answer, Call, Prepared, Transport, text_in, unreadable
+from monitor.vendors.api_transport import (
+    MOST_PAGES,
+    Answer,
+    Call,
+    Prepared,
+    Transport,
+    refusal,
+    text_in,
+    unreadable,
+)
 from monitor.vendors.json_body import Identifier
 from monitor.vendors.softsugar.api_body import CamelBody
 from monitor.vendors.softsugar.api_token import TokenKeeper
@@ -191,7 +200,7 @@ def _error_of_status(call: Call, said: VendorSaid) -> ApiError:
         return VendorTroubleError(str(call), f"the vendor failed (status {status})", said)
     if status in (401, 403):
         return UnauthenticatedError(str(call), "the credentials were not accepted", said)
-    return RefusedError(str(call), f"was refused (status {status})", said)
+    return RefusedError(str(call), refusal(status), said)
 
 
 def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:

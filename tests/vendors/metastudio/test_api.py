@@ -412,6 +412,17 @@ async def test_a_gateways_error_page_is_judged_by_its_status(
         await api.stop_job(ROOM, JOB)
 
 
+@pytest.mark.parametrize("body", [b"<html>Moved</html>", b""])
+async def test_a_redirect_is_told_as_one_and_what_to_do(
+    body: bytes, vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    moved = Fault(301, body, "text/html", headers=((b"location", b"https://elsewhere.example.com/"),))
+    vendor.faults.append(moved)
+
+    with pytest.raises(RefusedError, match=r"was sent elsewhere \(status 301\); name the API's own address"):
+        await api.show_job(ROOM, JOB)
+
+
 async def test_nobody_at_the_endpoint_is_said_so() -> None:
     async with running_vendor() as gone:
         pass

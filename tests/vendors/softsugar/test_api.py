@@ -199,6 +199,17 @@ async def test_a_code_becomes_the_error_of_its_category(
     assert (caught.value.said.code, caught.value.said.message) == (str(code), "No more")
 
 
+@pytest.mark.parametrize("body", [b"<html>Moved</html>", b""])
+async def test_a_redirect_is_told_as_one_and_what_to_do(
+    body: bytes, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    moved = Fault(301, body, "text/html", headers=((b"location", b"https://elsewhere.example.com/"),))
+    vendor.faults.append(moved)
+
+    with pytest.raises(RefusedError, match=r"was sent elsewhere \(status 301\); name the API's own address"):
+        await listed(api)
+
+
 async def test_a_creation_that_may_have_been_heard_is_not_sent_again(
     vendor: TestedVendor, api: SoftSugarApi
 ) -> None:
