@@ -232,7 +232,8 @@ class Transport:
             return float(text[:9])
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
+            # OverflowError: a year beyond all numbers of the machine.
             return None
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)

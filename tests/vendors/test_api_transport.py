@@ -52,7 +52,7 @@ async def test_a_retry_after_is_read_as_seconds_or_as_a_date(
     assert caught.value.said.code == "APIG.0308"
 
 
-@pytest.mark.parametrize("told", ["", "soon", "-5", "²"])
+@pytest.mark.parametrize("told", ["", "soon", "-5", "²", "Tue, 14 Nov 99999999999 22:15:20 GMT"])
 async def test_a_retry_after_that_is_neither_is_passed_over(
     told: str, vendor: TestedVendor, transport: Transport
 ) -> None:
