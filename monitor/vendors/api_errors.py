@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from monitor.errors import MonitorError
 
+PERHAPS_DONE = " (it may have been done all the same)"
+"""The end of what went wrong with a call that changes something, if the vendor may have heard it."""
+
 MESSAGE_LENGTH = 300
 """Of a vendor's own message, so many characters are kept."""
 
@@ -122,8 +125,7 @@ class UnreachableError(ApiError):
     reason = "unreachable"
 
     def __init__(self, call: str, what: str, *, perhaps_done: bool) -> None:
-        doubt = " (it may have been done all the same)" if perhaps_done else ""
-        super().__init__(call, what + doubt)
+        super().__init__(call, what + (PERHAPS_DONE if perhaps_done else ""))
         self.perhaps_done = perhaps_done
 
 

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from monitor.clock import Clock, stopwatch
-from monitor.vendors.api_errors import ThrottledError, UnreachableError, UnreadableError, VendorSaid
+from monitor.vendors.api_errors import (
+    PERHAPS_DONE,
+    ThrottledError,
+    UnreachableError,
+    UnreadableError,
+    VendorSaid,
+)
 from monitor.vendors.json_body import whole_characters
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024
@@ -61,6 +67,11 @@ class Call(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.method} {self.name or self.path}"
+
+    @property
+    def doubt(self) -> str:
+        """What to add to a failure after which nobody knows whether a call that changes something did so."""
+        return "" if self.repeatable else PERHAPS_DONE
 
 
 class Answer(NamedTuple):
@@ -253,7 +264,9 @@ def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:
     request_id = _request_id(response)
     if len(content) > MOST_ANSWER_BYTES:
         raise UnreadableError(
-            str(call), "the answer is too long", VendorSaid(response.status_code, request_id=request_id)
+            str(call),
+            f"the answer is too long{call.doubt}",
+            VendorSaid(response.status_code, request_id=request_id),
         )
     if not content.strip():
         # An empty answer of some status: a proxy's, or a 204.
@@ -267,7 +280,7 @@ def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:
             return Answer(response.status_code, None, request_id)
         kind = response.headers.get("content-type", "none").partition(";")[0][:60]
         said = VendorSaid(response.status_code, request_id=request_id)
-        raise UnreadableError(str(call), f"the answer ({kind}) isn't JSON", said) from None
+        raise UnreadableError(str(call), f"the answer ({kind}) isn't JSON{call.doubt}", said) from None
     return Answer(response.status_code, document, request_id)
 
 
@@ -299,7 +312,7 @@ def unreadable(call: Call, answer: Answer, error: ValidationError, at: str = "")
     detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
     said = VendorSaid(answer.status, request_id=answer.request_id)
-    return UnreadableError(str(call), f"{where}: {detail['msg']}", said)
+    return UnreadableError(str(call), f"{where}: {detail['msg']}{call.doubt}", said)
 
 
 def refusal(status: int) -> str:

@@ -218,7 +218,7 @@ def _refuse(call: Call, answer: Answer) -> NoReturn:
         answer.status, text_in(document, "error_code"), text_in(document, "error_msg"), answer.request_id
     )
     if answer.status >= 500:
-        raise VendorTroubleError(str(call), f"the vendor failed (status {answer.status})", said)
+        raise VendorTroubleError(str(call), f"the vendor failed (status {answer.status}){call.doubt}", said)
     if answer.status == 404 and not (said.code or "").startswith("MSS."):
         # A gateway's 404: it is the endpoint that is wrong, and no job is gone.
         raise RefusedError(str(call), "isn't known at this endpoint (status 404)", said)

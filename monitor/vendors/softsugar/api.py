@@ -170,7 +170,7 @@ class SoftSugarApi:
         if not 200 <= answer.status < 300:
             raise _error_of_status(call, said)
         if code is None:
-            raise UnreadableError(str(call), "the answer has no code", said)
+            raise UnreadableError(str(call), f"the answer has no code{call.doubt}", said)
         return answer
 
 
@@ -190,14 +190,14 @@ def _error(call: Call, said: VendorSaid) -> ApiError:
         case Category.QUOTA | Category.CAPACITY:
             return QuotaError(str(call), "no more can be had", said)
         case Category.PLATFORM:
-            return VendorTroubleError(str(call), "the vendor failed", said)
+            return VendorTroubleError(str(call), f"the vendor failed{call.doubt}", said)
     return RefusedError(str(call), "was refused", said)
 
 
 def _error_of_status(call: Call, said: VendorSaid) -> ApiError:
     status = said.status or 0
     if status >= 500:
-        return VendorTroubleError(str(call), f"the vendor failed (status {status})", said)
+        return VendorTroubleError(str(call), f"the vendor failed (status {status}){call.doubt}", said)
     if status in (401, 403):
         return UnauthenticatedError(str(call), "the credentials were not accepted", said)
     return RefusedError(str(call), refusal(status), said)

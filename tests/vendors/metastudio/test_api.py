@@ -34,6 +34,7 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorTroubleError,
 )
+from monitor.vendors.api_transport import MOST_ANSWER_BYTES
 from monitor.vendors.metastudio.api import MetaStudioApi
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest, start_request
 from tests.vendors.vendor_server import (
@@ -335,18 +336,38 @@ async def test_a_reading_call_is_repeated_through_trouble(vendor: TestedVendor, 
     assert len(vendor.asked) == 3
 
 
-@pytest.mark.parametrize("fault", [INTERNAL, Fault(202, b'{"job', cut=True)], ids=["500", "cut"])
-async def test_a_start_that_may_have_been_heard_is_not_sent_again(
+@pytest.mark.parametrize(
+    "fault",
+    [
+        INTERNAL,
+        Fault(504, b"<html>Gateway time-out</html>", "text/html"),
+        Fault(202, b'{"job', cut=True),
+        Fault(202, b"<html>Accepted</html>", "text/html"),
+        Fault(202, b'{"job_id": null}'),
+        Fault(202, b" " * (MOST_ANSWER_BYTES + 1)),
+    ],
+    ids=["500", "504", "cut", "page", "no id", "endless"],
+)
+async def test_a_start_that_may_have_been_heard_is_not_sent_again_and_says_so(
     fault: Fault, vendor: TestedVendor, api: MetaStudioApi
 ) -> None:
     vendor.faults.append(fault)
 
-    with pytest.raises((VendorTroubleError, UnreachableError)) as caught:
+    with pytest.raises(ApiError, match="it may have been done all the same"):
         await api.start_job(ROOM, StartRequest())
 
     assert len(vendor.asked) == 1
-    if isinstance(caught.value, UnreachableError):
-        assert caught.value.perhaps_done
+
+
+async def test_a_reading_call_that_failed_leaves_nothing_in_doubt(
+    vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    vendor.faults.extend([INTERNAL] * SHORT_PATIENCE.attempts)
+
+    with pytest.raises(VendorTroubleError) as caught:
+        await api.show_job(ROOM, JOB)
+
+    assert "may have been done" not in str(caught.value)
 
 
 async def test_a_start_that_was_throttled_is_sent_again_after_the_vendors_rest(

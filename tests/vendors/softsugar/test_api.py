@@ -223,6 +223,27 @@ async def test_a_creation_that_may_have_been_heard_is_not_sent_again(
     assert len(vendor.calls("/create")) == 1
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(502, b"<html>Bad gateway</html>", "text/html"),
+        Fault(200, b'{"code": 99999994, "message": "Hystrix Timeout.", "data": null}'),
+        Fault(200, b'{"message": "no code"}'),
+        Fault(200, b'{"code": 0, "message": "success", "data": null}'),
+    ],
+)
+async def test_a_creation_after_which_nobody_knows_if_a_session_runs_says_so(
+    fault: Fault, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(fault)
+
+    with pytest.raises(ApiError, match="it may have been done all the same"):
+        await api.create({"param": "{}"})
+
+    assert len(vendor.calls("/create")) == 1
+
+
 async def test_a_creation_without_a_param_is_refused_here(vendor: TestedVendor, api: SoftSugarApi) -> None:
     with pytest.raises(InvalidRequestError, match="param"):
         await api.create({})
