@@ -137,8 +137,10 @@ def _word(text: str | None, default: str) -> str | None:
 
 
 def _subscribed(request: _Request | None, response: _Response) -> tuple[CallbackKind, ...]:
-    config = (request and request.live_event_callback_config) or response.live_event_callback_config
-    names = (config and config.callback_event_type) or []
+    asked = None if request is None else request.live_event_callback_config
+    # A configuration may do without the types: then the other one tells what the vendor made of it.
+    configs = (config for config in (asked, response.live_event_callback_config) if config is not None)
+    names = next((one.callback_event_type for one in configs if one.callback_event_type is not None), [])
     return tuple(dict.fromkeys(_KINDS[name] for name in names if name in _KINDS))
 
 

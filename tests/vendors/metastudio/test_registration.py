@@ -67,6 +67,10 @@ def test_the_subscription_is_the_requests_or_else_the_responses() -> None:
     assert registered(response=response).subscribed == (CallbackKind.LINK,)
     both = registered(request={"live_event_callback_config": ours}, response=response)
     assert both.subscribed == (CallbackKind.REPLY,)
+    untold = {"live_event_callback_config": {"live_event_type_callback_url": "https://hooks.example.com"}}
+    assert registered(request=untold, response=response).subscribed == (CallbackKind.LINK,)
+    none: dict[str, Any] = {"live_event_callback_config": {"callback_event_type": []}}
+    assert registered(request=none, response=response).subscribed == ()
 
 
 @pytest.mark.parametrize(
