@@ -253,13 +253,15 @@ async def test_a_request_comes_from_a_file_with_the_options_on_top(
 
     await jobs(
         config,
-        *("start", "meta", "--room", ROOM, "--body", "-", "--play-mode", "AUDIO"),
+        *("start", "meta", "--room", ROOM, "--body", "-", "--play-mode", "AUDIO", "--max-hours", "0"),
         *("--service", "http://127.0.0.1:9"),
         stdin=json.dumps(body).encode(),
     )
 
     sent = vendor.calls("/smart-live-jobs")[0].document
-    assert sent == {**body, "play_policy": {"repeat_count": 3, "play_mode": "AUDIO"}}
+    # Without a limit, which is 0 and not nothing.
+    unlimited = {"live_exit_config": {"max_live_duration": 0}}
+    assert sent == {**body, "play_policy": {"repeat_count": 3, "play_mode": "AUDIO", **unlimited}}
 
 
 @pytest.mark.parametrize(
@@ -278,6 +280,18 @@ async def test_a_request_that_cannot_work_is_wrong_usage_and_not_sent(
 
     assert ran.code == 2
     assert problem in ran.err
+    assert vendor.asked == []
+
+
+async def test_a_play_policy_is_not_sent_to_the_vendor_that_has_none(
+    vendor: TestedVendor, config: Path
+) -> None:
+    ran = await jobs(
+        config, "start", "sugar", "--repeat-count", "1", "--body", "-", stdin=b'{"param": {"a": 1}}'
+    )
+
+    assert ran.code == 2
+    assert "a play policy is MetaStudio's" in ran.err
     assert vendor.asked == []
 
 

@@ -1,12 +1,15 @@
 """What no strict reader of JSON takes is mended, and nothing else is touched."""
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from monitor.vendors.json_body import whole_characters
+from monitor.vendors.json_body import Count, Identifier, OptionalIdentifier, whole_characters
 
 DEPTHS = st.integers(0, 2)
 CHARACTERS = ("a", "é", "\\", '"', "\N{GRINNING FACE}")
@@ -39,3 +42,27 @@ def test_whole_characters_stay_as_they_came(text: str, depth: int) -> None:
     document = written(text, depth)
 
     assert whole_characters(document) == document
+
+
+@pytest.mark.parametrize("kind", [Identifier, OptionalIdentifier])
+@pytest.mark.parametrize("text", ["i", "i" * 256, "é /\u2028"])
+def test_an_id_is_any_text_of_up_to_256_characters(kind: Any, text: str) -> None:
+    assert TypeAdapter(kind).validate_python(text) == text
+
+
+@pytest.mark.parametrize("kind", [Identifier, OptionalIdentifier])
+@pytest.mark.parametrize("value", ["i" * 257, "one\ntwo", "\x00", "\x85", 7, []])
+def test_what_is_too_long_or_holds_a_control_character_is_no_id(kind: Any, value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(kind).validate_python(value)
+
+
+@pytest.mark.parametrize(("written", "number"), [("0", 0), ('"2"', 2), ("9007199254740991", 2**53 - 1)])
+def test_a_count_is_a_whole_number_or_its_digits(written: str, number: int) -> None:
+    assert TypeAdapter[int](Count).validate_json(written) == number
+
+
+@pytest.mark.parametrize("written", ["-1", "9007199254740992", "1.5", '""', "null", "NaN", "1e400"])
+def test_what_every_json_reader_could_not_carry_exactly_is_no_count(written: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter[int](Count).validate_json(written)

@@ -33,6 +33,12 @@ def test_one_message_over_several_lines_stays_one() -> None:
     assert split_rtc(body) == [body]
 
 
+def test_one_message_with_an_object_on_a_line_of_its_own_stays_one() -> None:
+    body = b'{\n  "message_type": "x",\n  "data":\n  {"script_name": "a"}\n}\n'
+
+    assert split_rtc(body) == [body]
+
+
 def test_a_message_that_is_no_json_and_printed_over_lines_stays_one() -> None:
     body = b'{\n  "message_type": "x",\n  "data":"{\n    "reply_id":"e8"\n  }"\n}'
 

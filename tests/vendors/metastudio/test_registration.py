@@ -104,6 +104,15 @@ def test_a_plan_is_its_distinct_paragraphs_in_their_order() -> None:
     assert registered(script=script).plan == (Paragraph("b", 10), Paragraph("a", 1))
 
 
+@pytest.mark.parametrize(("origin", "by_api"), [("api", True), ("by hand", False), (None, False)])
+def test_only_a_script_that_was_read_from_the_room_is_the_apis(origin: str | None, by_api: bool) -> None:
+    script = [{"scene": "s" * 256, "sequence_no": 1}]
+
+    assert registered(script=script, script_origin=origin) == JobRegistered(
+        plan=(Paragraph("s" * 256, 1),), plan_by_api=by_api
+    )
+
+
 def test_a_plan_beyond_any_script_is_refused() -> None:
     script = [{"scene": "a", "sequence_no": number} for number in range(MOST_PARAGRAPHS + 1)]
 
@@ -123,6 +132,7 @@ def test_a_plan_beyond_any_script_is_refused() -> None:
         {"script": {}},
         {"script": [{"scene": "a", "sequence_no": "one"}]},
         {"script": [{"sequence_no": 1}]},
+        {"script": [{"scene": "s" * 257, "sequence_no": 1}]},
     ],
 )
 def test_a_wrong_type_or_range_is_refused(body: dict[str, Any]) -> None:

@@ -28,6 +28,14 @@ def test_the_session_is_the_job_whatever_the_request_was(response: dict[str, Any
     assert decode_reduced(reduced.body) == Decoded("s-1", "job_registered", expected)
 
 
+def test_a_room_that_somebody_names_has_one_spelling() -> None:
+    posted = {"response": {"sessionId": "s-1"}, "room_id": "26F06524-4F75-4B3A-A853-B649A21AAF66"}
+
+    decoded = decode_reduced(reduce_registration(json.dumps(posted).encode()).body)
+
+    assert decoded.payload == JobRegistered(room_id="26f065244f754b3aa853b649a21aaf66")
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
