@@ -62,7 +62,7 @@ def _registration(
     return JobRegistered(
         play_mode="TEXT",
         random_play_mode=script.mode,
-        view_mode=random.choice(("VERTICAL", "HORIZONTAL")),
+        view_mode=random.choice(("VERTICAL", "LANDSCAPE")),
         repeat_count=-1,
         auto_play_script=True,
         max_duration=random.choice((None, 24 * 3600.0)),

@@ -1,5 +1,6 @@
 """Whatever the simulator sends, the vendors' own rules accept, and says what was meant."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from monitor.simulator.life import Fact
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import Life, lives
 from monitor.vendors import registry
+from monitor.vendors.metastudio.api_requests import start_request
 from monitor.vendors.protocol import Request
 from monitor.vendors.registration import decode_reduced
 
@@ -95,6 +97,17 @@ def test_registrations_decode_to_what_was_meant(
             expected = fact.payload._replace(room_id=life.identity.room_id)  # type: ignore[call-arg]
             assert decoded.payload == expected
             assert life.identity.secret.encode() not in reduced
+
+
+@SEEDS
+@given(scenario=SCENARIOS, seed=st.integers(0, 2**32), index=st.sampled_from((0, 2, 4)))
+def test_a_registration_asks_for_nothing_that_the_vendor_would_refuse(
+    options: SimulationOptions, scenario: Scenario, seed: int, index: int
+) -> None:
+    life = life_of(options, scenario, seed, index)
+    for fact in {delivery.fact for delivery in life.deliveries}:
+        if fact.channel is Channel.API:
+            start_request(json.loads(bodies.registration(life.identity, fact))["request"])
 
 
 def test_every_spelling_of_an_id_names_the_same_job() -> None:
