@@ -238,3 +238,15 @@ async def test_stopping_ends_a_wait() -> None:
     pace.stop()
     with pytest.raises(StoppedError):
         await waiting
+
+
+async def test_no_second_copy_comes_of_what_never_arrived(
+    sources: tuple[Source, ...], client: httpx.AsyncClient
+) -> None:
+    receiver, told = Receiver(REFUSED), fact(CONNECTED)
+    async with running(receiver) as address:
+        sender = courier(sources[0], client, address)
+        assert await sender.deliver(send(told))
+        assert await sender.deliver(send(told, Action.REPEAT))
+    assert len(receiver.seen) == 1
+    assert told not in sender.told

@@ -1,5 +1,6 @@
 """Whatever the simulator sends, the vendors' own rules accept, and says what was meant."""
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -9,6 +10,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitor.errors import AuthenticationError
 from monitor.event import Channel, Decoded, LinkChanged, ParagraphStarted, ReplyFinished, canonical_job_id
 from monitor.simulator import bodies
 from monitor.simulator.delivery import callback, is_signed
@@ -117,8 +119,14 @@ def test_every_spelling_of_an_id_names_the_same_job() -> None:
     assert {canonical_job_id(spelling) for spelling in spellings} == {job_id}
 
 
-def test_all_encodings_are_used(options: SimulationOptions) -> None:
+def test_all_encodings_and_keys_are_used(options: SimulationOptions) -> None:
     forms: Counter[str] = Counter()
+    old_keys = {
+        source.name: registry.verifier(source.model_copy(update={"keys": source.keys[-1:]}))
+        for source in options.settings.sources
+        if len(source.keys) > 1
+    }
+    by_old_key: Counter[str] = Counter()
     for seed in range(30):
         for index in range(5):
             life = life_of(options, Scenario.LOST, seed, index)
@@ -129,9 +137,13 @@ def test_all_encodings_are_used(options: SimulationOptions) -> None:
                     forms[registry.verify(life.identity.source, shown).form] += 1
                     forms["printed"] += b'"{"' in post.content.replace(b" ", b"")
                     forms["object"] += b'"message":{' in post.content.replace(b" ", b"")
-    assert all(
-        forms[form] > 0 for form in ("stripped", "full_url", "body", "header", "none", "printed", "object")
-    )
+                    forms["data in a text"] += b'"data":"{' in post.content.replace(b" ", b"")
+                    name = life.identity.source.name
+                    with contextlib.suppress(KeyError, AuthenticationError):
+                        by_old_key[name] += old_keys[name](shown).signed == SIGNED
+    expected = ("stripped", "full_url", "body", "header", "none", "printed", "object", "data in a text")
+    assert all(forms[form] > 0 for form in expected)
+    assert set(+by_old_key) == set(old_keys) == {"meta-head", "sugar-signed"}
 
 
 def test_a_job_id_survives_the_path_of_an_rtc_request() -> None:

@@ -100,15 +100,27 @@ def test_a_registration_that_nobody_takes_fails_the_run_clearly(
             simulate(replace(chosen, settings=settings))
 
 
-def test_a_run_of_which_nothing_arrived_has_failed(
-    options: SimulationOptions, service: Accepting, capsys: pytest.CaptureFixture[str]
+def test_a_run_takes_no_proxy_of_the_environment(
+    options: SimulationOptions, service: Accepting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert simulate(aimed(options, service.address, streams=2)) == 0
+
+
+def test_a_run_of_which_nothing_arrived_has_failed(
+    options: SimulationOptions, service: Accepting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = tmp_path / "truth.json"
     sugar = tuple(source for source in options.settings.sources if source.vendor is Vendor.SOFTSUGAR)
     with Accepting(("127.0.0.1", 0), Handler, bind_and_activate=False) as silent:
         silent.server_bind()
         address = f"127.0.0.1:{silent.server_address[1]}"
         quiet = replace(options, settings=Settings(sources=sugar))
-        assert simulate(aimed(quiet, address, attempts=1, streams=3)) == 1
+        assert simulate(aimed(quiet, address, attempts=1, streams=3, truth=truth)) == 1
+    # What nobody was told of is not for the service to show.
+    assert json.loads(truth.read_text())["streams"] == []
     assert json.loads(capsys.readouterr().out)["unreachable"] >= 3
     assert service.paths == []
 
