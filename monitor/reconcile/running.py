@@ -10,6 +10,7 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.config import Settings, Source
+from monitor.errors import MonitorError
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.reconcile.rounds import Pace, SourceRounds
@@ -91,12 +92,15 @@ async def _keep_asking(
     )
     open_account = partial(open_api, source, clock, rng, rate, other_urls=urls - {source.public_url})
     while True:
-        api = open_account()
         try:
-            await SourceRounds(source, api, streams, log, metrics, clock, rng, pace, owns_list).run()
+            api = open_account()
+            try:
+                await SourceRounds(source, api, streams, log, metrics, clock, rng, pace, owns_list).run()
+            finally:
+                await api.close()
         except Exception as error:
             metrics.reconcile_failures.labels(source.name, "internal").inc()
-            _log.error("reconcile failed", source=source.name, error=type(error).__name__)
+            # Our own failures say what to do, and hold nothing secret; of others the kind must do.
+            what = str(error) if isinstance(error, MonitorError) else type(error).__name__
+            _log.error("reconcile failed", source=source.name, error=what)
             await asyncio.sleep(RESTART_SECONDS)
-        finally:
-            await api.close()

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from monitor.clock import Clock, stopwatch
+from monitor.errors import ConfigurationError
 from monitor.vendors.api_errors import (
     PERHAPS_DONE,
     ThrottledError,
@@ -31,6 +32,11 @@ MOST_ANSWER_BYTES = 8 * 1024 * 1024
 
 MOST_PAGES = 300
 """A list that never ends is given up: a part of it would say that the rest is gone."""
+
+UNUSABLE_PROXY = (
+    "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY of the environment: one of them can't be used; "
+    "a proxy must begin with http:// or https://"
+)
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -140,6 +146,9 @@ class Transport:
         rate: how fast to ask.
         rng: jitters the waits.
         clock: for a Retry-After that names a time of day.
+
+    Raises:
+        ConfigurationError: the environment names a proxy that can't be used.
     """
 
     def __init__(
@@ -149,11 +158,15 @@ class Transport:
         self._rate = rate
         self._rng = rng
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(patience.answer, connect=patience.connect),
-            limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
-            follow_redirects=False,
-        )
+        try:
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(patience.answer, connect=patience.connect),
+                limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
+                follow_redirects=False,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL):
+            # ImportError: a SOCKS proxy. It may hold a password, so it is not repeated.
+            raise ConfigurationError([UNUSABLE_PROXY]) from None
         self.url = httpx.URL(endpoint.rstrip("/"))
 
     @property

@@ -18,6 +18,7 @@ from monitor.event import Vendor
 from monitor.jobs.calling import length, register
 from monitor.receiver.tokens import is_token_valid
 from monitor.vendors.api_protocol import StartedJob
+from monitor.vendors.api_transport import UNUSABLE_PROXY
 from tests.vendors.vendor_server import (
     ACCESS_KEY,
     APP_ID,
@@ -378,6 +379,18 @@ async def test_a_vendors_error_is_one_sentence_with_its_code_and_request_id(
         "POST (stop): was refused (status 400); the vendor says: MSS.00000003 Invalid parameter; "
         "request id 0a1b2c3d4e5f"
     )
+
+
+@pytest.mark.parametrize("proxy", ["socks5://somebody:password@127.0.0.1:9", "proxy://x", "http://[::1"])
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_said_in_one_line(
+    proxy: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+
+    ran = await jobs(config, "list", "sugar")
+
+    assert ran.code == 2
+    assert ran.err.splitlines() == [UNUSABLE_PROXY]
 
 
 async def test_a_relays_token_is_one_that_the_receiver_takes_for_this_job_alone(config: Path) -> None:
