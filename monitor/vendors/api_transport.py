@@ -6,11 +6,12 @@ money.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -25,7 +26,9 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorSaid,
 )
-from monitor.vendors.json_body import whole_characters
+from monitor.vendors.json_body import Body, whole_characters
+
+B = TypeVar("B", bound=Body)
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024
 """A longer answer is cut off: nothing that is asked for comes near it."""
@@ -326,6 +329,38 @@ def unreadable(call: Call, answer: Answer, error: ValidationError, at: str = "")
     where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
     said = VendorSaid(answer.status, request_id=answer.request_id)
     return UnreadableError(str(call), f"{where}: {detail['msg']}{call.doubt}", said)
+
+
+def validated(
+    model: type[B],
+    document: Any,
+    call: Call,
+    answer: Answer,
+    at: str = "",
+    *,
+    if_unreadable: tuple[str, ...] = (),
+) -> B:
+    """Return what an answer says.
+
+    Args:
+        model: what it must be.
+        document: the answer, or a part of it.
+        call: what was asked.
+        answer: what came.
+        at: where in the answer the document stands.
+        if_unreadable: fields that must arrive where others are amiss: what was started runs, and costs, so
+            whoever started it needs its id.
+
+    Raises:
+        UnreadableError: it isn't what the vendor's page promises.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        if if_unreadable and isinstance(document, dict):
+            with contextlib.suppress(ValidationError):
+                return model.model_validate({name: document.get(name) for name in if_unreadable})
+        raise unreadable(call, answer, error, at) from None
 
 
 def refusal(status: int) -> str:

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from monitor.clock import Clock
 from monitor.config import ApiSettings
 from monitor.vendors.api_errors import (
@@ -26,7 +24,7 @@ from monitor.vendors.api_transport import (
     Transport,
     refusal,
     text_in,
-    unreadable,
+    validated,
 )
 from monitor.vendors.json_body import Body
 from monitor.vendors.metastudio.api_answers import Job, JobList, Room, StartAnswer, WarningList
@@ -68,7 +66,7 @@ class MetaStudioApi:
     async def start_job(self, room_id: str, request: StartRequest) -> StartAnswer:
         """Start a job in a room; never repeated by itself once it may have been heard."""
         call = self._call("POST", _room(room_id, "/smart-live-jobs"), "start", body=request.body())
-        return await self._ask(call, StartAnswer)
+        return await self._ask(call, StartAnswer, if_unreadable=("job_id",))
 
     async def show_job(self, room_id: str, job_id: str) -> Job:
         """Return one job."""
@@ -161,12 +159,9 @@ class MetaStudioApi:
     ) -> Call:
         return Call(method, self._prefix + path, query, body, repeatable=method == "GET", name=f"({name})")
 
-    async def _ask(self, call: Call, model: type[A]) -> A:
+    async def _ask(self, call: Call, model: type[A], if_unreadable: tuple[str, ...] = ()) -> A:
         answer = await self._send(call)
-        try:
-            return model.model_validate(answer.document)
-        except ValidationError as error:
-            raise unreadable(call, answer, error) from None
+        return validated(model, answer.document, call, answer, if_unreadable=if_unreadable)
 
     async def _send(self, call: Call) -> Answer:
         answer = await self._transport.send(call, self._authorize)

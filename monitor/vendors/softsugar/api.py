@@ -29,6 +29,7 @@ from monitor.vendors.api_transport import (
     refusal,
     text_in,
     unreadable,
+    validated,
 )
 from monitor.vendors.json_body import Identifier
 from monitor.vendors.softsugar.api_body import CamelBody
@@ -112,7 +113,9 @@ class SoftSugarApi:
         if isinstance(param, dict):
             body = {**body, "param": json.dumps(param, ensure_ascii=False)}
         call = Call("POST", CREATE_PATH, body=json.dumps(body, ensure_ascii=False).encode(), name="(create)")
-        return _model(call, await self._ask(call), CreatedSession)
+        answer = await self._ask(call)
+        data = answer.document.get("data")
+        return validated(CreatedSession, data, call, answer, "data", if_unreadable=("sessionId",))
 
     async def close_session(self, session_id: str) -> None:
         """Close a session."""
@@ -218,7 +221,4 @@ def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
 
 
 def _model(call: Call, answer: Answer, model: type[M], at: str = "data") -> M:
-    try:
-        return model.model_validate(answer.document.get(at) if at else answer.document)
-    except ValidationError as error:
-        raise unreadable(call, answer, error, at) from None
+    return validated(model, answer.document.get(at) if at else answer.document, call, answer, at)

@@ -36,6 +36,7 @@ from monitor.vendors.api_errors import (
 )
 from monitor.vendors.api_transport import MOST_ANSWER_BYTES
 from monitor.vendors.metastudio.api import MetaStudioApi
+from monitor.vendors.metastudio.api_answers import StartAnswer
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest, start_request
 from tests.vendors.vendor_server import (
     ACCESS_KEY,
@@ -357,6 +358,15 @@ async def test_a_start_that_may_have_been_heard_is_not_sent_again_and_says_so(
         await api.start_job(ROOM, StartRequest())
 
     assert len(vendor.asked) == 1
+
+
+async def test_a_start_tells_its_job_whatever_else_is_amiss_with_the_answer(
+    vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    users = [{"user_type": "PLAYER", "ctime": 1_700_000_000_000}]
+    vendor.start_answer = {"job_id": JOB, "rtc_room_info": {"room_id": "rtc-room", "users": users}}
+
+    assert await api.start_job(ROOM, StartRequest()) == StartAnswer(job_id=JOB)
 
 
 async def test_a_reading_call_that_failed_leaves_nothing_in_doubt(

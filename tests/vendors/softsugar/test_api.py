@@ -18,7 +18,7 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorTroubleError,
 )
-from monitor.vendors.softsugar.api import SoftSugarApi
+from monitor.vendors.softsugar.api import CreatedSession, SoftSugarApi
 from tests.set_clock import SetClock
 from tests.vendors.vendor_server import APP_KEY, Fault, TestedVendor, running_vendor, softsugar_api
 
@@ -242,6 +242,15 @@ async def test_a_creation_after_which_nobody_knows_if_a_session_runs_says_so(
         await api.create({"param": "{}"})
 
     assert len(vendor.calls("/create")) == 1
+
+
+async def test_a_creation_tells_its_session_whatever_else_is_amiss_with_the_answer(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, b'{"code": 0, "data": {"sessionId": 7, "status": "initialising"}}'))
+
+    assert await api.create({"param": "{}"}) == CreatedSession.model_validate({"sessionId": "7"})
 
 
 async def test_a_creation_without_a_param_is_refused_here(vendor: TestedVendor, api: SoftSugarApi) -> None:
