@@ -1,11 +1,14 @@
 """How commands print: a table on a terminal, lines for programs."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -30,5 +33,5 @@ def complain(text: str) -> None:
 
 
 def cell(value: object) -> str:
-    """Return a value as a table shows it."""
-    return "" if value is None else str(value)
+    """Return a value as a table shows it; on one line and in one column, whatever a vendor wrote."""
+    return "" if value is None else _CONTROL.sub(" ", str(value))

@@ -327,6 +327,19 @@ async def test_a_job_is_shown_listed_and_stopped(vendor: TestedVendor, config: P
     assert lines.out.split("\t")[:3] == [JOB, ROOM.replace("-", ""), "running"]
 
 
+async def test_a_vendors_words_stay_on_their_line_and_in_their_column(
+    vendor: TestedVendor, config: Path
+) -> None:
+    told = {"error_code": "MSS.1", "error_msg": "No resource\n\tleft\x1b[2J"}
+    vendor.jobs[JOB] = {"job_id": JOB, "room_id": ROOM, "state": "FAILED", "error_info": told}
+
+    shown = await jobs(config, "show", "meta", "--room", ROOM, "--job", JOB)
+
+    rows = [line.split("\t") for line in shown.out.splitlines()]
+    assert {len(row) for row in rows} == {2}
+    assert rows[-1] == ["reason", "No resource  left [2J"]
+
+
 @pytest.mark.parametrize(("known", "given"), [(JOB, BARE_JOB.upper()), (BARE_JOB, JOB)])
 async def test_a_job_is_found_however_its_id_is_spelled(
     known: str, given: str, vendor: TestedVendor, config: Path
