@@ -27,8 +27,8 @@ CALLBACK_OUTCOMES = ("accepted", "dead_lettered", "unauthenticated", "too_large"
 AUTHENTICATION_REASONS = ("signature", "timestamp", "missing", "token", "network")
 """What a request can lack."""
 
-DEAD_LETTER_REASONS = ("not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed")
-"""Why a body can't be decoded."""
+DEAD_LETTER_REASONS = ("not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed", "fold_failed")
+"""Why a body can't be decoded, or what it says can't be folded."""
 
 
 class ServiceMetrics:
@@ -88,7 +88,7 @@ class ServiceMetrics:
         for reason in AUTHENTICATION_REASONS:
             self.authentication_failures.labels(source, reason)
         self.callback_duration.labels(source)
-        for channel in (Channel.CALLBACK, Channel.RTC):
+        for channel in Channel:
             for reason in DEAD_LETTER_REASONS:
                 self.dead_letters.labels(source, channel, reason)
         for code, category in alerting_codes:

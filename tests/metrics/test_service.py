@@ -30,8 +30,10 @@ def test_what_can_happen_at_a_source_is_exported_at_0_from_the_start() -> None:
         assert registry.get_sample_value(name, labels) == 0
 
 
-@pytest.mark.parametrize("channel", ["callback", "rtc"])
-@pytest.mark.parametrize("reason", ["not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed"])
+@pytest.mark.parametrize("channel", ["callback", "rtc", "api"])
+@pytest.mark.parametrize(
+    "reason", ["not_json", "no_job_id", "wrong_type", "too_many", "decoder_failed", "fold_failed"]
+)
 def test_a_source_s_first_dead_letter_is_a_rise_whatever_its_reason(channel: str, reason: str) -> None:
     registry = CollectorRegistry()
     metrics = ServiceMetrics(registry)
