@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from monitor.event import LinkState
 from tests.end_to_end.paging import ROOT, Stream, Watch
-from tests.end_to_end.running import wait_for
+from tests.end_to_end.running import SOURCES, wait_for
 
 # One line of servers for all of the file.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -37,6 +38,18 @@ def blocks(language: str) -> list[Block]:
     ]
 
 
+def typed(commands: str, folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    """Return what becomes of commands. folder: of this test. values: of the variables in them."""
+    # The command by its name, as on a machine on which the service is installed.
+    command = folder / "monitor"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
+    command.chmod(0o755)
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), **values}
+    return subprocess.run(
+        ["sh", "-eu", "-c", commands], env=environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     one = Watch(tmp_path_factory.mktemp("runbooks"))
@@ -56,23 +69,33 @@ def test_a_query_of_a_runbook_is_one_that_prometheus_answers(block: Block, watch
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.runbook)
 def test_a_command_of_a_runbook_does_what_it_should(block: Block, watch: Watch, tmp_path: Path) -> None:
-    # The command by its name, as on a machine on which the service is installed.
-    command = tmp_path / "monitor"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
-    command.chmod(0o755)
-    environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "MONITOR": watch.service.operators,
-        "RECEIVER": watch.service.callbacks,
-        "CONFIG": str(watch.service.config),
-        "SOURCE": SOURCE,
-        "JOB": JOB,
-    }
-    done = subprocess.run(
-        ["sh", "-eu", "-c", block.text], env=environment, capture_output=True, text=True, check=False
+    done = typed(
+        block.text,
+        tmp_path,
+        MONITOR=watch.service.operators,
+        RECEIVER=watch.service.callbacks,
+        CONFIG=str(watch.service.config),
+        SOURCE=SOURCE,
+        JOB=JOB,
     )
     assert done.returncode == 0, done.stderr
+
+
+CHECKS = [block for block in blocks("sh") if "monitor check" in block.text]
+
+
+@pytest.mark.parametrize("block", CHECKS, ids=lambda block: block.runbook)
+def test_the_check_of_a_runbook_names_an_address_that_another_program_has(
+    block: Block, tmp_path: Path
+) -> None:
+    (check,) = (line for line in block.text.splitlines() if "monitor check" in line)
+    config = tmp_path / "monitor.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        config.write_text(f'[log]\npath = "log.db"\n[receiver]\nlisten = "{address}"\n{SOURCES}')
+        done = typed(check, tmp_path, CONFIG=str(config))
+    assert done.returncode == 1
+    assert f"{address} can't be listened on" in done.stdout
 
 
 def test_the_queries_about_the_stream_find_it(watch: Watch) -> None:
