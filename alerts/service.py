@@ -1,6 +1,6 @@
 """What wakes somebody because of what comes in, or because of the service itself."""
 
-from alerts.expressions import LIVE, ON, last, risen
+from alerts.expressions import LIVE, ON, SEEN, last, risen
 from alerts.rule import Alert, Dashboard, Group, Severity, span
 from alerts.thresholds import Ingest, Pipeline, Thresholds, View
 
@@ -114,14 +114,19 @@ def _missed(limits: Ingest) -> Alert:
 def _no_callbacks(view: View, limits: Ingest) -> Alert:
     newest = last('livestream_last_event_timestamp_seconds{channel="callback"}', view, by="vendor, source")
     script = last("livestream_script_progress_timestamp_seconds", view)
+    remaining = last("livestream_script_remaining_seconds", view)
     return Alert(
         "MonitorNoCallbacks",
         Severity.CRITICAL,
         Dashboard.PIPELINE,
+        # A script stands still while its stream is down, and one that is over tells nothing more. Silence is
+        # what missing callbacks look like.
         f"""
         {newest} < time() - {limits.no_callbacks_seconds}
           and on (vendor, source) count by (vendor, source) (
-            {script} and {ON} {LIVE}
+            {script}
+              and {ON} {SEEN}{{status=~"healthy|degraded|silent"}}
+              unless {ON} {remaining} == 0
           ) >= {limits.no_callbacks_streams}
         """,
         f"{_SOURCE} calls back no more",
