@@ -108,6 +108,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
 
 def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
     since, handover = last(_SINCE, view), span(streams.handover_seconds)
+    pushed = last("livestream_vendor_push_seconds", view)
     flapping, unpushed = span(streams.flapping_window_seconds), span(streams.unpushed_window_seconds)
     return (
         Alert(
@@ -173,8 +174,10 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             "LivestreamRunningWithoutPush",
             Severity.CRITICAL,
             Dashboard.STREAM,
+            # The vendor may fill the pushed time in at the end: of a stream that has started, 0 says nothing.
             f"{UNPUSHED} - min_over_time({UNPUSHED}[{unpushed}])\n"
-            f"  > {streams.unpushed_seconds}\n  and {ON} {LIVE}",
+            f"  > {streams.unpushed_seconds}\n  and {ON} {LIVE}\n"
+            f'  unless {ON} ({pushed} == 0 and {ON} {SEEN}{{status!="starting"}})',
             f"{NAME} runs without being pushed",
             f"The vendor counts {NAMED} as running, and for {{{{ $value | humanizeDuration }}}} of the last "
             f"{unpushed} it pushed nothing. Viewers see nothing, and the time is paid for.",
