@@ -1,6 +1,6 @@
 """What wakes somebody because of a source as a whole: incidents, quotas, and the objective."""
 
-from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, SEEN, STREAM, out
+from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, STREAM, out
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Burn, Thresholds
 
@@ -22,7 +22,11 @@ def group(thresholds: Thresholds) -> Group:
 
 def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
     view, incident = thresholds.view, thresholds.incident
-    ended = f"max by ({STREAM}) ({BAD_END}) > time() - {incident.ended_within_seconds}"
+    # What was replaced is on air again.
+    ended = (
+        f"max by ({STREAM}) ({BAD_END}) > time() - {incident.ended_within_seconds}"
+        f" unless {ON} last_over_time({REPLACED}[{span(thresholds.streams.replaced_seconds)}])"
+    )
     return (
         Record(_RUNNING, f"count by ({_SOURCE}) ({AVAILABLE})"),
         Record(_FINE, f"sum by ({_SOURCE}) ({AVAILABLE})"),
