@@ -18,6 +18,7 @@ def ingest(thresholds: Thresholds) -> Group:
         "monitor-ingest",
         (
             _authentication(limits),
+            _refused(view, limits),
             _skew(limits),
             _dead_letters(limits),
             _missed(limits),
@@ -64,6 +65,22 @@ def _authentication(limits: Ingest) -> Alert:
         f"{{{{ $value | humanize }}}} requests to {_SOURCE} were refused within {window}, a large part of "
         "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "
         "and the clock.",
+        of_source=("source",),
+    )
+
+
+def _refused(view: View, limits: Ingest) -> Alert:
+    window = span(limits.refused_window_seconds)
+    refused = f'monitor_callbacks_total{{job="{view.job}",outcome="overloaded"}}'
+    return Alert(
+        "MonitorCallbacksRefused",
+        Severity.CRITICAL,
+        Dashboard.PIPELINE,
+        f"sum by (source, instance) (increase({refused}[{window}])) >= {limits.refused_callbacks}",
+        f"Callbacks of {_SOURCE} are refused, and lost",
+        f"{_INSTANCE} answered {{{{ $value | humanize }}}} callbacks of {_SOURCE} with 503 within {window}: it "
+        "could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on Kafka "
+        "at the brokers, too.",
         of_source=("source",),
     )
 

@@ -89,6 +89,8 @@ class Ingest(_Section):
     authentication_window_seconds: Window
     authentication_failures: Count
     authentication_share: Share
+    refused_callbacks: Count
+    refused_window_seconds: Window
     clock_skew_seconds: Seconds
     clock_skew_for_seconds: Seconds
     dead_letters_window_seconds: Window

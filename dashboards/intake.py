@@ -22,7 +22,7 @@ def receiver() -> list[Place]:
                 [Query(rate("monitor_callbacks_total", SOURCES, "outcome"), "{{outcome}}")],
                 unit="reqps",
                 stacked=True,
-                runbooks=["MonitorNoCallbacks"],
+                runbooks=["MonitorNoCallbacks", "MonitorCallbacksRefused"],
             ),
             8,
             8,

@@ -37,6 +37,7 @@ RECOVERING = {
 }
 ONE_RECOVERING = RECOVERING | {"scope": "instance"}
 LAGGING = {"alertname": "MonitorLagging", "severity": "critical", "instance": "a"}
+REFUSED = {"alertname": "MonitorCallbacksRefused", "severity": "critical", "source": "s", "instance": "a"}
 NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
 
 CONTROL = STREAM | {"source": "control"}
@@ -54,6 +55,8 @@ SILENCES = [
     (LAGGING, SILENT | STREAM),
     (LAGGING, STALLED | STREAM),
     (LAGGING, NO_CALLBACKS),
+    (REFUSED, SILENT | STREAM),
+    (REFUSED, NO_CALLBACKS),
     (NO_CALLBACKS, SILENT | STREAM),
     (DOWN | STREAM, STALLED | STREAM),
     (DOWN | STREAM, WARNING | STREAM),
@@ -68,6 +71,8 @@ LEAVES_ALONE = [
     (ONE_RECOVERING, DOWN | STREAM),
     (MONITOR_DOWN, INCIDENT),
     (LAGGING, DOWN | STREAM),
+    (REFUSED, SILENT | STREAM | OTHER_SOURCE),
+    (REFUSED, DOWN | STREAM),
     (NO_CALLBACKS, SILENT | STREAM | OTHER_SOURCE),
     (NO_CALLBACKS, DOWN | STREAM),
     (DOWN | STREAM, STALLED | OTHER_STREAM),
