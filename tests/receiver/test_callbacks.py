@@ -170,6 +170,15 @@ async def test_the_window_of_signed_times_is_open_to_its_very_edges(tmp_path: Pa
             assert answer.status_code == 200
 
 
+async def test_the_clock_s_skew_is_not_exported_before_a_signed_request_has_told_it(tmp_path: Path) -> None:
+    async with running(tmp_path, PROD) as receiver:
+        at_the_start = receiver.sample("monitor_clock_skew_seconds", source="prod")
+        await receiver.client.post("/callbacks/prod", content=link_callback())
+        after_an_unsigned_one = receiver.sample("monitor_clock_skew_seconds", source="prod")
+
+    assert (at_the_start, after_an_unsigned_one) == (None, None)
+
+
 async def test_the_clock_s_skew_is_exported_of_refused_requests_too_if_rightly_signed(tmp_path: Path) -> None:
     async with running(tmp_path, PROD) as receiver:
         await receiver.client.post("/callbacks/prod", content=b"{}", headers=head_signature(NOW - 900))
