@@ -24,7 +24,6 @@ from monitor.vendors import registry
 from monitor.vendors.registration import JOB_REGISTERED
 from monitor.web import page
 from monitor.web.views import (
-    WORST_FIRST,
     EventList,
     Problem,
     Registered,
@@ -33,6 +32,7 @@ from monitor.web.views import (
     StreamList,
     detail,
     event_view,
+    rank,
     summary,
 )
 from monitor.worker.fleet import Fleet
@@ -152,7 +152,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
                 line = summary(state, fleet.now(), health)
                 if status is None or line.status in status:
                     text = line.model_dump_json().encode()
-                    lines.append((WORST_FIRST[line.status], line.since.timestamp(), text))
+                    lines.append((rank(line), line.since.timestamp(), text))
         lines.sort()
         body = b'{"streams":[' + b",".join(text for _, _, text in lines) + b"]}"
         return Response(body, media_type="application/json")

@@ -21,7 +21,7 @@ from monitor.health.status import Status, Verdict, status
 from monitor.health.stream import StreamKey, StreamState
 from monitor.web.addresses import page_of
 from monitor.web.strip import Part, last_hour
-from monitor.web.views import WORST_FIRST, StreamSummary, summary
+from monitor.web.views import StreamSummary, rank, summary
 
 SLICE = 100
 """Streams looked at before the event loop has its turn: about 2 ms of work, more if all have changed."""
@@ -168,7 +168,7 @@ class Board:
             line,
             last_hour(state, verdict, now),
             # What ended last is on top of what ended before; of the rest, what has lasted longest.
-            (WORST_FIRST[line.status], verdict.since * (-1 if state.end is not None else 1), key.job_id),
+            (rank(line), verdict.since * (-1 if state.end is not None else 1), key.job_id),
             " ".join([line.vendor, line.source, line.job_id, line.room_id or "", *line.warnings]).lower(),
         )
 

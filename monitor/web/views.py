@@ -137,11 +137,20 @@ class Problem(BaseModel):
 WORST_FIRST = {
     Status.DOWN: 0,
     Status.SILENT: 1,
-    Status.DEGRADED: 2,
-    Status.STARTING: 3,
-    Status.HEALTHY: 4,
-    Status.ENDED: 5,
+    Status.DEGRADED: 3,
+    Status.STARTING: 4,
+    Status.HEALTHY: 5,
+    Status.ENDED: 6,
 }
+
+_ENDED_BADLY = 2
+"""The rank of a stream that ended other than completed: its room is off air, and somebody was woken for it."""
+
+
+def rank(line: StreamSummary) -> int:
+    """Return where a stream stands among others, 0 for the worst."""
+    is_bad_end = line.outcome is not None and line.outcome is not Outcome.COMPLETED
+    return _ENDED_BADLY if is_bad_end else WORST_FIRST[line.status]
 
 
 def summary(state: StreamState, now: float, settings: HealthSettings) -> StreamSummary:

@@ -75,6 +75,39 @@ async def test_numbers_that_are_no_longer_kept_are_not_told_as_zero(
     assert "Nothing has" not in page
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["down", "given-up", "flaps", "fine", "completed"]),
+        ("?status=ended", ["given-up", "completed"]),
+        ("?status=down&status=healthy", ["down", "fine"]),
+        ("?source=prod&vendor=metastudio&status=degraded", ["flaps"]),
+        ("?source=other", []),
+        ("?vendor=softsugar", []),
+    ],
+)
+async def test_the_list_has_the_streams_that_are_asked_for_and_the_worst_comes_first(
+    operators: httpx.AsyncClient, desk: Desk, query: str, expected: list[str]
+) -> None:
+    desk.shard.streams.clear()
+    for job, links in (
+        ("completed", "C E"),
+        ("fine", "C"),
+        ("flaps", "C D C D C D C"),
+        ("given-up", "C D E"),
+        ("down", "C D"),
+    ):
+        story = Story()
+        story.links(links, step=1)
+        story.known.job_id = job
+        desk.show(story.known)
+    desk.clock.time = START + 300
+
+    answer = (await operators.get(f"/api/streams{query}")).json()
+
+    assert [one["job_id"] for one in answer["streams"]] == expected
+
+
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
     story = Story()
     story.links("C")

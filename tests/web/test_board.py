@@ -47,6 +47,17 @@ async def test_the_worst_come_first_and_of_these_what_has_lasted_longest(desk: D
     assert (shown.counts[Status.DOWN], shown.counts[Status.STARTING], shown.matching) == (2, 1, 4)
 
 
+async def test_a_stream_that_ended_badly_comes_before_all_that_are_on_air(desk: Desk) -> None:
+    board = Board(desk.fleet, desk.settings)
+    add(desk, "completed", "C E")
+    add(desk, "fine", "C")
+    add(desk, "flaps", "C D C D C D C", step=1)
+    add(desk, "given-up", "C D E")
+    add(desk, "down", "C D")
+
+    assert jobs(await look(desk, board, at=300)) == ["down", "given-up", "flaps", "fine", "completed"]
+
+
 async def test_of_ended_streams_the_last_comes_first(desk: Desk) -> None:
     board = Board(desk.fleet, desk.settings)
     add(desk, "first", "C E", step=10)
