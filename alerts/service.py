@@ -78,9 +78,9 @@ def _refused(view: View, limits: Ingest) -> Alert:
         Dashboard.PIPELINE,
         f"sum by (source, instance) (increase({refused}[{window}])) >= {limits.refused_callbacks}",
         f"Callbacks of {_SOURCE} are refused, and lost",
-        f"{_INSTANCE} answered {{{{ $value | humanize }}}} callbacks of {_SOURCE} with 503 within {window}: it "
-        "could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on Kafka "
-        "at the brokers, too.",
+        f"{_INSTANCE} answered {{{{ $value | humanize }}}} callbacks of {_SOURCE} with 503 within {window}: "
+        "it could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on "
+        "Kafka at the brokers, too.",
         of_source=("source",),
     )
 

@@ -144,7 +144,7 @@ WORST_FIRST = {
 }
 
 _ENDED_BADLY = 2
-"""The rank of a stream that ended other than completed: its room is off air, and somebody was woken for it."""
+"""The rank of a stream that ended other than completed: its room is dark, and somebody was woken for it."""
 
 
 def rank(line: StreamSummary) -> int:
