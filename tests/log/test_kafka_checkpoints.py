@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced
 
 from monitor.config import LogSettings, Settings
@@ -124,6 +125,27 @@ async def test_what_an_earlier_owner_had_begun_is_neither_loaded_nor_committed(s
     assert Checkpoint(-1, []) == await successor.load()
     await successor.close()
     await begun.stop()
+
+
+async def test_a_checkpoint_of_which_kafka_refuses_a_part_is_not_kept_and_does_not_pass_for_kept(
+    kafka: Brokers, tmp_path: Path
+) -> None:
+    settings = Settings(kafka=kafka.settings(partitions=1), log=LogSettings(path=tmp_path / "spool.db"))
+    topic = kafka_topics.names(settings.kafka).health
+    admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "2000"})])
+    await admin.close()
+    checkpoints = await KafkaCheckpoints.open(settings, 0)
+    await checkpoints.save(1, [("a", "1", b"small")])
+
+    with pytest.raises(LogUnavailableError, match="partition 0"):
+        await checkpoints.save(2, [("a", "1", b"x" * 5000)])
+    await checkpoints.close()
+
+    successor = await KafkaCheckpoints.open(settings, 0)
+    assert Checkpoint(1, [("a", "1", b"small")]) == await successor.load()
+    await successor.close()
 
 
 async def test_others_can_tell_states_from_the_position(
