@@ -136,6 +136,7 @@ class Writer:
             shown=shown,
             look=look,
             more=urlencode(_as_query(look, look.wanted.rows + MORE_ROWS)),
+            most=MOST_ROWS,
             rows=Markup("".join(rows)),  # noqa: S704
             recovering=recovering,
             stale=stale,

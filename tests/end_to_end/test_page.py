@@ -306,4 +306,12 @@ def test_five_thousand_streams_are_shown_at_once_and_kept_true(service: Service,
     window.page.get_by_role("link", name="Show more").click()
     expect(window.page.locator("#streams tr")).to_have_count(200)
     window.picture("list-of-5000")
+
+    # A page has no more rows than that; the others are found by a search.
+    tell(service.callbacks, [link_body(f"job-{streams}", "CONNECTED")])
+    window.open(f"{service.operators}/?rows=4950")
+    expect(window.page.locator("#matching")).to_contain_text(f"{streams + 1} streams match")
+    window.page.get_by_role("link", name="Show more").click()
+    expect(window.page.locator("#streams tr")).to_have_count(streams)
+    expect(window.page.get_by_role("link", name="Show more")).to_be_hidden()
     assert window.complaints == []

@@ -245,6 +245,7 @@ async def test_two_workers_share_the_streams_and_none_is_shown_twice(
             assert first.replies()
             assert second.replies()
             # Each tells how far behind its own partitions are, and of no other's.
+            await eventually(lambda: bool(second.partitions()))
             await eventually(lambda: first.partitions() | second.partitions() == {"0", "1", "2"})
             assert not first.partitions() & second.partitions()
             await reply(log, *JOBS, first=1)

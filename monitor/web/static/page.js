@@ -148,7 +148,8 @@ function showCounts(message) {
   }
   document.querySelector("[data-matching]").textContent = message.matching;
   document.querySelector("[data-total]").textContent = total;
-  document.getElementById("more").hidden = message.matching <= Number(form.elements.rows.value);
+  const more = document.getElementById("more");
+  more.hidden = Number(form.elements.rows.value) >= Math.min(message.matching, Number(more.dataset.most));
   document.getElementById("recovering").hidden = !message.recovering;
   document.title = message.counts.down ? `${message.counts.down} down · Livestreams` : "Livestreams";
   announce(TROUBLE.map((status) => `${message.counts[status]} ${status}`).join(", ") + ".");
@@ -200,7 +201,7 @@ function setUpFilter() {
   const more = document.getElementById("more");
   more.addEventListener("click", (event) => {
     event.preventDefault();
-    form.elements.rows.value = Number(form.elements.rows.value) + 100;
+    form.elements.rows.value = Math.min(Number(form.elements.rows.value) + 100, Number(more.dataset.most));
     filterChanged(false);
   });
   addEventListener("popstate", readAddress);
