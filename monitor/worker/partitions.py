@@ -9,6 +9,7 @@ goes on from there, if a checkpoint can still be written, which tells that nobod
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 import structlog
 
@@ -255,7 +256,7 @@ class PartitionWorker:
             self._is_ready.clear()
             generation = self._generation
             held = dict(self._holdings.held)
-            true = {partition for partition, holding in held.items() if holding.ready}
+            true = {partition: holding for partition, holding in held.items() if holding.ready}
             if held:
                 try:
                     sent = await consumer.prove_membership(
@@ -278,10 +279,10 @@ class PartitionWorker:
                     f"{GIVEN_UP * self._session:g} s"
                 )
 
-    def _show(self, partitions: set[int]) -> None:
-        for partition in partitions:
-            holding = self._holdings.held.get(partition)
-            if holding is not None and not self._fleet.has(partition):
+    def _show(self, true: Mapping[int, Holding]) -> None:
+        for partition, holding in true.items():
+            # One that was lost meanwhile and opened again is another holding, which isn't true yet.
+            if self._holds(partition, holding) and not self._fleet.has(partition):
                 self._fleet.join(holding.shard)
                 _log.info("recovered", partition=partition, streams=len(holding.shard.streams))
         self._show_recovery()

@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -325,6 +325,39 @@ async def test_what_was_read_before_a_partition_was_lost_and_restored_is_read_ag
 
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
         assert lost
+
+
+async def test_a_partition_that_is_lost_and_opened_while_the_group_answers_is_not_shown_before_it_is_read(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reply(log, *JOBS)
+    async with working(settings, log) as process:
+        worker, fleet = process.worker, process.fleet
+        consumer, held = worker._consumer, worker._holdings.held
+        assert consumer is not None
+        prove, join, lost, joined = consumer.prove_membership, fleet.join, list[int](), list[bool]()
+
+        async def prove_while_a_partition_is_lost(positions: Mapping[int, int]) -> float:
+            sent = await prove(positions)
+            if not lost and len(positions) == settings.kafka.partitions:
+                number, before = next(iter(held.items()))
+                lost.append(number)
+                worker._lose(number, before)
+                # At the very next turn: later it could have been read already.
+                while held.get(number, before) is before:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            return sent
+
+        def note(shard: Shard) -> None:
+            joined.append(held[shard.partition].ready)
+            join(shard)
+
+        monkeypatch.setattr(consumer, "prove_membership", prove_while_a_partition_is_lost)
+        monkeypatch.setattr(fleet, "join", note)
+
+        await eventually(lambda: bool(lost) and fleet.has(lost[0]))
+        assert joined == [True]
+        assert process.replies() == dict.fromkeys(JOBS, 1)
 
 
 async def test_streams_are_hidden_while_the_group_does_not_confirm(settings: Settings, log: KafkaLog) -> None:
