@@ -31,7 +31,10 @@ from monitor.receiver.sources import PreparedSource
 UNKNOWN = "unknown"
 """The source label of requests to sources that aren't configured."""
 
-_NOT_GET = not_allowed("GET")
+_PROBE_METHODS = ("GET", "HEAD")
+"""Load balancers ask with either."""
+
+_NO_PROBE = not_allowed(", ".join(_PROBE_METHODS))
 
 _logger = structlog.get_logger(__name__)
 
@@ -94,7 +97,7 @@ class Receiver:
         # The path as it was sent: a job id may hold an encoded slash.
         match scope["raw_path"].split(b"/"):
             case [b"", b"healthz"]:
-                return HEALTHY if scope["method"] == "GET" else _NOT_GET.answer
+                return HEALTHY if scope["method"] in _PROBE_METHODS else _NO_PROBE.answer
             case [b"", b"callbacks", _]:
                 self._refuse_unknown()
             case [b"", b"rtc", name, job_text] if job_text:

@@ -106,10 +106,13 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
             headers["content-encoding"] = rendered.encoding
         return Response(rendered.body, headers=headers, media_type=rendered.content_type)
 
+    # Load balancers ask with HEAD, too.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_model_exclude_none=True, summary="Whether the process serves")
     async def healthz() -> State:
         return State(status="ok")
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get(
         "/readyz",
         response_model_exclude_none=True,

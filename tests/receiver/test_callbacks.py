@@ -383,10 +383,12 @@ async def test_a_source_that_floods_a_stalled_log_leaves_room_for_the_others(tmp
 async def test_health_is_answered_while_the_process_serves(tmp_path: Path) -> None:
     async with running(tmp_path) as receiver:
         healthy = await receiver.client.get("/healthz")
+        headers_alone = await receiver.client.head("/healthz")
         posted = await receiver.client.post("/healthz")
 
     assert (healthy.status_code, healthy.json()) == (200, {"status": "ok"})
-    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
+    assert (headers_alone.status_code, headers_alone.content) == (200, b"")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ async def test_a_process_that_keeps_up_is_ready_and_answers(operators: httpx.Asy
     ready = await operators.get("/readyz")
 
     assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+    for path in ("/healthz", "/readyz"):
+        assert (await operators.head(path)).status_code == 200
     for path in STREAMS:
         assert (await operators.get(path)).status_code == 200
 

@@ -398,23 +398,25 @@ async def test_what_holds_a_dead_letter_that_cannot_be_kept_for_a_while_is_read_
     settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitions, "RETRY_SECONDS", 0.01)
-    letters = {"source": "signed", "channel": "callback", "reason": "not_json"}
-    tries = 0
+    labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
+    keep, tries = log.append, 0
 
-    async def refuse(_events: Sequence[Event], _letters: Sequence[DeadLetter] = ()) -> None:
+    async def keep_no_letters(events: Sequence[Event], letters: Sequence[DeadLetter] = ()) -> None:
         nonlocal tries
-        tries += 1
-        raise LogUnavailableError("the spool is full")
+        if letters:
+            tries += 1
+            raise LogUnavailableError("the spool is full")
+        await keep(events)
 
     async with working(settings, log) as process:
-        await append(log, "job-0", b"no JSON")
-        await reply(log, "job-0")
         with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(log, "append", refuse)
+            meanwhile.setattr(log, "append", keep_no_letters)
+            await append(log, "job-0", b"no JSON")
+            await reply(log, "job-0")
             await eventually(lambda: tries >= 2)
-            assert process.metric("monitor_dead_letters_total", letters) is None
+            assert process.metric("monitor_dead_letters_total", labels) is None
 
-        await eventually(lambda: process.metric("monitor_dead_letters_total", letters) == 1)
+        await eventually(lambda: process.metric("monitor_dead_letters_total", labels) == 1)
         await eventually(lambda: process.replies() == {"job-0": 1})
 
 
