@@ -29,12 +29,13 @@ _SYNC_SECONDS = 120.0
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 
 # A record has the time of its event, and tests tell of events of any year: those that are older than a
-# topic's retention would be gone with the first look for them, half a minute after the start.
-# The last line: an idle broker writes two records a second, which cost half of its work and tell nobody here
-# anything.
+# topic's retention would be gone with the first look for them. In a topic that is compacted as well, it is
+# the cleaner that looks, every 15 s. The last line: an idle broker writes two records a second, which cost
+# half of its work and tell nobody here anything.
 _PROPERTIES = """
 log.initial.task.delay.ms=86400000
 log.retention.check.interval.ms=86400000
+log.cleaner.backoff.ms=86400000
 metadata.max.idle.interval.ms=0
 """
 
