@@ -1,8 +1,9 @@
 """What the receiver prepares once for each source, so that a request costs no look-ups."""
 
 import ipaddress
+from functools import cached_property
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from monitor.config import Source
 from monitor.errors import AuthenticationError
@@ -40,8 +41,7 @@ class PreparedSource:
         self._verify = registry.verifier(source)
         self._networks = source.allow_networks
         self._max_skew = source.max_clock_skew_seconds
-        # Without a child of its own yet: that would export 0, as if a request had said so.
-        self._clock_skew = metrics.clock_skew
+        self._clock_skews = metrics.clock_skew
         self._outcomes: dict[Outcome, Counter] = {
             outcome: metrics.callbacks.labels(source.name, outcome)
             for outcome in Outcome
@@ -55,6 +55,11 @@ class PreparedSource:
             origin: (*_allow(origin), *_EXPOSED) for origin in source.rtc_allow_origins if origin != "*"
         }
         self._any_origin = (*_allow("*"), *_EXPOSED) if "*" in source.rtc_allow_origins else None
+
+    @cached_property
+    def _clock_skew(self) -> Gauge:
+        """Made by the first signed request: before, it would export 0 as if one had said so."""
+        return self._clock_skews.labels(self.name)
 
     def admit(self, address: str | None) -> None:
         """Let a client's address in.
@@ -88,7 +93,7 @@ class PreparedSource:
         if verified.signed is None:
             return None
         skew = verified.signed - now
-        self._clock_skew.labels(self.name).set(skew)
+        self._clock_skew.set(skew)
         if abs(skew) > self._max_skew:
             raise AuthenticationError("timestamp", "The signed time is too far from this receiver's time.")
         return verified.signed

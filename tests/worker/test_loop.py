@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,9 @@ from structlog.testing import capture_logs
 
 from monitor.clock import Clock
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.errors import LogUnavailableError
 from monitor.event import Channel, Event, Vendor
 from monitor.health.fold import WITNESS_SECONDS
 from monitor.log import sqlite_file
-from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.log.sqlite_reader import Rows
@@ -28,6 +26,7 @@ from monitor.worker.loop import Worker
 from monitor.worker.shard import Shard
 from tests.kafka_broker import eventually
 from tests.set_clock import SetClock
+from tests.worker.failing import Failing, LettersRefused
 
 SOURCE = Source(
     name="signed",
@@ -124,9 +123,9 @@ async def reply(log: SqliteLog, job_id: str, *, first: int = 0, count: int = 1, 
         await append(log, job_id, REPLY % (job_id.encode(), number), at=at)
 
 
-def fail(*_: object) -> None:
-    """What a broken disk makes of a query."""
-    raise sqlite3.OperationalError("disk I/O error")
+def broken_disk() -> Failing:
+    """Return what a broken disk makes of a query."""
+    return Failing(sqlite3.OperationalError("disk I/O error"))
 
 
 async def test_a_worker_folds_what_came_before_it_and_what_comes_after(
@@ -189,20 +188,14 @@ async def test_what_was_folded_is_kept_soon_and_the_time_is_told(settings: Setti
 async def test_a_log_that_cannot_be_read_for_a_while_is_read_on_and_told_of_once(
     settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = 0
-
-    def count(*_: object) -> None:
-        nonlocal tries
-        tries += 1
-        fail()
-
+    query = broken_disk()
     with capture_logs() as lines:
         async with working(settings, log) as process:
             await reply(log, "job")
             await eventually(lambda: process.replies() == {"job": 1})
             with monkeypatch.context() as meanwhile:
-                meanwhile.setattr(Rows, "events", count)
-                await eventually(lambda: tries >= 5)
+                meanwhile.setattr(Rows, "events", query)
+                await eventually(lambda: query.tries >= 5)
             await reply(log, "job", first=1)
             await eventually(lambda: process.replies() == {"job": 2})
 
@@ -214,22 +207,14 @@ async def test_a_log_that_cannot_be_read_for_a_while_is_read_on_and_told_of_once
 async def test_a_dead_letter_that_cannot_be_kept_for_a_while_is_kept_once(
     settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep, tries = log.append, 0
-
-    async def keep_no_letters(events: Sequence[Event], letters: Sequence[DeadLetter] = ()) -> None:
-        nonlocal tries
-        if letters:
-            tries += 1
-            raise LogUnavailableError("the disk is full")
-        await keep(events)
-
+    refused = LettersRefused(log)
     async with working(settings, log) as process:
         await eventually(lambda: not process.fleet.recovering)
         with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(log, "append", keep_no_letters)
+            meanwhile.setattr(log, "append", refused)
             await append(log, "odd", b"no JSON")
             await reply(log, "job")
-            await eventually(lambda: tries >= 3)
+            await eventually(lambda: refused.tries >= 3)
         await eventually(lambda: process.shard.position == 2)
         assert process.replies() == {"job": 1}
 
@@ -260,20 +245,14 @@ async def test_a_worker_stops_rather_than_make_everything_a_dead_letter_and_says
 async def test_a_worker_that_has_stopped_stays_when_its_log_cannot_be_read_for_a_while(
     settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = 0
-
-    def count(*_: object) -> None:
-        nonlocal tries
-        tries += 1
-        fail()
-
+    query = broken_disk()
     for number in range(folding.FEWEST):
         await append(log, f"odd-{number}", b"no JSON")
     async with working(settings, log) as process:
         await eventually(lambda: process.lag() == folding.FEWEST)
         with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(Rows, "head", count)
-            await eventually(lambda: tries >= 3 or process.running.done())
+            meanwhile.setattr(Rows, "head", query)
+            await eventually(lambda: query.tries >= 3 or process.running.done())
 
         await append(log, "odd", b"no JSON")
         await eventually(lambda: process.lag() == folding.FEWEST + 1 or process.running.done())

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.errors import ConfigurationError, LogUnavailableError
+from monitor.errors import ConfigurationError
 from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log import kafka_client, kafka_topics
@@ -20,7 +20,6 @@ from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.kafka_consumer import Read
 from monitor.log.kafka_records import place
-from monitor.log.protocol import DeadLetter
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import partitions
 from monitor.worker.checkpoint import Checkpointer
@@ -31,6 +30,7 @@ from monitor.worker.partitions import PartitionWorker
 from monitor.worker.shard import Shard
 from tests.kafka_broker import Brokers, eventually
 from tests.set_clock import SetClock
+from tests.worker.failing import LettersRefused
 
 SOURCE = Source(
     name="signed",
@@ -399,21 +399,13 @@ async def test_what_holds_a_dead_letter_that_cannot_be_kept_for_a_while_is_read_
 ) -> None:
     monkeypatch.setattr(partitions, "RETRY_SECONDS", 0.01)
     labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
-    keep, tries = log.append, 0
-
-    async def keep_no_letters(events: Sequence[Event], letters: Sequence[DeadLetter] = ()) -> None:
-        nonlocal tries
-        if letters:
-            tries += 1
-            raise LogUnavailableError("the spool is full")
-        await keep(events)
-
+    refused = LettersRefused(log)
     async with working(settings, log) as process:
         with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(log, "append", keep_no_letters)
+            meanwhile.setattr(log, "append", refused)
             await append(log, "job-0", b"no JSON")
             await reply(log, "job-0")
-            await eventually(lambda: tries >= 2)
+            await eventually(lambda: refused.tries >= 2)
             assert process.metric("monitor_dead_letters_total", labels) is None
 
         await eventually(lambda: process.metric("monitor_dead_letters_total", labels) == 1)
