@@ -147,21 +147,20 @@ def _network(value: object) -> object:
     raise ValueError("has bits set beyond its prefix length: write the first address of the network")
 
 
-def _secret(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().strip():
+def _not_empty(text: str) -> str:
+    if not text.strip():
         raise ValueError("must not be empty")
+    return text
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    _not_empty(value.get_secret_value())
     return value
 
 
 def _endpoint(text: str) -> str:
     if "?" in _url(text) or "#" in text:
         raise ValueError("must end with its path: what is asked for is written behind it")
-    return text
-
-
-def _not_empty(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
     return text
 
 
