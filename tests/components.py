@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
+_FETCHED = _ROOT / ".components"
 
 
 def prometheus() -> Path:
@@ -35,14 +36,21 @@ def chromium() -> Path:
 
 def grafana_types() -> Path:
     """Return the node_modules folder with Grafana's types and the TypeScript compiler."""
-    fetched = _ROOT / ".components" / "grafana-types" / "node_modules"
+    fetched = _FETCHED / "grafana-types" / "node_modules"
     if not (fetched / ".bin" / "tsc").exists():
         pytest.fail("Grafana's types are missing: run scripts/components, which fetches them", pytrace=False)
     return fetched
 
 
+def package_root(program: Path) -> Path:
+    """Return where a program's package was unpacked: what came along is found from there (scripts/components)."""
+    if program.is_relative_to(_FETCHED):
+        return _FETCHED / program.relative_to(_FETCHED).parts[0]
+    return Path("/")
+
+
 def _program(package: str, name: str) -> Path:
-    fetched = _ROOT / ".components" / package / "usr" / "bin" / name
+    fetched = _FETCHED / package / "usr" / "bin" / name
     if fetched.is_file():
         return fetched
     installed = shutil.which(name)

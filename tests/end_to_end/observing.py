@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.components import alertmanager, prometheus
+from tests.components import alertmanager, package_root, prometheus
 from tests.end_to_end.running import free_port, http, wait_for
 
 START_SECONDS = 30
@@ -40,7 +40,8 @@ class Program:
         config.write_text(self.config)
         with (self.folder / "log").open("ab") as log:
             command = [*self.command(config), *self.more]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            root = package_root(Path(command[0]))
+            self.process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log)
         wait_for(self._is_ready, seconds=START_SECONDS, what=f"{self.url}; see {self.folder}/log")
 
     def stop(self) -> None:
