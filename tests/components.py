@@ -43,7 +43,7 @@ def grafana_types() -> Path:
 
 
 def package_root(program: Path) -> Path:
-    """Return where a program's package was unpacked: what came along is found from there (scripts/components)."""
+    """Return where a program's package was unpacked: it finds what came with it from there."""
     if program.is_relative_to(_FETCHED):
         return _FETCHED / program.relative_to(_FETCHED).parts[0]
     return Path("/")

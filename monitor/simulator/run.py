@@ -8,7 +8,6 @@ from random import Random
 from uuid import UUID
 
 import httpx
-import uvloop
 
 from monitor.clock import RehearsalClock
 from monitor.config import Settings, Source, build_clock
@@ -51,7 +50,9 @@ def simulate(options: SimulationOptions) -> int:
         SimulationError: a stream could not be registered.
         MonitorError: the truth file can't be written.
     """
-    return uvloop.run(_simulate(options))
+    # On uvloop httpx fails with an AttributeError where a connection is reset at once, as by a receiver that
+    # is killed; whether a callback arrived could not be told.
+    return asyncio.run(_simulate(options))
 
 
 async def _simulate(options: SimulationOptions) -> int:

@@ -233,7 +233,12 @@ class Transport:
             raise httpx.ReadTimeout("the whole answer took too long") from None
 
     async def _stream(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        response = await self._client.send(request, stream=True)
+        try:
+            response = await self._client.send(request, stream=True)
+        except AttributeError:
+            # On uvloop a connection that is reset as soon as it is made has no socket any more by the time
+            # that httpx asks it for its address.
+            raise httpx.ConnectError("the connection was reset") from None
         content = bytearray()
         try:
             async for part in response.aiter_bytes():

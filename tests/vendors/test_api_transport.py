@@ -1,12 +1,23 @@
 """What both vendors' clients stand on: waiting as told, and not reading for ever."""
 
 import random
+import socket
+import struct
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvloop
 
-from monitor.vendors.api_errors import ApiError, ThrottledError, UnreadableError, VendorSaid
+from monitor.vendors.api_errors import (
+    ApiError,
+    ThrottledError,
+    UnreachableError,
+    UnreadableError,
+    VendorSaid,
+)
 from monitor.vendors.api_transport import MOST_ANSWER_BYTES, Call, Prepared, RateLimit, Transport
 from tests.set_clock import SetClock
 from tests.vendors.vendor_server import SHORT_PATIENCE, Fault, TestedVendor, error, running_vendor
@@ -50,6 +61,12 @@ async def test_a_retry_after_is_read_as_seconds_or_as_a_date(
 
     assert caught.value.retry_after == seconds
     assert caught.value.said.code == "APIG.0308"
+
+
+def test_connections_that_are_reset_at_once_are_a_vendor_out_of_reach_on_the_services_loop_too() -> None:
+    ends = uvloop.run(_calls_to_one_that_resets(100))
+
+    assert ends == {UnreachableError: 100}
 
 
 @pytest.mark.parametrize("told", ["", "soon", "-5", "²", "Tue, 14 Nov 99999999999 22:15:20 GMT"])
@@ -131,3 +148,31 @@ def test_an_error_tells_what_the_vendor_said_and_cuts_it_short() -> None:
     assert text.startswith("GET (things): was refused; the vendor says: MSS.1 mmm")
     assert text.endswith("; request id r-1")
     assert len(text) < 400
+
+
+async def _calls_to_one_that_resets(calls: int) -> Counter[type[Exception]]:
+    """Call one that takes each connection and resets it; return how the calls ended."""
+    patience = SHORT_PATIENCE._replace(attempts=1)
+    ends: Counter[type[Exception]] = Counter()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_reset_all, args=[listening], daemon=True).start()
+        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        one = Transport(endpoint, patience, RateLimit(10_000.0), random.Random(1), SetClock(NOW))
+        for _ in range(calls):
+            try:
+                await one.send(READ, plain)
+            except Exception as error:
+                ends[type(error)] += 1
+        await one.close()
+        listening.shutdown(socket.SHUT_RDWR)
+    return ends
+
+
+def _reset_all(listening: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
