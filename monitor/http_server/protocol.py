@@ -1,19 +1,25 @@
-"""uvicorn's protocol, and what it lacks for a server that strangers can reach.
+"""HTTP/1.1 for ASGI applications that strangers can reach: httptools parses, and here are the limits.
 
-uvicorn bounds neither how long a client takes over a request's head nor how large the head gets, it has no
-limit on connections that leaves other requests alone and lets idle ones give way, and it reads no body of a
-client that offers to speak another protocol.
+How long a client may take over a request's head, and how large the head gets; how many connections there may
+be, of which resting ones give way; what an application leaves unread, and a client unread. A body of a
+client that offers to speak another protocol is read as any other.
 """
 
 import asyncio
-from typing import Any, cast
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
+import structlog
 
-from monitor.http_server.joined_writes import JoinedWrites
+from monitor.errors import fault_place
+from monitor.http_server.connections import Connections
+from monitor.http_server.exchange import Exchange, Header, Scope, closing_answer
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI 3 application."""
 
 BODY_IS_HERE = "monitor.body_is_here"
 """The ASGI extension by which an application knows that reading the body will not make it wait."""
@@ -24,39 +30,26 @@ STOPPING = "monitor.stopping"
 MAX_HEAD_BYTES = 65536
 """Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
 
-
-def _closing(status: bytes, code: bytes, detail: bytes, headers: bytes = b"") -> bytes:
-    body = b'{"error":"' + code + b'","detail":"' + detail + b'"}'
-    return (
-        b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\n" + headers + b"content-length: "
-        b"%d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
-    )
-
-
-NOT_HTTP = _closing(b"400 Bad Request", b"not_http", b"What came isn't an HTTP request.")
-HEAD_TOO_SLOW = _closing(
-    b"408 Request Timeout", b"too_slow", b"The request's headers did not arrive in time."
-)
-HEAD_TOO_LARGE = _closing(
-    b"431 Request Header Fields Too Large", b"head_too_large", b"The request's headers are too large."
-)
-TOO_MANY_CONNECTIONS = _closing(
-    b"503 Service Unavailable",
-    b"overloaded",
-    b"Too many connections are open. Try again.",
-    b"retry-after: 1\r\n",
+NOT_HTTP = closing_answer(400, b"not_http", b"What came isn't an HTTP request.")
+HEAD_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's headers did not arrive in time.")
+HEAD_TOO_LARGE = closing_answer(431, b"head_too_large", b"The request's headers are too large.")
+TOO_MANY_CONNECTIONS = closing_answer(
+    503, b"overloaded", b"Too many connections are open. Try again.", b"retry-after: 1\r\n"
 )
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 """The headers that say how long a body is."""
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 _BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
+
+_log = structlog.get_logger(__name__)
 
 
 class _AfterHead:
     """What a parser calls that is given a head of ours first: the protocol, but not about that head."""
 
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
+    def __init__(self, protocol: "HttpProtocol") -> None:
         self._protocol = protocol
         self.is_over = False
         self.on_body = protocol.on_body
@@ -79,124 +72,202 @@ class _AfterHead:
             self._protocol.on_headers_complete()
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a deadline and a size limit for what comes before and around a body.
+class HttpProtocol(asyncio.Protocol):
+    """One connection: requests one after the other, each answered before the next one's application runs.
 
-    The deadline runs whenever nothing else guards the connection: before the first request, inside a
+    A deadline runs whenever nothing else guards the connection: before the first request, inside a
     head, and while a client still sends a body whose request has been answered. Between requests
-    uvicorn's keep-alive time-out runs; inside a body the application sets its own deadline. A head
+    `Connections` looks after it; inside a body the application sets its own deadline. A head
     that arrives in one piece, as nearly all do, costs no timer.
+
+    Args:
+        app: answers the requests.
+        connections: those of the same server.
     """
 
-    header_timeout: float
-    max_connections: int
-    stopping: asyncio.Event
-    idle: dict["BoundedHttpProtocol", None]
-    """The server's connections without a request under way, the one that is so for longest first."""
-
-    _writes: JoinedWrites
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._inside_head = False
-        self._has_cycle = False
+    def __init__(self, app: Application, connections: Connections) -> None:
+        self.is_full = False
+        self.is_inside_head = False
+        self._app = app
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._parser = self._new_parser(self)
+        self._transport: asyncio.Transport
+        self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int] | None = None
+        self._url = b""
+        self._headers: list[Header] = []
+        self._waits = False
+        # The request that arrives or came last, and those behind one that is being answered.
+        self._exchange: Exchange | None = None
+        self._queued: deque[Exchange] = deque()
         self._body_is_skipped = False
+        self._is_reading = True
+        self._room = asyncio.Event()
         self._overhead = 0
         self._deadline: asyncio.TimerHandle | None = None
 
+    # What the event loop calls.
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline; of too many connections the longest idle gives way, or else this one."""
-        super().connection_made(transport)
-        # It is asked to write, to close, and whether it is closing; for all else uvicorn has the other.
-        self._writes = JoinedWrites(transport, self.loop)
-        self.transport = cast(asyncio.Transport, self._writes)
-        if len(self.connections) > self.max_connections and not self._close_longest_idle():
-            self.transport.write(TOO_MANY_CONNECTIONS)
-            self.transport.close()
+        """Start the deadline; of too many connections the longest resting gives way, or else this one."""
+        self._transport = transport
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        if not self._connections.admit(self):
+            self._close_with(TOO_MANY_CONNECTIONS)
             return
-        self.idle[self] = None
+        self._connections.rests(self)
         self._start_deadline()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline with the connection."""
-        self.idle.pop(self, None)
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Tell the applications, and let go of all that holds this connection."""
+        self._connections.forget(self)
         self._stop_deadline()
-        # uvicorn forgets its own timer only when the client closed cleanly.
-        self._unset_keepalive_if_required()
-        super().connection_lost(exc)
+        for exchange in (self._exchange, *self._queued):
+            if exchange is not None:
+                exchange.disconnect()
+        self._exchange = self._parser = None
+        self._queued.clear()
+        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, then see that something still guards the connection."""
-        if self.transport.is_closing():
+        if self._transport.is_closing():
             return
         self._overhead += len(data)
-        self._unset_keepalive_if_required()
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.transport.write(NOT_HTTP)
-            self.transport.close()
-        if self.transport.is_closing():
+            self._close_with(NOT_HTTP)
+        if self._transport.is_closing():
             return
         # Bytes of a pipelined request that came along with the end of the one before were not counted.
         self._overhead = max(self._overhead, 0)
         if self._overhead > MAX_HEAD_BYTES:
             self._refuse_head(HEAD_TOO_LARGE)
-        elif self._deadline is None and (self._inside_head or self._answered()):
+        elif self._deadline is None and (self.is_inside_head or self._is_answered()):
             self._start_deadline()
+
+    def pause_writing(self) -> None:
+        """Hear that the client takes less than is written."""
+        self.is_full = True
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """Hear that the client has taken most of it, or is gone."""
+        self.is_full = False
+        self._room.set()
+
+    # What the parser calls.
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
-        self._inside_head = True
-        super().on_message_begin()
+        self.is_inside_head = True
+        self._url, self._headers, self._waits = b"", [], False
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        name = name.lower()
+        if name == b"expect":
+            self._waits = value.lower() == b"100-continue"
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Stop the deadline: the application takes over."""
-        self.idle.pop(self, None)
-        self._inside_head = False
+        """Stop the deadline: the application takes over, once those of earlier requests are done."""
+        self._connections.works(self)
+        self.is_inside_head = False
         self._stop_deadline()
-        self.scope[STOPPING] = self.stopping  # type: ignore[literal-required]  # of ours, beside ASGI's
-        super().on_headers_complete()
-        self._has_cycle = True
-        self._body_is_skipped = self.parser.should_upgrade() and any(
-            name in _FRAMING for name, _ in self.headers
+        parser, headers = self._parser, self._headers
+        self._body_is_skipped = parser.should_upgrade() and any(name in _FRAMING for name, _ in headers)
+        version = parser.get_http_version()
+        exchange = Exchange(
+            self,
+            self._scope(version),
+            self._connections.date(),
+            keep_alive=version == "1.1"
+            and parser.should_keep_alive()
+            and not self._connections.stopping.is_set(),
+            chunks=version == "1.1",
+            waits=self._waits,
         )
+        before, self._exchange = self._exchange, exchange
+        if before is None or before.over:
+            self._begin(exchange)
+        else:
+            self._queued.append(exchange)
+            self._stop_reading()
 
     def on_body(self, body: bytes) -> None:
-        """Take a body's bytes off the count of all others."""
+        """Hand on a part of the body; it is off the count of all other bytes."""
         self._overhead -= len(body)
-        super().on_body(body)
+        assert self._exchange is not None
+        if not self._exchange.take(body):
+            self._stop_reading()
 
     def on_message_complete(self) -> None:
         """Tell the application, which runs after all that came with the head, and count anew."""
         if self._body_is_skipped:
             return
+        assert self._exchange is not None
         self._overhead = 0
-        self.scope["extensions"] = _BODY_IS_HERE
-        super().on_message_complete()
+        self._exchange.scope["extensions"] = _BODY_IS_HERE
+        self._exchange.end_body()
 
-    def on_response_complete(self) -> None:
-        """Send the answer now that it is whole: before the loop's next turn others may have much to do."""
-        self._writes.flush()
-        super().on_response_complete()
-        if self._answered():
-            self.idle[self] = None
+    # What exchanges and the server call.
 
-    def shutdown(self) -> None:
-        """Tell answers without an end that it is time; the server tells each connection."""
-        self.stopping.set()
-        super().shutdown()
+    def shut_down(self) -> None:
+        """Close once what is under way is answered."""
+        if self._exchange is None or self._exchange.over:
+            self.close()
+        else:
+            self._exchange.keep_alive = False
+
+    def write(self, data: bytes) -> None:
+        """Send to the client, or keep until it takes more."""
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether nothing that is written gets anywhere."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close behind what was written."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    async def writable(self) -> None:
+        """Wait until the client has taken most of what was written, or is gone."""
+        await self._room.wait()
+
+    def go_on_reading(self) -> None:
+        """Take more from the client, if that was stopped."""
+        if not self._is_reading:
+            self._is_reading = True
+            self._transport.resume_reading()
+
+    def answered(self) -> None:
+        """Begin the next request, or rest."""
+        if self._transport.is_closing():
+            return
+        if self._queued:
+            self._begin(self._queued.popleft())
+        if not self._queued:
+            self.go_on_reading()
+        if self._is_answered():
+            self._connections.rests(self)
 
     def _parse(self, data: bytes) -> None:
         while data:
             try:
-                self.parser.feed_data(data)
+                self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as offered:
                 data = data[offered.args[0] :]
                 if self._body_is_skipped:
@@ -208,27 +279,66 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _expect_body(self) -> None:
         """Go on with a parser that takes what comes for the body of the request whose head is over."""
         target = _AfterHead(self)
-        self.parser = httptools.HttpRequestParser(target)
-        # As uvicorn has it of its own parser.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._parser = self._new_parser(target)
+        framing = [b"%b: %b\r\n" % header for header in self._headers if header[0] in _FRAMING]
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         target.is_over = True
 
-    def _close_longest_idle(self) -> bool:
-        """Close it, if there is one: strangers who only hold connections must not keep the vendor out."""
-        longest = next(iter(self.idle), None)
-        if longest is None:
-            return False
-        del self.idle[longest]
-        longest.transport.close()
-        return True
+    @staticmethod
+    def _new_parser(target: Any) -> Any:
+        parser = httptools.HttpRequestParser(target)
+        # Else a request whose client wants no further one would end the parsing of those sent before it.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
-    def _answered(self) -> bool:
-        return not self._has_cycle or self.cycle.response_complete
+    def _scope(self, version: str) -> Scope:
+        url = self._url
+        if url.startswith(b"/") and b"#" not in url:
+            raw_path, _, query = url.partition(b"?")
+        else:
+            parsed = httptools.parse_url(url)
+            raw_path, query = parsed.path, parsed.query or b""
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "client": self._client,
+            "server": self._server,
+            STOPPING: self._connections.stopping,
+        }
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._connections.run(self._run(exchange))
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        except Exception as error:
+            _log.error("request_failed", error=type(error).__name__, at=fault_place(error))
+        else:
+            if not (exchange.over or exchange.disconnected):
+                _log.error("request_not_answered", path=exchange.scope["path"])
+        finally:
+            exchange.fail()
+
+    def _stop_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._transport.pause_reading()
+
+    def _is_answered(self) -> bool:
+        return self._exchange is None or self._exchange.over
 
     def _start_deadline(self) -> None:
-        self._deadline = self.loop.call_later(self.header_timeout, self._on_deadline)
+        self._deadline = self._loop.call_later(self._connections.header_timeout, self._on_deadline)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:
@@ -237,15 +347,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _on_deadline(self) -> None:
         self._deadline = None
-        if not self.transport.is_closing():
+        if not self._transport.is_closing():
             self._refuse_head(HEAD_TOO_SLOW)
 
     def _refuse_head(self, answer: bytes) -> None:
-        if self._inside_head and self._answered():
-            self.transport.write(answer)
-            self.transport.close()
-        elif self._inside_head:
+        if self.is_inside_head and self._is_answered():
+            self._close_with(answer)
+        elif self.is_inside_head:
             # An earlier request on this connection is being answered: close after its answer.
-            self.cycle.keep_alive = False
+            assert self._exchange is not None
+            self._exchange.keep_alive = False
         else:
-            self.transport.close()
+            self.close()
+
+    def _close_with(self, answer: bytes) -> None:
+        self._transport.write(answer)
+        self._transport.close()
+
+
+def _address(told: Any) -> tuple[str, int] | None:
+    """Return host and port; None for one that the system can't tell, as of a client that is gone already."""
+    return (str(told[0]), int(told[1])) if isinstance(told, tuple) else None

@@ -40,7 +40,6 @@ _STEPS = (
     ("monitor/metrics/", "metrics"),
     ("monitor/receiver/", "receiver"),
     ("monitor/http_server/", "HTTP server"),
-    ("uvicorn/", "HTTP server"),
 )
 """Part of a frame's text → the step that it is of. Of a stack the innermost frame that is named here counts;
 within a frame, the first line."""

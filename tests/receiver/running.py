@@ -1,4 +1,4 @@
-"""A receiver as it runs: uvicorn on a free port, the embedded log in a file, metrics in a registry."""
+"""A receiver as it runs: the server on a free port, the embedded log in a file, metrics in a registry."""
 
 import asyncio
 import contextlib

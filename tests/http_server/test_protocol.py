@@ -13,8 +13,7 @@ import pytest
 
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
-from monitor.http_server.joined_writes import HELD_BYTES
-from monitor.http_server.protocol import MAX_HEAD_BYTES, BoundedHttpProtocol
+from monitor.http_server.protocol import MAX_HEAD_BYTES, HttpProtocol
 from tests.receiver.running import connection, eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -296,7 +295,7 @@ async def test_head_and_body_of_an_answer_come_in_one_segment() -> None:
 
 
 async def test_an_answer_in_many_small_parts_waits_for_its_reader() -> None:
-    part, parts = b"x" * (HELD_BYTES // 4), 10_000
+    part, parts = b"x" * 4096, 10_000
     begun, written = asyncio.Event(), 0
 
     async def lengthy(_scope: Any, _receive: Any, send: Any) -> None:
@@ -320,7 +319,7 @@ async def test_an_answer_in_many_small_parts_waits_for_its_reader() -> None:
 
 async def test_a_connection_that_is_over_needs_no_garbage_collector() -> None:
     def living() -> int:
-        return sum(isinstance(one, BoundedHttpProtocol) for one in gc.get_objects())
+        return sum(isinstance(one, HttpProtocol) for one in gc.get_objects())
 
     gc.collect()
     gc.disable()

@@ -1,0 +1,140 @@
+"""What the connections of one server share: how many there may be, which of them rest, and their end."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from monitor.clock import SystemClock
+
+
+class Connection(Protocol):
+    """A connection, as far as others have to do with it."""
+
+    is_inside_head: bool
+
+    def close(self) -> None:
+        """Close behind what was written."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def shut_down(self) -> None:
+        """Close once what is under way is answered."""
+
+
+class Connections:
+    """The connections of one server; they belong to the running event loop.
+
+    Args:
+        most: how many there may be at once.
+        header_timeout: seconds that a client may take over the head of a request.
+        keep_alive: seconds that a connection may rest between two requests.
+    """
+
+    def __init__(self, most: int, header_timeout: float, keep_alive: float) -> None:
+        self.header_timeout = header_timeout
+        self.stopping = asyncio.Event()
+        """Set once the server stops, for answers without an end."""
+        self._most, self._keep_alive = most, keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        # Those without a request under way, the one that is so for longest first.
+        self._resting: dict[Connection, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+        self._clock = SystemClock()
+        self._date_second, self._date = 0, b""
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; of too many the longest resting gives way, or else this one must."""
+        self._open.add(connection)
+        return len(self._open) <= self._most or self._close_longest_resting()
+
+    def forget(self, connection: Connection) -> None:
+        """Note that a connection is gone."""
+        self._open.discard(connection)
+        self._resting.pop(connection, None)
+        self._see_whether_over()
+
+    def rests(self, connection: Connection) -> None:
+        """Note that no request is under way on a connection."""
+        self._resting[connection] = self._loop.time()
+        # One timer for all of them: one for each would be made and taken back with each request.
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._keep_alive, self._look)
+
+    def works(self, connection: Connection) -> None:
+        """Note that a request is under way on a connection."""
+        self._resting.pop(connection, None)
+
+    def run(self, request: Coroutine[Any, Any, None]) -> None:
+        """Run what answers a request; the server's end waits for it."""
+        task = self._loop.create_task(request)
+        self._requests.add(task)
+        task.add_done_callback(self._ended)
+
+    def date(self) -> bytes:
+        """Return the header line that tells the time."""
+        second = int(self._clock.now())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._date
+
+    async def end(self, seconds: float) -> None:
+        """Let what is under way be answered, and close all; end what takes longer."""
+        self.stopping.set()
+        try:
+            for close in (self._shut_down_all, self._end_all):
+                close()
+                self._see_whether_over()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._over.wait()
+                        return
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _shut_down_all(self) -> None:
+        for connection in list(self._open):
+            connection.shut_down()
+
+    def _end_all(self) -> None:
+        for task in self._requests:
+            task.cancel()
+        for connection in list(self._open):
+            connection.abort()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._requests.discard(task)
+        self._see_whether_over()
+
+    def _see_whether_over(self) -> None:
+        if self.stopping.is_set() and not (self._open or self._requests):
+            self._over.set()
+
+    def _close_longest_resting(self) -> bool:
+        """Close it, if there is one: strangers who only hold connections must not keep the vendor out."""
+        longest = next(iter(self._resting), None)
+        if longest is None:
+            return False
+        del self._resting[longest]
+        longest.close()
+        return True
+
+    def _look(self) -> None:
+        """Close those that rest for too long, and look again when the next one will."""
+        self._timer = None
+        now = self._loop.time()
+        for connection, since in list(self._resting.items()):
+            if since + self._keep_alive > now:
+                self._timer = self._loop.call_at(since + self._keep_alive, self._look)
+                return
+            # Inside a head its own deadline runs.
+            if not connection.is_inside_head:
+                del self._resting[connection]
+                connection.close()

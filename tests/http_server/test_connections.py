@@ -1,0 +1,108 @@
+"""Connections at rest, and the end of a server."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from monitor import http_server
+from monitor.http_server import serve
+from tests.http_server.test_protocol import GET, _hello
+from tests.receiver.running import connection, eventually
+
+
+async def test_a_connection_that_rests_for_too_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.2)
+    async with serve(_hello, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(GET)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"hello")
+            assert await reader.read() == b""
+
+
+async def test_those_that_do_not_rest_outlive_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.3)
+    async with (
+        serve(_hello, "127.0.0.1:0") as address,
+        connection(address) as (inside_body, body),
+        connection(address) as (inside_head, head),
+        connection(address) as (resting, rest),
+        asyncio.timeout(10),
+    ):
+        for reader, writer in ((inside_head, head), (resting, rest)):
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+        body.write(b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n")
+        head.write(GET[:10])
+
+        assert await resting.read() == b""
+        body.write(b"body")
+        head.write(GET[10:])
+
+        assert (await inside_body.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        assert (await inside_head.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_takes_too_long_at_the_server_s_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "SHUTDOWN_SECONDS", 0.2)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_scope: Any, _receive: Any, _send: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(10):
+        async with serve(endless, "127.0.0.1:0") as address:
+            reader, writer = await asyncio.open_connection(*address.split(":"))
+            writer.write(GET)
+            await begun.wait()
+        assert ended.is_set()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readuntil(b"never")
+    writer.close()
+
+
+async def test_a_server_ends_at_once_with_connections_that_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "SHUTDOWN_SECONDS", 3600)
+    async with asyncio.timeout(10):
+        async with serve(_hello, "127.0.0.1:0") as address:
+            reader, writer = await asyncio.open_connection(*address.split(":"))
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_closed_server_takes_no_connections() -> None:
+    async with serve(_hello, "127.0.0.1:0") as address:
+        pass
+
+    async def refuses() -> bool:
+        try:
+            async with connection(address):
+                return False
+        except OSError:
+            return True
+
+    assert await refuses()
+
+
+async def test_an_answer_without_end_hears_that_the_server_stops() -> None:
+    begun: list[bool] = []
+
+    async def streaming(scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        begun.append(True)
+        await scope["monitor.stopping"].wait()
+        await send({"type": "http.response.body", "body": b"bye"})
+
+    async with asyncio.timeout(10):
+        async with serve(streaming, "127.0.0.1:0") as address:
+            reader, writer = await asyncio.open_connection(*address.split(":"))
+            writer.write(GET)
+            await eventually(lambda: bool(begun))
+        assert (await reader.read()).endswith(b"3\r\nbye\r\n0\r\n\r\n")
+    writer.close()
