@@ -20,7 +20,8 @@ class SystemClock:
 
     def now(self) -> float:
         """Return the time in Unix seconds."""
-        return round(time.time(), 6)
+        # As `round` to six digits, which takes ten times as long; this is asked for with each request.
+        return time.time_ns() // 1000 / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the connections of one server share: how many there may be, which of them rest, and their end."""
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from contextlib import suppress
 from email.utils import formatdate
@@ -44,20 +45,23 @@ class Connections:
         self._resting: dict[Connection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._requests: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._clock = SystemClock()
-        self._date_second, self._date = 0, b""
+        self._date, self._date_until = b"", -math.inf
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; of too many the longest resting gives way, or else this one must."""
         self._open.add(connection)
+        self._empty.clear()
         return len(self._open) <= self._most or self._close_longest_resting()
 
     def forget(self, connection: Connection) -> None:
         """Note that a connection is gone."""
         self._open.discard(connection)
         self._resting.pop(connection, None)
-        self._see_whether_over()
+        if not self._open:
+            self._empty.set()
 
     def rests(self, connection: Connection) -> None:
         """Note that no request is under way on a connection."""
@@ -74,14 +78,15 @@ class Connections:
         """Run what answers a request; the server's end waits for it."""
         task = self._loop.create_task(request)
         self._requests.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._requests.discard)
 
     def date(self) -> bytes:
         """Return the header line that tells the time."""
-        second = int(self._clock.now())
-        if second != self._date_second:
-            self._date_second = second
-            self._date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+        now = self._loop.time()
+        if now >= self._date_until:
+            seconds = self._clock.now()
+            self._date = f"date: {formatdate(seconds, usegmt=True)}\r\n".encode()
+            self._date_until = now + 1 - seconds % 1
         return self._date
 
     async def end(self, seconds: float) -> None:
@@ -90,10 +95,10 @@ class Connections:
         try:
             for close in (self._shut_down_all, self._end_all):
                 close()
-                self._see_whether_over()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        await self._over.wait()
+                        await self._empty.wait()
+                        await asyncio.gather(*self._requests, return_exceptions=True)
                         return
         finally:
             if self._timer is not None:
@@ -108,14 +113,6 @@ class Connections:
             task.cancel()
         for connection in list(self._open):
             connection.abort()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._requests.discard(task)
-        self._see_whether_over()
-
-    def _see_whether_over(self) -> None:
-        if self.stopping.is_set() and not (self._open or self._requests):
-            self._over.set()
 
     def _close_longest_resting(self) -> bool:
         """Close it, if there is one: strangers who only hold connections must not keep the vendor out."""

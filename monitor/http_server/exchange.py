@@ -79,24 +79,16 @@ class Exchange:
         waits: the client sends its body only when it is told to (`Expect: 100-continue`).
     """
 
-    __slots__ = (
-        "_answer",
-        "_body",
-        "_connection",
-        "_date",
-        "_has_news",
-        "_held",
-        "_is_head",
-        "_is_whole",
-        "_left",
-        "_news",
-        "_waits",
-        "chunks",
-        "disconnected",
-        "keep_alive",
-        "over",
-        "scope",
-    )
+    # What most requests never change stands here, and costs them nothing.
+    disconnected = False
+    over = False
+    _is_whole = False
+    _has_news = False
+    _news: asyncio.Event | None = None
+    """Made where somebody has to wait: nearly all bodies are whole by the time that they are asked for."""
+    _answer: _Head | None = None
+    _held = b""
+    _left: int | None = 0
 
     def __init__(
         self,
@@ -110,21 +102,12 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.keep_alive = keep_alive
-        self.chunks = chunks
-        self.disconnected = False
-        self.over = False
         self._connection = connection
         self._date = date
+        self._chunks = chunks
         self._waits = waits
         self._body = bytearray()
-        self._is_whole = False
-        self._has_news = False
-        # Made where somebody has to wait: nearly all bodies are whole by the time that they are asked for.
-        self._news: asyncio.Event | None = None
         self._is_head = scope["method"] == "HEAD"
-        self._answer: _Head | None = None
-        self._held = b""
-        self._left: int | None = 0
 
     # What the connection tells.
 
@@ -220,7 +203,7 @@ class Exchange:
             self._left = answer.length
         elif status not in _WITHOUT_BODY and not self._is_head:
             self._left = None
-            if self.chunks:
+            if self._chunks:
                 text += b"transfer-encoding: chunked\r\n"
             else:
                 # Its end is the connection's.
@@ -243,7 +226,7 @@ class Exchange:
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the answer's body isn't as long as its head says")
             return body
-        if not self.chunks:
+        if not self._chunks:
             return body
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         return chunk if more else chunk + b"0\r\n\r\n"

@@ -69,9 +69,15 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        source = self._callback_paths.get(scope["path"])
         try:
-            answer = await self._answer(scope, receive)
+            if source is not None:
+                answer = await take_callback(self._intake, source, scope, receive)
+            else:
+                answer = await self._answer_elsewhere(scope, receive)
         except RefusedError as error:
+            if source is not None:
+                self._note(source, error.refusal)
             answer = error.refusal.answer
             if error.refusal.lingers:
                 await answer.send_and_linger(receive, send)
@@ -82,16 +88,6 @@ class Receiver:
             _report(error)
             answer = INTERNAL
         await answer.send(send)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        source = self._callback_paths.get(scope["path"])
-        if source is None:
-            return await self._answer_elsewhere(scope, receive)
-        try:
-            return await take_callback(self._intake, source, scope, receive)
-        except RefusedError as error:
-            self._note(source, error.refusal)
-            raise
 
     async def _answer_elsewhere(self, scope: Scope, receive: Receive) -> Answer:
         # The path as it was sent: a job id may hold an encoded slash.

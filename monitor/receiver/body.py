@@ -1,7 +1,7 @@
 """Reads a request's body with a hard limit and a deadline."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 from monitor.errors import MonitorError
@@ -47,9 +47,9 @@ class SlowBodies:
             oldest.reschedule(asyncio.get_running_loop().time())
 
 
-async def parse_body(
+def parse_body(
     scope: Scope, headers: Headers, receive: Receive, limits: Limits, slow: SlowBodies
-) -> bytes:
+) -> Awaitable[bytes]:
     """Return the whole body.
 
     No more of it is ever held than the limit and what the server reads at once. A declared length
@@ -65,7 +65,11 @@ async def parse_body(
         raise RefusedError(TOO_LARGE)
     if BODY_IS_HERE in scope.get("extensions", ()):
         # As with nearly every callback; a deadline would be a fifth of the work on it.
-        return await _collect(receive, limits.max_body_bytes)
+        return _collect(receive, limits.max_body_bytes)
+    return _collect_in_time(receive, limits, slow)
+
+
+async def _collect_in_time(receive: Receive, limits: Limits, slow: SlowBodies) -> bytes:
     try:
         async with slow.deadline(limits):
             return await _collect(receive, limits.max_body_bytes)
@@ -74,14 +78,16 @@ async def parse_body(
 
 
 async def _collect(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    more = True
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await receive()
         if message["type"] != "http.request":
             raise SenderGoneError("the sender closed the connection inside a request")
-        body += message.get("body", b"")
-        if len(body) > limit:
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > limit:
             raise RefusedError(TOO_LARGE)
         more = message.get("more_body", False)
-    return bytes(body)
+    return b"".join(parts)

@@ -1,6 +1,6 @@
 """What callbacks and relayed messages share of the way: reading a whole body, and storing what it said."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from monitor.clock import Clock
@@ -28,14 +28,11 @@ class Intake:
     clock: Clock
     limits: Limits
 
-    async def read(self, source: PreparedSource, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        """Return a request's body.
-
-        Raises:
-            RefusedError: it is too large or too slow.
-            SenderGoneError: nobody is left to answer.
-        """
-        return await parse_body(scope, headers, receive, self.limits, source.slow_bodies)
+    def read(
+        self, source: PreparedSource, scope: Scope, headers: Headers, receive: Receive
+    ) -> Awaitable[bytes]:
+        """Return a request's body, as `parse_body`."""
+        return parse_body(scope, headers, receive, self.limits, source.slow_bodies)
 
     def next_id(self) -> EventId:
         """Return the identity of the next event or dead letter.

@@ -8,6 +8,7 @@ hwTime" (form `full_url`). Both are accepted, and which one matched is counted.
 import hashlib
 import hmac
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -62,7 +63,7 @@ def sign(public_url: str, auth_type: AuthType, key: str, signed: int, form: str 
 def verifier(source: Source) -> Verifier:
     """Prepare what checks this source's callbacks.
 
-    The URL is hashed here, once for each key and form, so that a request costs its time's bytes only.
+    The URL is hashed here, once for each key and form, so that a second costs its time's bytes only.
     """
     if source.auth_type is AuthType.NONE:
         return _url_verifier(source.public_url)
@@ -75,18 +76,25 @@ def verifier(source: Source) -> Verifier:
     ]
     read = _from_query if source.auth_type is AuthType.MSS_A else _from_headers
 
+    # The body isn't signed: all callbacks of a second have one signature.
+    @lru_cache(maxsize=16)
+    def expected(time: str) -> tuple[tuple[Verified, bytes], ...]:
+        signed = _seconds(time)
+        found = []
+        for form, begun_hash in begun:
+            whole = begun_hash.copy()
+            whole.update(time.encode())
+            found.append((Verified(signed, form), whole.hexdigest().encode()))
+        return tuple(found)
+
     def verify(request: Request) -> Verified:
         told = read(request)
         if told.secret is None or told.time is None:
             raise AuthenticationError("missing", "The request carries no signature.")
-        signed = _seconds(told.time)
-        time = told.time.encode("utf-8", "replace")
         secret = told.secret.encode("utf-8", "replace")
-        for form, begun_hash in begun:
-            whole = begun_hash.copy()
-            whole.update(time)
-            if hmac.compare_digest(whole.hexdigest().encode(), secret):
-                return Verified(signed, form)
+        for verified, signature in expected(told.time):
+            if hmac.compare_digest(signature, secret):
+                return verified
         # The vendor signs the URL it was given. That is the configured one, or the configured one
         # with a query that the configuration leaves out. Taking the query from the request opens
         # nothing: whoever could sign another query could sign the right one. Nor can characters
@@ -95,9 +103,9 @@ def verifier(source: Source) -> Verifier:
         if told.query != configured_query:
             for form, text in _signed_texts(f"{address}?{told.query}" if told.query else address):
                 for key in keys:
-                    expected = hmac.new(key, text + time, hashlib.sha256).hexdigest()
-                    if hmac.compare_digest(expected.encode(), secret):
-                        return Verified(signed, form)
+                    signature = hmac.new(key, text + told.time.encode(), hashlib.sha256).hexdigest().encode()
+                    if hmac.compare_digest(signature, secret):
+                        return Verified(_seconds(told.time), form)
         raise AuthenticationError("signature", "The signature doesn't match.")
 
     return verify
