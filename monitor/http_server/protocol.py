@@ -98,9 +98,9 @@ class HttpProtocol(asyncio.Protocol):
         self._url = b""
         self._headers: list[Header] = []
         self._waits = False
-        # The request that arrives or came last, and those behind one that is being answered.
+        # The one that arrives or came last; and all that aren't answered, of which the first runs.
         self._exchange: Exchange | None = None
-        self._queued: deque[Exchange] = deque()
+        self._unanswered: deque[Exchange] = deque()
         self._body_is_skipped = False
         self._is_reading = True
         self._room = asyncio.Event()
@@ -124,11 +124,10 @@ class HttpProtocol(asyncio.Protocol):
         """Tell the applications, and let go of all that holds this connection."""
         self._connections.forget(self)
         self._stop_deadline()
-        for exchange in (self._exchange, *self._queued):
-            if exchange is not None:
-                exchange.disconnect()
+        for exchange in self._unanswered:
+            exchange.disconnect()
+        self._unanswered.clear()
         self._exchange = self._parser = None
-        self._queued.clear()
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -146,7 +145,7 @@ class HttpProtocol(asyncio.Protocol):
         self._overhead = max(self._overhead, 0)
         if self._overhead > MAX_HEAD_BYTES:
             self._refuse_head(HEAD_TOO_LARGE)
-        elif self._deadline is None and (self.is_inside_head or self._is_answered()):
+        elif self._deadline is None and (self.is_inside_head or not self._unanswered):
             self._start_deadline()
 
     def pause_writing(self) -> None:
@@ -171,7 +170,9 @@ class HttpProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Take a header; what comes behind a body isn't one, whatever it is called."""
+        if not self.is_inside_head:
+            return
         name = name.lower()
         if name == b"expect":
             self._waits = value.lower() == b"100-continue"
@@ -185,7 +186,7 @@ class HttpProtocol(asyncio.Protocol):
         parser, headers = self._parser, self._headers
         self._body_is_skipped = parser.should_upgrade() and any(name in _FRAMING for name, _ in headers)
         version = parser.get_http_version()
-        exchange = Exchange(
+        self._exchange = exchange = Exchange(
             self,
             self._scope(version),
             self._connections.date(),
@@ -195,11 +196,10 @@ class HttpProtocol(asyncio.Protocol):
             chunks=version == "1.1",
             waits=self._waits,
         )
-        before, self._exchange = self._exchange, exchange
-        if before is None or before.over:
+        self._unanswered.append(exchange)
+        if len(self._unanswered) == 1:
             self._begin(exchange)
         else:
-            self._queued.append(exchange)
             self._stop_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -222,10 +222,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """Close once what is under way is answered."""
-        if self._exchange is None or self._exchange.over:
-            self.close()
+        if self._unanswered:
+            self._unanswered[-1].keep_alive = False
         else:
-            self._exchange.keep_alive = False
+            self.close()
 
     def write(self, data: bytes) -> None:
         """Send to the client, or keep until it takes more."""
@@ -257,12 +257,13 @@ class HttpProtocol(asyncio.Protocol):
         """Begin the next request, or rest."""
         if self._transport.is_closing():
             return
-        if self._queued:
-            self._begin(self._queued.popleft())
-        if not self._queued:
-            self.go_on_reading()
-        if self._is_answered():
+        self._unanswered.popleft()
+        if self._unanswered:
+            self._begin(self._unanswered[0])
+        else:
             self._connections.rests(self)
+        if len(self._unanswered) < 2:
+            self.go_on_reading()
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -334,9 +335,6 @@ class HttpProtocol(asyncio.Protocol):
             self._is_reading = False
             self._transport.pause_reading()
 
-    def _is_answered(self) -> bool:
-        return self._exchange is None or self._exchange.over
-
     def _start_deadline(self) -> None:
         self._deadline = self._loop.call_later(self._connections.header_timeout, self._on_deadline)
 
@@ -351,14 +349,13 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse_head(HEAD_TOO_SLOW)
 
     def _refuse_head(self, answer: bytes) -> None:
-        if self.is_inside_head and self._is_answered():
-            self._close_with(answer)
-        elif self.is_inside_head:
-            # An earlier request on this connection is being answered: close after its answer.
-            assert self._exchange is not None
-            self._exchange.keep_alive = False
-        else:
+        if not self.is_inside_head:
             self.close()
+        elif self._unanswered:
+            # Earlier requests on this connection are being answered: close after their answers.
+            self._unanswered[-1].keep_alive = False
+        else:
+            self._close_with(answer)
 
     def _close_with(self, answer: bytes) -> None:
         self._transport.write(answer)

@@ -207,6 +207,38 @@ async def test_an_application_hears_that_its_client_is_gone() -> None:
         await eventually(lambda: heard == ["http.request", "http.disconnect"])
 
 
+async def test_an_application_hears_it_too_while_its_client_s_next_request_waits() -> None:
+    heard: list[str] = []
+
+    async def waiting(scope: Any, receive: Any, _send: Any) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        heard.append(f"{scope['path']} {message['type']}")
+
+    async with serve(waiting, "127.0.0.1:0") as address:
+        async with connection(address) as (_, writer):
+            writer.write(GET + GET.replace(b"/", b"/next", 1))
+            await writer.drain()
+        await eventually(lambda: bool(heard))
+
+    assert heard == ["/ http.disconnect"]
+
+
+async def test_what_comes_behind_a_body_is_no_header() -> None:
+    seen: list[Any] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        await _echo(scope, receive, send)
+        seen.extend(scope["headers"])
+
+    head = (
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\nx-who: me\r\n\r\n"
+    )
+    await _asked(looking, head + b"1\r\na\r\n0\r\nx-who: you\r\n\r\n")
+
+    assert [value for name, value in seen if name == b"x-who"] == [b"me"]
+
+
 async def test_a_body_that_nobody_reads_is_not_taken_from_its_client() -> None:
     go_on, parts = asyncio.Event(), 1000
     part = b"x" * 65536
