@@ -14,6 +14,9 @@ Header = tuple[bytes, bytes]
 MOST_UNREAD_BYTES = 65536
 """Of a body that its application doesn't read; beyond them no more is taken from the client."""
 
+MOST_JOINED_BYTES = 16384
+"""Of a body that leaves together with its head; a larger one isn't copied for that."""
+
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -107,7 +110,7 @@ class Exchange:
         self._chunks = chunks
         self._waits = waits
         self._body = bytearray()
-        self._is_head = scope["method"] == "HEAD"
+        self._has_body = scope["method"] != "HEAD"
 
     # What the connection tells.
 
@@ -173,6 +176,9 @@ class Exchange:
         more = message.get("more_body", False)
         part = self._framed(message.get("body", b""), more)
         held, self._held = self._held, b""
+        if held and len(part) > MOST_JOINED_BYTES:
+            self._connection.write(held)
+            held = b""
         if held or part:
             self._connection.write(held + part)
         if not more:
@@ -199,9 +205,11 @@ class Exchange:
         text = answer.text + self._date
         if answer.closes:
             self.keep_alive = False
+        if status in _WITHOUT_BODY:
+            self._has_body = False
         if answer.length is not None:
             self._left = answer.length
-        elif status not in _WITHOUT_BODY and not self._is_head:
+        elif self._has_body:
             self._left = None
             if self._chunks:
                 text += b"transfer-encoding: chunked\r\n"
@@ -211,7 +219,7 @@ class Exchange:
         if not (self.keep_alive or answer.closes):
             text += b"connection: close\r\n"
         text += b"\r\n"
-        if answer.length:
+        if answer.length and self._has_body:
             # A body follows: both in one packet, and one system call.
             self._held = text
         else:
@@ -219,7 +227,7 @@ class Exchange:
             self._connection.write(text)
 
     def _framed(self, body: bytes, more: bool) -> bytes:
-        if self._is_head:
+        if not self._has_body:
             return b""
         if self._left is not None:
             self._left -= len(body)

@@ -103,6 +103,20 @@ async def test_an_answer_that_has_no_body_is_not_framed(status: int) -> None:
     assert body == b""
 
 
+async def test_not_modified_may_tell_the_length_of_what_is_not_sent() -> None:
+    head, body = await _asked(_answering(status=304, headers=FIVE), CLOSING)
+
+    assert b"\r\ncontent-length: 5" in head
+    assert body == b""
+
+
+async def test_a_large_answer_arrives_whole() -> None:
+    page = bytes(range(256)) * 8192
+    app = _answering(page[:1_000_000], page[1_000_000:], headers=[(b"content-length", b"%d" % len(page))])
+
+    assert (await _asked(app, CLOSING))[1] == page
+
+
 async def test_an_answer_tells_the_time() -> None:
     head, _ = await _asked(_answering(), CLOSING)
 
