@@ -31,6 +31,10 @@ from monitor.log.uncancelled import uncancelled
 ACKNOWLEDGE_SECONDS = 1.0
 """How long Kafka may take; a vendor waits a few seconds at most, and perhaps doesn't come again."""
 
+GATHERING_TURNS = 2
+"""Of the event loop, before what waits is made batches of: what other connections have sent meanwhile comes
+along. A request to Kafka costs as much as ten records in it; with nothing else to do a turn costs nothing."""
+
 RETRY_SECONDS = 1.0
 """Between two attempts to reach Kafka."""
 
@@ -237,6 +241,8 @@ class Sender:
             if not self._ready and not self._refused:
                 self._wake.clear()
                 await self._wake.wait()
+            for _ in range(GATHERING_TURNS):
+                await asyncio.sleep(0)
 
     async def _send_batch(self, producer: AIOKafkaProducer, lane: Lane) -> None:
         lane.queued = False
