@@ -211,11 +211,9 @@ class Exchange:
             self._left = answer.length
         elif self._has_body:
             self._left = None
+            # Without chunks its end is the connection's, which such a client has closed behind each answer.
             if self._chunks:
                 text += b"transfer-encoding: chunked\r\n"
-            else:
-                # Its end is the connection's.
-                self.keep_alive = False
         if not (self.keep_alive or answer.closes):
             text += b"connection: close\r\n"
         text += b"\r\n"

@@ -20,6 +20,22 @@ async def test_a_connection_that_rests_for_too_long_is_closed(monkeypatch: pytes
             assert await reader.read() == b""
 
 
+async def test_each_of_several_is_closed_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.2)
+    async with (
+        serve(_hello, "127.0.0.1:0") as address,
+        connection(address) as one,
+        connection(address) as other,
+        asyncio.timeout(10),
+    ):
+        for reader, writer in (one, other):
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+
+        assert await one[0].read() == b""
+        assert await other[0].read() == b""
+
+
 async def test_those_that_do_not_rest_outlive_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.3)
     async with (
@@ -63,6 +79,26 @@ async def test_what_takes_too_long_at_the_server_s_end_is_ended(monkeypatch: pyt
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readuntil(b"never")
     writer.close()
+
+
+async def test_what_an_application_has_begun_it_ends_though_its_client_is_gone() -> None:
+    heard, finish, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def storing(_scope: Any, receive: Any, _send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        heard.set()
+        await finish.wait()
+        ended.set()
+
+    async with asyncio.timeout(10), serve(storing, "127.0.0.1:0") as address:
+        async with connection(address) as (_, writer):
+            writer.write(GET)
+            await writer.drain()
+        await heard.wait()
+        asyncio.get_running_loop().call_later(0.2, finish.set)
+
+    assert ended.is_set()
 
 
 async def test_a_server_ends_at_once_with_connections_that_rest(monkeypatch: pytest.MonkeyPatch) -> None:

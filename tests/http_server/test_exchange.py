@@ -124,6 +124,15 @@ async def test_an_answer_tells_the_time() -> None:
     assert parsedate_to_datetime(told.decode().strip()).utcoffset() is not None
 
 
+async def test_the_time_that_answers_tell_goes_on() -> None:
+    async with _served(_answering(b"hello", headers=FIVE)) as (reader, writer):
+        told: set[bytes] = set()
+        while len(told) < 2:
+            writer.write(GET)
+            told |= set(re.findall(rb"\r\ndate: (.+)", await reader.readuntil(b"hello")))
+            await asyncio.sleep(0.01)
+
+
 async def test_a_client_that_wants_no_further_request_is_told_that_the_connection_closes() -> None:
     head, body = await _asked(_answering(b"hello", headers=FIVE), CLOSING)
 
@@ -251,6 +260,35 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
     await _asked(looking, head + b"1\r\na\r\n0\r\nx-who: you\r\n\r\n")
 
     assert [value for name, value in seen if name == b"x-who"] == [b"me"]
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "raw_path", "query"),
+    [
+        (b"/a%2Fb?x=%20", "/a/b", b"/a%2Fb", b"x=%20"),
+        (b"/a?b?c", "/a", b"/a", b"b?c"),
+        (b"/a#b?c", "/a", b"/a", b""),
+        (b"http://x/a?b#c", "/a", b"/a", b"b"),
+    ],
+)
+async def test_a_target_is_taken_apart(target: bytes, path: str, raw_path: bytes, query: bytes) -> None:
+    seen: list[Any] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], scope["raw_path"], scope["query_string"]))
+        await _echo(scope, receive, send)
+
+    await _asked(looking, CLOSING.replace(b"/", target, 1))
+
+    assert seen == [(path, raw_path, query)]
+
+
+async def test_a_body_that_comes_behind_its_answer_is_passed_over() -> None:
+    async with _served(_answering(b"hello", headers=FIVE)) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500000\r\n\r\n")
+        await reader.readuntil(b"hello")
+        writer.write(b"x" * 500_000 + GET)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_body_that_nobody_reads_is_not_taken_from_its_client() -> None:

@@ -146,6 +146,26 @@ async def test_endless_headers_are_answered_431() -> None:
         assert (await _until_closed(reader)).startswith(b"HTTP/1.1 431 ")
 
 
+async def test_an_endless_head_behind_a_request_closes_the_connection_after_its_answer() -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await finish.wait()
+        await _hello(scope, receive, send)
+
+    async with serve(slow, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(GET)
+        await begun.wait()
+        writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * (2 * MAX_HEAD_BYTES))
+        await writer.drain()
+        asyncio.get_running_loop().call_later(0.2, finish.set)
+        answer = await _until_closed(reader)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"hello")
+
+
 async def test_one_endless_header_is_answered_431() -> None:
     async with _connected() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD_BYTES)
