@@ -78,16 +78,14 @@ async def _collect_in_time(receive: Receive, limits: Limits, slow: SlowBodies) -
 
 
 async def _collect(receive: Receive, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size, more = 0, True
+    body = bytearray()
+    more = True
     while more:
         message = await receive()
         if message["type"] != "http.request":
             raise SenderGoneError("the sender closed the connection inside a request")
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > limit:
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise RefusedError(TOO_LARGE)
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return bytes(body)
