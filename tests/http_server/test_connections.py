@@ -7,13 +7,14 @@ import pytest
 
 from monitor import http_server
 from monitor.http_server import serve
-from tests.http_server.test_protocol import GET, _hello
+from monitor.http_server.protocol import STOPPING
+from tests.http_server.applications import GET, hello
 from tests.receiver.running import connection, eventually
 
 
 async def test_a_connection_that_rests_for_too_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.2)
-    async with serve(_hello, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+    async with serve(hello, "127.0.0.1:0") as address, connection(address) as (reader, writer):
         writer.write(GET)
         async with asyncio.timeout(10):
             await reader.readuntil(b"hello")
@@ -23,7 +24,7 @@ async def test_a_connection_that_rests_for_too_long_is_closed(monkeypatch: pytes
 async def test_each_of_several_is_closed_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.2)
     async with (
-        serve(_hello, "127.0.0.1:0") as address,
+        serve(hello, "127.0.0.1:0") as address,
         connection(address) as one,
         connection(address) as other,
         asyncio.timeout(10),
@@ -39,7 +40,7 @@ async def test_each_of_several_is_closed_in_its_turn(monkeypatch: pytest.MonkeyP
 async def test_those_that_do_not_rest_outlive_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "KEEP_ALIVE_SECONDS", 0.3)
     async with (
-        serve(_hello, "127.0.0.1:0") as address,
+        serve(hello, "127.0.0.1:0") as address,
         connection(address) as (inside_body, body),
         connection(address) as (inside_head, head),
         connection(address) as (resting, rest),
@@ -104,7 +105,7 @@ async def test_what_an_application_has_begun_it_ends_though_its_client_is_gone()
 async def test_a_server_ends_at_once_with_connections_that_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "SHUTDOWN_SECONDS", 3600)
     async with asyncio.timeout(10):
-        async with serve(_hello, "127.0.0.1:0") as address:
+        async with serve(hello, "127.0.0.1:0") as address:
             reader, writer = await asyncio.open_connection(*address.split(":"))
             writer.write(GET)
             await reader.readuntil(b"hello")
@@ -113,7 +114,7 @@ async def test_a_server_ends_at_once_with_connections_that_rest(monkeypatch: pyt
 
 
 async def test_a_closed_server_takes_no_connections() -> None:
-    async with serve(_hello, "127.0.0.1:0") as address:
+    async with serve(hello, "127.0.0.1:0") as address:
         pass
 
     async def refuses() -> bool:
@@ -132,7 +133,7 @@ async def test_an_answer_without_end_hears_that_the_server_stops() -> None:
     async def streaming(scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200})
         begun.append(True)
-        await scope["monitor.stopping"].wait()
+        await scope[STOPPING].wait()
         await send({"type": "http.response.body", "body": b"bye"})
 
     async with asyncio.timeout(10):

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.http_server import Application, serve
+from tests.http_server.applications import GET, echo
 from tests.properties.examples import examples
 from tests.receiver.running import connection, eventually
-
-GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 HeadersOfAnAnswer = list[tuple[bytes, bytes]]
 
@@ -251,7 +250,7 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
     seen: list[Any] = []
 
     async def looking(scope: Any, receive: Any, send: Any) -> None:
-        await _echo(scope, receive, send)
+        await echo(scope, receive, send)
         seen.extend(scope["headers"])
 
     head = (
@@ -276,7 +275,7 @@ async def test_a_target_is_taken_apart(target: bytes, path: str, raw_path: bytes
 
     async def looking(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope["path"], scope["raw_path"], scope["query_string"]))
-        await _echo(scope, receive, send)
+        await echo(scope, receive, send)
 
     await _asked(looking, CLOSING.replace(b"/", target, 1))
 
@@ -326,17 +325,6 @@ async def test_a_body_that_nobody_reads_is_not_taken_from_its_client() -> None:
         assert b"%d bytes" % (parts * len(part)) in await reader.readuntil(b"0\r\n\r\n")
 
 
-async def _echo(_scope: Any, receive: Any, send: Any) -> None:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message["body"], message["more_body"]
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
 def _with_length(body: bytes) -> bytes:
     return b"content-length: %d\r\n\r\n%b" % (len(body), body)
 
@@ -362,7 +350,7 @@ def test_requests_are_answered_in_their_order_however_they_are_cut(
 
     async def bodies_of_answers() -> list[bytes]:
         answers = []
-        async with _served(_echo) as (reader, writer):
+        async with _served(echo) as (reader, writer):
             for begin, end in pairwise(places):
                 writer.write(wire[begin:end])
                 await writer.drain()

@@ -14,33 +14,11 @@ import pytest
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
 from monitor.http_server.protocol import MAX_HEAD_BYTES, HttpProtocol
+from tests.http_server.applications import GET, hello
 from tests.receiver.running import connection, eventually
-
-GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 DATA_SEGMENTS_IN = 152
 """Where Linux's `struct tcp_info` has the number of segments with data that a socket was sent."""
-
-
-async def _hello(scope: Any, receive: Any, send: Any) -> None:
-    """Answer without looking at the body, as a refusal does.
-
-    `/patient` waits for all of the body, `/echo` sends it back.
-    """
-    if scope["path"] == "/echo":
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message["body"], message["more_body"]
-        headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return
-    if scope["path"] == "/patient":
-        while (await receive()).get("more_body"):
-            pass
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
-    await send({"type": "http.response.body", "body": b"hello"})
 
 
 @contextlib.asynccontextmanager
@@ -49,7 +27,7 @@ async def _connected(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     async with (
         serve(
-            _hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
+            hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
         ) as address,
         connection(address) as streams,
     ):
@@ -152,7 +130,7 @@ async def test_an_endless_head_behind_a_request_closes_the_connection_after_its_
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         begun.set()
         await finish.wait()
-        await _hello(scope, receive, send)
+        await hello(scope, receive, send)
 
     async with serve(slow, "127.0.0.1:0") as address, connection(address) as (reader, writer):
         writer.write(GET)
@@ -253,7 +231,7 @@ async def _answered(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) 
 
 async def test_of_too_many_connections_the_one_that_is_idle_for_longest_is_closed() -> None:
     async with (
-        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=3) as address,
+        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=3) as address,
         connection(address) as never_asked,
         connection(address) as first,
         connection(address) as second,
@@ -271,7 +249,7 @@ async def test_of_too_many_connections_the_one_that_is_idle_for_longest_is_close
 async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all() -> None:
     body = b"content-length: 4\r\n\r\n"
     async with (
-        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
         connection(address) as (reader, writer),
     ):
         writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n" + body)
@@ -289,7 +267,7 @@ async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all
 
 async def test_a_connection_whose_pipelined_requests_run_is_not_idle() -> None:
     async with (
-        serve(_hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
         connection(address) as (reader, writer),
     ):
         writer.write(GET + b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n")
@@ -345,7 +323,7 @@ async def test_a_connection_that_is_over_needs_no_garbage_collector() -> None:
     gc.disable()
     try:
         before = living()
-        async with serve(_hello, "127.0.0.1:0") as address:
+        async with serve(hello, "127.0.0.1:0") as address:
             async with connection(address) as (reader, writer):
                 writer.write(GET)
                 await reader.readuntil(b"hello")
@@ -364,19 +342,19 @@ async def test_the_process_s_signal_handlers_are_left_alone() -> None:
 
 
 async def test_an_address_that_is_taken_is_refused_in_one_sentence() -> None:
-    async with serve(_hello, "127.0.0.1:0") as address:
+    async with serve(hello, "127.0.0.1:0") as address:
         with pytest.raises(ConfigurationError, match="can't be listened on: Address already in use"):
-            async with serve(_hello, address):
+            async with serve(hello, address):
                 pass
 
 
 async def test_an_ipv6_address_is_bound_and_told_in_brackets() -> None:
-    async with serve(_hello, "[::1]:0") as address:
+    async with serve(hello, "[::1]:0") as address:
         assert address.startswith("[::1]:")
 
 
 async def test_two_servers_share_one_loop() -> None:
-    async with serve(_hello, "127.0.0.1:0") as one, serve(_hello, "127.0.0.1:0") as other:
+    async with serve(hello, "127.0.0.1:0") as one, serve(hello, "127.0.0.1:0") as other:
         for address in (one, other):
             host, port = address.split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
@@ -392,7 +370,7 @@ async def test_a_request_in_flight_is_answered_before_the_server_goes() -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         begun.set()
         await finish.wait()
-        await _hello(scope, receive, send)
+        await hello(scope, receive, send)
 
     async with serve(slow, "127.0.0.1:0") as address:
         host, port = address.split(":")

@@ -1,0 +1,31 @@
+"""Applications that tests of the server run on it, and how they are asked."""
+
+from typing import Any
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def echo(_scope: Any, receive: Any, send: Any) -> None:
+    """Send the body back."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answer without looking at the body, as a refusal does.
+
+    `/patient` waits for all of the body, `/echo` sends it back.
+    """
+    if scope["path"] == "/echo":
+        await echo(scope, receive, send)
+        return
+    if scope["path"] == "/patient":
+        while (await receive()).get("more_body"):
+            pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
