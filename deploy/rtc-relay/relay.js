@@ -33,10 +33,12 @@ class LivestreamRelay {
     this._closed = false;
     this._problem = null;
     this._prefix = `${LivestreamRelay.PREFIX}${endpoint} `;
-    this._onOnline = () => this._schedule(0);
-    this._onHide = () => this._send(true);
-    addEventListener("online", this._onOnline);
-    addEventListener("pagehide", this._onHide);
+    this._awaited = new Set();
+    this._ended = new AbortController();
+    const { signal } = this._ended;
+    addEventListener("online", () => this._schedule(0), { signal });
+    addEventListener("pagehide", () => this._leave(), { signal });
+    addEventListener("storage", (event) => this._notice(event), { signal });
     this.ready = this._start();
   }
 
@@ -65,22 +67,35 @@ class LivestreamRelay {
     return this._queue.length + (this._early === null ? 0 : this._early.length);
   }
 
-  // Stop relaying; what waits stays in the storage for the next page of this job.
+  // Stop relaying; what waits stays in the storage for another page of this job.
   close() {
     this._closed = true;
     clearTimeout(this._timer);
-    removeEventListener("online", this._onOnline);
-    removeEventListener("pagehide", this._onHide);
+    this._ended.abort();
     if (this._release) this._release();
   }
 
   async _start() {
     await this._takeName();
-    await this._adopt();
-    const early = this._early;
+    await this._adoptAll();
+    this._numberEarly();
+    this._schedule(0);
+  }
+
+  // What came before there was a name gets its numbers.
+  _numberEarly() {
+    const early = this._early ?? [];
     this._early = null;
     for (const [message, at] of early) this._number(message, at);
-    this._schedule(0);
+  }
+
+  // The page goes: what came before there was a name is kept as well, and what waits is tried once more.
+  _leave() {
+    if (this._early !== null) {
+      this._takeNewName();
+      this._numberEarly();
+    }
+    this._send(true);
   }
 
   // Put a message into its envelope: whose it is, its number, and when the room told it.
@@ -100,9 +115,13 @@ class LivestreamRelay {
       this._seq = Number(this._read(sessionStorage, LivestreamRelay.SEQ)) || 0;
       return;
     }
+    this._takeNewName();
+    await this._hold(this._id);
+  }
+
+  _takeNewName() {
     this._id = LivestreamRelay.newName();
     this._seq = 0;
-    await this._hold(this._id);
     this._write(sessionStorage, LivestreamRelay.NAME, this._id);
     this._write(sessionStorage, LivestreamRelay.SEQ, "0");
   }
@@ -123,31 +142,54 @@ class LivestreamRelay {
     });
   }
 
-  // Take over what earlier pages of this job could not deliver, in their order and under their names.
-  async _adopt() {
+  // Take over what other pages of this job could not deliver: of those that are gone now, of others once
+  // they go.
+  async _adoptAll() {
     const held = new Set();
     if (navigator.locks) {
       for (const lock of (await navigator.locks.query()).held) held.add(lock.name);
     }
+    for (const name of this._names()) {
+      if (name !== this._id && held.has(LivestreamRelay.PREFIX + name)) this._awaitEndOf(name);
+      else this._adopt(name);
+    }
+  }
+
+  // Take over what is kept under a name, in its order.
+  _adopt(name) {
+    const waiting = new Set(this._queue.map((item) => item.key));
     const kept = [];
     for (const key of this._keys()) {
+      if (waiting.has(key) || !key.startsWith(this._key(name, ""))) continue;
       const text = this._read(localStorage, key);
-      if (text === null) continue;
-      const at = LivestreamRelay.timeOf(text);
-      if (at === null || Date.now() - at > LivestreamRelay.LONGEST_KEPT_MS) {
-        localStorage.removeItem(key);
-        continue;
-      }
-      if (!key.startsWith(this._prefix)) continue;
-      const [name, seq] = key.slice(this._prefix.length).split(" ");
-      const another = name !== this._id && held.has(LivestreamRelay.PREFIX + name);
-      if (!another) kept.push({ name, seq: Number(seq), key, text });
+      if (text !== null) kept.push({ seq: Number(key.split(" ").at(-1)), key, text });
     }
-    kept.sort((one, other) => (one.name === other.name ? one.seq - other.seq : one.name < other.name ? -1 : 1));
-    for (const { name, seq, key, text } of kept) {
+    kept.sort((one, other) => one.seq - other.seq);
+    for (const { seq, key, text } of kept) {
       if (name === this._id) this._seq = Math.max(this._seq, seq);
       this._enqueue({ key, text }, false);
     }
+  }
+
+  // Another page has begun to keep messages.
+  _notice({ key, newValue }) {
+    if (navigator.locks && newValue !== null && key.startsWith(this._prefix)) this._awaitEndOf(this._nameOf(key));
+  }
+
+  // Take over what a page leaves behind once it is gone, and its name's lock with it. Where several pages
+  // wait for that, each sends it; what arrives twice, the monitor knows.
+  _awaitEndOf(name) {
+    if (this._awaited.has(name)) return;
+    this._awaited.add(name);
+    navigator.locks
+      .request(LivestreamRelay.PREFIX + name, { signal: this._ended.signal }, () => {
+        this._awaited.delete(name);
+        this._adopt(name);
+        this._schedule(0);
+      })
+      .catch(() => {
+        // This page is closed itself.
+      });
   }
 
   _enqueue(item, isNew) {
@@ -256,6 +298,21 @@ class LivestreamRelay {
 
   _key(name, seq) {
     return `${this._prefix}${name} ${seq}`;
+  }
+
+  _nameOf(key) {
+    return key.slice(this._prefix.length).split(" ")[0];
+  }
+
+  // Whose messages of this job are kept. What is too old, of whatever job, is forgotten.
+  _names() {
+    const names = new Set();
+    for (const key of this._keys()) {
+      const at = LivestreamRelay.timeOf(this._read(localStorage, key));
+      if (at === null || Date.now() - at > LivestreamRelay.LONGEST_KEPT_MS) localStorage.removeItem(key);
+      else if (key.startsWith(this._prefix)) names.add(this._nameOf(key));
+    }
+    return [...names].sort();
   }
 
   _keys() {

@@ -1,5 +1,6 @@
 """Debian's Chromium with a page that relays, and the real receiver that can go away and come back."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -86,6 +87,14 @@ class Room:
     async def events(self) -> list[Event]:
         """Return what the receiver keeps."""
         return [stored.event for stored in await self.log.read(0, 10_000)]
+
+    async def arrived(self, count: int) -> None:
+        """Wait until the receiver keeps so many events, 20 seconds at most."""
+        for _ in range(1000):
+            if len(await self.events()) >= count:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"fewer than {count} events arrived")
 
     async def envelopes(self) -> list[dict[str, Any]]:
         """Return the envelopes that arrived."""

@@ -113,17 +113,60 @@ async def test_what_a_closed_tab_left_behind_is_sent_by_the_next_one(one: Room) 
     await one.relay(first)
     await one.go()
     await take(first, 1, 2)
+    await first.evaluate("window.relay.ready")
     await first.close()
 
     second = await one.page(context)
     await one.relay(second)
     await one.come()
     await take(second, 3)
-    await delivered(second)
+    await one.arrived(3)
 
     envelopes = await one.envelopes()
     assert sorted(paragraphs(envelopes)) == [1, 2, 3]
     assert len({envelope["relay"] for envelope in envelopes}) == 2
+
+
+@pytest.mark.parametrize("leftover", ["before", "after"], ids=["kept-before", "kept-after"])
+async def test_what_a_tab_leaves_behind_is_sent_by_one_that_was_there_before_it_went(
+    one: Room, leftover: str
+) -> None:
+    context = await one.browser.new_context()
+    first, second = await one.page(context), await one.page(context)
+    await one.relay(first)
+    await first.evaluate("window.relay.ready")
+    await one.go()
+    if leftover == "before":
+        await take(first, 1, 2)
+    await one.relay(second)
+    await second.evaluate("window.relay.ready")
+    if leftover == "after":
+        await take(first, 1, 2)
+    await first.close()
+
+    await one.come()
+    await one.arrived(2)
+    await delivered(second)
+
+    assert paragraphs(await one.envelopes()) == [1, 2]
+    assert await second.evaluate("Object.keys(localStorage).length") == 0
+
+
+async def test_what_came_before_the_relay_had_a_name_is_kept_where_the_page_goes(one: Room) -> None:
+    page = await one.page()
+    await page.evaluate("() => { navigator.locks.request = () => new Promise(() => {}); }")
+    await one.relay(page)
+    await one.go()
+    await take(page, 1)
+    await page.reload()
+    await one.come()
+    await one.relay(page)
+    await take(page, 2)
+    await delivered(page)
+
+    envelopes = await one.envelopes()
+    assert paragraphs(envelopes) == [1, 2]
+    assert [envelope["seq"] for envelope in envelopes] == [1, 2]
 
 
 async def test_two_tabs_of_one_browser_have_names_of_their_own(one: Room) -> None:
