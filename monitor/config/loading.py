@@ -38,6 +38,14 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigurationError: it can't work; names every mistake, and repeats no value.
     """
+    try:
+        return _load(path, environment)
+    except RecursionError:
+        problem = "nested too deeply, there or in what the environment adds to it"
+        raise ConfigurationError([f"{path}: {problem}"]) from None
+
+
+def _load(path: Path, environment: Mapping[str, str]) -> Settings:
     findings = Findings(str(path))
     from_file = _read_file(path)
     warn_of_open_file(from_file, path, findings)

@@ -152,8 +152,14 @@ def _check_api(vendor: object, api: Table, location: Location, findings: Finding
 
 def check_cautions(settings: Settings, findings: Findings) -> None:
     """Note what can work but shouldn't, in settings that are otherwise right."""
+    urls: dict[str, int] = {}
     for index, source in enumerate(settings.sources):
         location = ("sources", index)
+        if (first := urls.setdefault(source.public_url, index)) != index:
+            findings.caution(
+                (*location, "public_url"),
+                f"is that of sources[{first}] already: only one of the two is posted to",
+            )
         if source.vendor is Vendor.METASTUDIO:
             _caution_metastudio(source, location, findings)
         else:

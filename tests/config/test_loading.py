@@ -349,6 +349,22 @@ def test_a_mistake_in_the_environment_is_refused_as_one_in_the_file(
     assert mistakes(write(tmp_path, SOFTSUGAR), {name: value}) == [expected]
 
 
+@pytest.mark.parametrize("nested", ["file", "environment"])
+def test_what_is_nested_too_deeply_is_refused_in_a_line(nested: str, tmp_path: Path) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    text, environment = (
+        (f"sources = {deep}", {}) if nested == "file" else (SOFTSUGAR, {"MONITOR_SOURCES": deep})
+    )
+    path = write(tmp_path, text)
+
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(path, environment)
+
+    assert refused.value.problems == [
+        f"{path}: nested too deeply, there or in what the environment adds to it"
+    ]
+
+
 UNUSED_KEYS = (
     "sources[0].auth_type: is NONE: anybody who knows the URL can post (the keys that are set are not used)"
 )
@@ -386,6 +402,13 @@ DOWN_TOO_LATE = (
         (
             METASTUDIO + 'auth_type = "MSS_A"\nkeys = ["Abc123def"]\nfields = {status = "/status"}\n',
             "sources[0].fields: has no effect: only SoftSugar's callbacks are read by it",
+        ),
+        (
+            SOFTSUGAR
+            + 'keys = ["Abc123def"]\n'
+            + SOFTSUGAR.replace('"softsugar-prod"', '"softsugar-test"')
+            + 'keys = ["Abc123def"]\n',
+            "sources[1].public_url: is that of sources[0] already: only one of the two is posted to",
         ),
         (
             SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = "fifteen letters"\n',
