@@ -80,4 +80,3 @@ def empty_answer(headers: Sequence[Header]) -> Answer:
 ACCEPTED = json_answer(200, {"status": "accepted"})
 HEALTHY = json_answer(200, {"status": "ok"})
 NOT_FOUND = error_answer(404, "not_found", "There is nothing at this path.")
-INTERNAL = error_answer(500, "internal", "The receiver failed; nothing was acknowledged.", (CLOSE,))

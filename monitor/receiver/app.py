@@ -4,14 +4,11 @@ from collections.abc import Iterable
 from typing import NoReturn
 from urllib.parse import unquote
 
-import structlog
-
 from monitor.clock import Clock, stopwatch
 from monitor.config import Source
-from monitor.errors import fault_place
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
-from monitor.receiver.answers import HEALTHY, INTERNAL, NOT_FOUND, Answer
+from monitor.receiver.answers import HEALTHY, NOT_FOUND, Answer
 from monitor.receiver.asgi import Receive, Scope, Send
 from monitor.receiver.body import SenderGoneError
 from monitor.receiver.callbacks import take_callback
@@ -35,8 +32,6 @@ _PROBE_METHODS = ("GET", "HEAD")
 """Load balancers ask with either."""
 
 _NO_PROBE = not_allowed(", ".join(_PROBE_METHODS))
-
-_logger = structlog.get_logger(__name__)
 
 
 class Receiver:
@@ -68,7 +63,7 @@ class Receiver:
         self._refusal_log = RefusalLog(stopwatch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; a fault of ours is the server's to answer and to log."""
         source = self._callback_paths.get(scope["path"])
         try:
             if source is not None:
@@ -84,9 +79,6 @@ class Receiver:
                 return
         except SenderGoneError:
             return
-        except Exception as error:
-            _report(error)
-            answer = INTERNAL
         await answer.send(send)
 
     async def _answer_elsewhere(self, scope: Scope, receive: Receive) -> Answer:
@@ -118,7 +110,3 @@ class Receiver:
         self._unknown_sources.inc()
         self._refusal_log.note(UNKNOWN, Outcome.UNKNOWN_SOURCE)
         raise RefusedError(UNKNOWN_SOURCE)
-
-
-def _report(error: Exception) -> None:
-    _logger.error("request_failed", error=type(error).__name__, at=fault_place(error))
