@@ -77,8 +77,12 @@ async def _simulate(options: SimulationOptions) -> int:
                 async with asyncio.TaskGroup() as group:
                     for index in range(options.streams):
                         group.create_task(_slot(options, index, client, addresses, pace, report))
-            except* MonitorError as errors:
-                raise _first(errors) from None
+            except ExceptionGroup as errors:
+                # What is raised under `except*` is wrapped into a group again before Python 3.11.4.
+                ours, others = errors.split(MonitorError)
+                if ours is None or others is not None:
+                    raise
+                raise _first(ours) from None
     report.write()
     return 0 if report.counts[Fate.ACKNOWLEDGED] else 1
 
