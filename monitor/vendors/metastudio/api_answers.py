@@ -3,9 +3,9 @@
 Every field but an id may be missing: the page's own example of a start's answer holds the job id alone.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 
 from monitor.vendors.json_body import Body, Count, Identifier
 
@@ -77,8 +77,15 @@ class ErrorInfo(Body):
     error_msg: str | None = None
 
 
+_WHAT_MATTERS = ("job_id", "room_id", "state")
+
+
 class Job(Body):
-    """A job. duration, stream_duration: seconds that it ran, and that it pushed. Times are RFC 3339."""
+    """A job. duration, stream_duration: seconds that it ran, and that it pushed. Times are RFC 3339.
+
+    Where anything else is amiss, what the job is and whether it runs is read all the same: one odd job
+    would make a whole list unreadable, and all streams in it unknown.
+    """
 
     job_id: Identifier
     room_id: str | None = None
@@ -96,6 +103,16 @@ class Job(Body):
     live_event_report_url: SecretStr | None = None
     live_event_callback_config: CallbackConfig | None = None
     rtc_callback_config: RtcConfig | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_what_matters(cls, document: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(document)
+        except ValidationError:
+            if not isinstance(document, dict):
+                raise
+            return read({name: document[name] for name in _WHAT_MATTERS if name in document})
 
 
 class JobList(Body):

@@ -476,6 +476,30 @@ async def test_all_pages_of_a_list_are_read_and_each_job_once(
     assert [dict(asked.query)["offset"] for asked in vendor.asked] == ["0", "2", "4"]
 
 
+async def test_a_job_with_an_odd_field_is_listed_by_what_matters_and_hides_no_other(
+    vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    odd = {"job_id": "odd", "room_id": ROOM, "state": "PROCESSING", "duration": "a while", "start_time": []}
+    listed = {"count": 2, "smart_live_jobs": [odd, FULL_JOB]}
+    vendor.faults.append(Fault(200, json.dumps(listed).encode()))
+
+    first, second = [job async for job in api.all_jobs()]
+
+    assert (first.job_id, first.room_id, first.state, first.duration) == ("odd", ROOM, "PROCESSING", None)
+    assert (second.job_id, second.duration) == (JOB, FULL_JOB["duration"])
+
+
+@pytest.mark.parametrize("odd", [{"room_id": ROOM}, {"job_id": "odd", "state": 7}, "odd"])
+async def test_a_job_that_does_not_say_which_it_is_or_whether_it_runs_is_unreadable(
+    odd: Any, vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    listed = {"count": 2, "smart_live_jobs": [odd, FULL_JOB]}
+    vendor.faults.append(Fault(200, json.dumps(listed).encode()))
+
+    with pytest.raises(UnreadableError):
+        await api.list_jobs()
+
+
 async def test_a_room_tells_its_scripts(vendor: TestedVendor, api: MetaStudioApi) -> None:
     vendor.room = {
         "room_id": ROOM,
