@@ -260,6 +260,9 @@ def test_pages_fit_the_window_in_light_and_dark(
 def test_without_scripts_the_page_filters_and_pages_by_itself(service: Service, chromium: Browser) -> None:
     tell(service.callbacks, [link_body(f"job-{number}", "CONNECTED") for number in range(3)])
     tell(service.callbacks, [link_body("job-1", "DISCONNECTED")])
+    # Nothing brings such a page what is folded later.
+    wait_for(lambda: service.total("monitor_streams") == 3, seconds=10, what="the streams")
+    wait_for(lambda: service.total("livestream_outages_total") == 1, seconds=10, what="the outage")
     with chromium.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(f"{service.operators}/?rows=2")
