@@ -8,9 +8,12 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 # Many tests wait: for brokers to die and come back, for rounds to end. Others work meanwhile.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 PROPERTIES := tests/properties tests/reconcile/test_comparison.py tests/vendors/metastudio/test_api_signing.py
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check --no-input install
+
+# Where the environment forbids it, each of the tests' hundreds of processes would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets
