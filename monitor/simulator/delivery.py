@@ -201,7 +201,7 @@ class Courier:
                 if answer.status_code in _SUCCESS:
                     return Fate.ACKNOWLEDGED, sent, self._pace.now(), broke
                 self._counts[f"status {answer.status_code}"] += 1
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 self._counts["unreachable"] += 1
             except httpx.TransportError:
                 self._counts["broken"] += 1

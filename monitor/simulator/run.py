@@ -21,8 +21,8 @@ from monitor.simulator.pace import Pace, StoppedError
 from monitor.simulator.report import Report, show_progress
 from monitor.simulator.stream_life import stream_life
 
-MAX_CONNECTIONS = 64
-"""Open to the service at once, well below what it accepts."""
+MOST_REQUESTS = 64
+"""To the service at once, each on a connection of its own: well below what it accepts."""
 
 _KEPT_CONNECTIONS = 8
 """Idle ones. httpx looks at each of them for each request: with 64 that costs as much as all the rest."""
@@ -36,6 +36,28 @@ _SPREAD = 0.1
 """The part of a run within which its streams start."""
 
 _ENDLESS_SPREAD = 60.0
+
+
+class _InTurn(httpx.AsyncHTTPTransport):
+    """Sends MOST_REQUESTS at once, and has the others wait for their turn.
+
+    Where they wait for a connection of httpx's, it looks for each of them at each connection, again whenever
+    one is answered: twice the work of all the rest. Such a wait isn't the service's fault and has no limit.
+    """
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEPT_CONNECTIONS,
+            keepalive_expiry=_KEEP_ALIVE_SECONDS,
+        )
+        # No proxy of the environment: the simulator speaks to the service it was given.
+        super().__init__(limits=limits, trust_env=False)
+        self._turns = asyncio.Semaphore(MOST_REQUESTS)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with self._turns:
+            return await super().handle_async_request(request)
 
 
 class SimulationError(MonitorError):
@@ -62,16 +84,8 @@ async def _simulate(options: SimulationOptions) -> int:
     clock = build_clock(settings)
     pace = Pace(options.speed, clock, clock.speed if isinstance(clock, RehearsalClock) else 1.0)
     report = Report(options)
-    limits = httpx.Limits(
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=_KEPT_CONNECTIONS,
-        keepalive_expiry=_KEEP_ALIVE_SECONDS,
-    )
-    # A wait for a free connection isn't the service's fault, so it has no limit.
-    timeout = httpx.Timeout(_TIMEOUT_SECONDS, pool=None)
     addresses = Addresses(options.target, settings.admin.address.url)
-    # No proxy of the environment: the simulator speaks to the service it was given.
-    async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
+    async with httpx.AsyncClient(transport=_InTurn(), timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
         with _stopped_by_signal(pace.stop), show_progress(options, pace, report):
             try:
                 async with asyncio.TaskGroup() as group:
