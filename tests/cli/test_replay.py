@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from monitor.event import Channel, Event, Vendor
@@ -34,12 +35,10 @@ def told(seconds: float, job_id: str, state: str) -> tuple[float, str, bytes]:
     return BEGUN + seconds, job_id, json.dumps(body).encode()
 
 
-async def keep(path: Path, lines: list[tuple[float, str, bytes]]) -> None:
+async def keep(path: Path, lines: list[tuple[float, str, bytes]], vendor: Vendor = Vendor.METASTUDIO) -> None:
     log = await SqliteLog.open(path)
     for received, job_id, body in lines:
-        event = Event(
-            log.next_id(), Vendor.METASTUDIO, "one", job_id, Channel.CALLBACK, "any", received, None, body
-        )
+        event = Event(log.next_id(), vendor, "one", job_id, Channel.CALLBACK, "any", received, None, body)
         await log.append([event])
     await log.close()
 
@@ -60,6 +59,14 @@ def kept(folder: Path) -> Path:
 
 def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run("replay", *arguments, config=folder / "monitor.toml")
+
+
+def written(folder: Path, *arguments: str) -> dict[str, Metric]:
+    """Return the families of the series that a replay writes, by name."""
+    series = folder / "series.txt"
+    done = replay(folder, "--openmetrics", str(series), *arguments)
+    assert done.returncode == 0, done.stderr
+    return {one.name: one for one in parse(series.read_text())}  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 def test_each_stream_is_reported_as_it_was_at_the_end(kept: Path) -> None:
@@ -98,6 +105,11 @@ def test_until_a_moment_the_stream_is_as_it_was_then(kept: Path) -> None:
     assert (row["status"], row["outcome"]) == ("down", None)
 
 
+def test_what_came_at_the_last_moment_of_a_period_is_in_it(kept: Path) -> None:
+    (row,) = json.loads(replay(kept, "--json", "--to", str(BEGUN + 100)).stdout)
+    assert (row["status"], row["outages"]) == ("degraded", 1)
+
+
 @pytest.fixture
 def lost(folder: Path) -> Path:
     lines = [
@@ -116,10 +128,7 @@ def test_one_stream_alone_is_reported_as_it_was_at_the_end_of_the_log(lost: Path
 
 
 def test_the_series_of_one_stream_alone_reach_to_the_end_of_the_log(lost: Path) -> None:
-    series = lost / "series.txt"
-    done = replay(lost, "--openmetrics", str(series), "--step", "10", "--job", "first")
-    assert done.returncode == 0, done.stderr
-    families = {one.name: one for one in parse(series.read_text())}  # type: ignore[no-untyped-call]  # it has no annotations
+    families = written(lost, "--step", "10", "--job", "first")
     assert {s.labels["job_id"] for s in families["livestream_status"].samples} == {"first"}
     assert families["livestream_outage_seconds"].samples[-1].value == 200
 
@@ -141,14 +150,66 @@ def test_series_are_written_as_they_would_have_been_scraped(kept: Path) -> None:
     assert [path.name for path in kept.glob(".replay-*")] == []
 
 
+def test_samples_stand_at_whole_steps_within_the_period_first_and_last_included(kept: Path) -> None:
+    since = (BEGUN // 11 + 10) * 11
+    families = written(kept, "--step", "11", "--from", str(since), "--to", str(since + 110))
+    moments = {float(sample.timestamp or 0) for sample in families["livestream_status"].samples}
+    assert moments == {since + 11 * number for number in range(11)}
+
+
+def test_series_of_a_stream_go_when_they_would_have_gone_and_streams_are_counted(kept: Path) -> None:
+    config = kept / "monitor.toml"
+    config.write_text(config.read_text().replace("[health]", "[health]\nkeep_ended_seconds = 30"))
+    families = written(kept, "--step", "10", "--to", str(BEGUN + 500))
+    first = [s.timestamp for s in families["livestream_status"].samples if s.labels["job_id"] == "first"]
+    assert max(float(at or 0) for at in first) == BEGUN + 430
+    healthy = {
+        float(sample.timestamp or 0) - BEGUN: sample.value
+        for sample in families["monitor_streams"].samples
+        if sample.labels["status"] == "healthy"
+    }
+    assert [healthy[seconds] for seconds in (50.0, 150.0, 250.0, 440.0, 460.0)] == [1, 0, 1, 0, 1]
+
+
+def test_a_stream_that_is_never_heard_of_again_is_lost_in_report_and_series(lost: Path) -> None:
+    until = str(BEGUN + 100_000)
+    rows = json.loads(replay(lost, "--json", "--to", until).stdout)
+    assert [row["outcome"] for row in rows] == ["lost", "lost"]
+    families = written(lost, "--step", "3600", "--to", until)
+    ends = families["livestream_end_timestamp_seconds"].samples
+    assert {(sample.labels["job_id"], sample.labels["outcome"]) for sample in ends} == {
+        ("first", "lost"),
+        ("other", "lost"),
+    }
+
+
+def test_errors_that_a_vendor_told_are_counted_in_the_series_from_0_on(folder: Path) -> None:
+    config = folder / "monitor.toml"
+    config.write_text(config.read_text().replace('"metastudio"', '"softsugar"'))
+    errors = [(0, {"status": 1}), (30, {"status": 2, "code": 10009})]
+    told = [(BEGUN + at, "s", json.dumps({"sessionId": "s", **said}).encode()) for at, said in errors]
+    asyncio.run(keep(folder / "monitor.db", told, Vendor.SOFTSUGAR))
+    families = written(folder, "--step", "10")
+    counted = families["monitor_vendor_errors"].samples
+    assert [s.value for s in counted if s.labels["code"] == "10009"] == [1]
+    quota = [s.value for s in counted if s.labels["category"] == "quota" and s.labels["code"] != "10009"]
+    assert quota
+    assert set(quota) == {0}
+
+
+def test_a_file_is_left_as_it_was_where_the_series_cannot_be_written(kept: Path) -> None:
+    series = kept / "series.txt"
+    series.write_text("as it was")
+    (kept / "monitor.db").write_bytes(b"no log of ours")
+    assert replay(kept, "--openmetrics", str(series)).returncode == 1
+    assert series.read_text() == "as it was"
+
+
 def test_an_id_with_a_line_separator_of_unicode_stays_on_its_line(folder: Path) -> None:
     job_id = "one\u2028two\u2029three"
     asyncio.run(keep(folder / "monitor.db", [told(0, job_id, "CONNECTED")]))
-    series = folder / "series.txt"
-    done = replay(folder, "--openmetrics", str(series), "--step", "10")
-    assert done.returncode == 0, done.stderr
-    families = list(parse(series.read_text()))  # type: ignore[no-untyped-call]  # it has no annotations
-    told_of = {sample.labels.get("job_id") for family in families for sample in family.samples}
+    families = written(folder, "--step", "10")
+    told_of = {sample.labels.get("job_id") for family in families.values() for sample in family.samples}
     assert told_of - {None} == {job_id}
 
 
