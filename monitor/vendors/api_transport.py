@@ -6,7 +6,6 @@ money.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
@@ -342,8 +341,6 @@ def validated(
     call: Call,
     answer: Answer,
     at: str = "",
-    *,
-    if_unreadable: tuple[str, ...] = (),
 ) -> B:
     """Return what an answer says.
 
@@ -353,8 +350,6 @@ def validated(
         call: what was asked.
         answer: what came.
         at: where in the answer the document stands.
-        if_unreadable: fields that must arrive where others are amiss: what was started runs, and costs, so
-            whoever started it needs its id.
 
     Raises:
         UnreadableError: it isn't what the vendor's page promises.
@@ -362,9 +357,6 @@ def validated(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        if if_unreadable and isinstance(document, dict):
-            with contextlib.suppress(ValidationError):
-                return model.model_validate({name: document.get(name) for name in if_unreadable})
         raise unreadable(call, answer, error, at) from None
 
 

@@ -1,9 +1,18 @@
 """What all bodies have in common: how they are read as JSON, and how a failure is named."""
 
+import contextlib
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import from_json
 
 from monitor.errors import UndecodableError
@@ -13,6 +22,26 @@ class Body(BaseModel):
     """A JSON object of a vendor. Fields that nobody published are passed over, never refused."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class PartlyReadableBody(Body):
+    """A JSON object of which what matters is read where anything else is amiss.
+
+    what_matters: the names of those fields, as the vendor spells them.
+    """
+
+    what_matters: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_what_matters(cls, document: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(document)
+        except ValidationError:
+            if isinstance(document, dict):
+                with contextlib.suppress(ValidationError):
+                    return read({name: document[name] for name in cls.what_matters if name in document})
+            raise
 
 
 B = TypeVar("B", bound=Body)

@@ -66,7 +66,7 @@ class MetaStudioApi:
     async def start_job(self, room_id: str, request: StartRequest) -> StartAnswer:
         """Start a job in a room; never repeated by itself once it may have been heard."""
         call = self._call("POST", _room(room_id, "/smart-live-jobs"), "start", body=request.body())
-        return await self._ask(call, StartAnswer, if_unreadable=("job_id",))
+        return await self._ask(call, StartAnswer)
 
     async def show_job(self, room_id: str, job_id: str) -> Job:
         """Return one job."""
@@ -159,9 +159,9 @@ class MetaStudioApi:
     ) -> Call:
         return Call(method, self._prefix + path, query, body, repeatable=method == "GET", name=f"({name})")
 
-    async def _ask(self, call: Call, model: type[A], if_unreadable: tuple[str, ...] = ()) -> A:
+    async def _ask(self, call: Call, model: type[A]) -> A:
         answer = await self._send(call)
-        return validated(model, answer.document, call, answer, if_unreadable=if_unreadable)
+        return validated(model, answer.document, call, answer)
 
     async def _send(self, call: Call) -> Answer:
         answer = await self._transport.send(call, self._authorize)

@@ -3,11 +3,11 @@
 Every field but an id may be missing: the page's own example of a start's answer holds the job id alone.
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr
 
-from monitor.vendors.json_body import Body, Count, Identifier
+from monitor.vendors.json_body import Body, Count, Identifier, PartlyReadableBody
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -59,8 +59,13 @@ class LiveWarning(Body):
     warning_type: str
 
 
-class StartAnswer(Body):
-    """A job that was started. limit_duration: known from the vendor's SDK alone."""
+class StartAnswer(PartlyReadableBody):
+    """A job that was started: it runs, and costs, so whoever started it needs its id.
+
+    limit_duration: known from the vendor's SDK alone.
+    """
+
+    what_matters = ("job_id",)
 
     job_id: Identifier
     rtc_room_info: RtcRoom | None = None
@@ -77,15 +82,13 @@ class ErrorInfo(Body):
     error_msg: str | None = None
 
 
-_WHAT_MATTERS = ("job_id", "room_id", "state")
-
-
-class Job(Body):
+class Job(PartlyReadableBody):
     """A job. duration, stream_duration: seconds that it ran, and that it pushed. Times are RFC 3339.
 
-    Where anything else is amiss, what the job is and whether it runs is read all the same: one odd job
-    would make a whole list unreadable, and all streams in it unknown.
+    One odd job would make a whole list unreadable, and all streams in it unknown.
     """
+
+    what_matters = ("job_id", "room_id", "state")
 
     job_id: Identifier
     room_id: str | None = None
@@ -103,16 +106,6 @@ class Job(Body):
     live_event_report_url: SecretStr | None = None
     live_event_callback_config: CallbackConfig | None = None
     rtc_callback_config: RtcConfig | None = None
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _read_what_matters(cls, document: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return read(document)
-        except ValidationError:
-            if not isinstance(document, dict):
-                raise
-            return read({name: document[name] for name in _WHAT_MATTERS if name in document})
 
 
 class JobList(Body):

@@ -31,7 +31,7 @@ from monitor.vendors.api_transport import (
     unreadable,
     validated,
 )
-from monitor.vendors.json_body import Identifier
+from monitor.vendors.json_body import Identifier, PartlyReadableBody
 from monitor.vendors.softsugar.api_body import CamelBody
 from monitor.vendors.softsugar.api_token import TokenKeeper
 from monitor.vendors.softsugar.error_codes import Category, lookup
@@ -56,8 +56,13 @@ def _as_text(value: object) -> object:
 SessionId = Annotated[Identifier, BeforeValidator(_as_text)]
 
 
-class CreatedSession(CamelBody):
-    """A session that was created. session_token, rtc_token: secrets."""
+class CreatedSession(CamelBody, PartlyReadableBody):
+    """A session that was created: it runs, and costs, so whoever created it needs its id.
+
+    session_token, rtc_token: secrets.
+    """
+
+    what_matters = ("sessionId",)
 
     session_id: SessionId
     session_token: SecretStr | None = None
@@ -115,7 +120,7 @@ class SoftSugarApi:
         call = Call("POST", CREATE_PATH, body=json.dumps(body, ensure_ascii=False).encode(), name="(create)")
         answer = await self._ask(call)
         data = answer.document.get("data")
-        return validated(CreatedSession, data, call, answer, "data", if_unreadable=("sessionId",))
+        return validated(CreatedSession, data, call, answer, "data")
 
     async def close_session(self, session_id: str) -> None:
         """Close a session."""
