@@ -66,6 +66,11 @@ def written(folder: Path, *arguments: str) -> dict[str, Metric]:
     series = folder / "series.txt"
     done = replay(folder, "--openmetrics", str(series), *arguments)
     assert done.returncode == 0, done.stderr
+    return families_of(series)
+
+
+def families_of(series: Path) -> dict[str, Metric]:
+    """Return the families of a file, by name."""
     return {one.name: one for one in parse(series.read_text())}  # type: ignore[no-untyped-call]  # it has no annotations
 
 
@@ -137,7 +142,7 @@ def test_series_are_written_as_they_would_have_been_scraped(kept: Path) -> None:
     series = kept / "series.txt"
     done = replay(kept, "--openmetrics", str(series), "--step", "10", "--to", str(BEGUN + 460), "--json")
     assert done.returncode == 0, done.stderr
-    families = {one.name: one for one in parse(series.read_text())}  # type: ignore[no-untyped-call]  # it has no annotations
+    families = families_of(series)
     down = {
         float(sample.timestamp) - BEGUN
         for sample in families["livestream_status"].samples
@@ -197,7 +202,7 @@ def test_errors_that_a_vendor_told_are_counted_in_the_series_from_0_on(folder: P
     assert set(quota) == {0}
 
 
-def test_a_file_is_left_as_it_was_where_the_series_cannot_be_written(kept: Path) -> None:
+def test_a_file_is_left_as_it_was_where_the_log_cannot_be_opened(kept: Path) -> None:
     series = kept / "series.txt"
     series.write_text("as it was")
     (kept / "monitor.db").write_bytes(b"no log of ours")

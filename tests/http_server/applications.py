@@ -1,5 +1,6 @@
 """Applications that tests of the server run on it, and how they are asked."""
 
+import asyncio
 from typing import Any
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -29,3 +30,20 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
             pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"hello"})
+
+
+class Held:
+    """Answers as `hello`, but not before it may.
+
+    Attributes:
+        begun: set by the first request.
+        finish: whoever sets it lets all of them be answered.
+    """
+
+    def __init__(self) -> None:
+        self.begun, self.finish = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.set()
+        await self.finish.wait()
+        await hello(scope, receive, send)

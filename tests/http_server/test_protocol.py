@@ -14,7 +14,7 @@ import pytest
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
 from monitor.http_server.protocol import MAX_HEAD_BYTES, HttpProtocol
-from tests.http_server.applications import GET, hello
+from tests.http_server.applications import GET, Held, hello
 from tests.receiver.running import connection, eventually
 
 DATA_SEGMENTS_IN = 152
@@ -125,19 +125,13 @@ async def test_endless_headers_are_answered_431() -> None:
 
 
 async def test_an_endless_head_behind_a_request_closes_the_connection_after_its_answer() -> None:
-    begun, finish = asyncio.Event(), asyncio.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        begun.set()
-        await finish.wait()
-        await hello(scope, receive, send)
-
-    async with serve(slow, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+    held = Held()
+    async with serve(held, "127.0.0.1:0") as address, connection(address) as (reader, writer):
         writer.write(GET)
-        await begun.wait()
+        await held.begun.wait()
         writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * (2 * MAX_HEAD_BYTES))
         await writer.drain()
-        asyncio.get_running_loop().call_later(0.2, finish.set)
+        asyncio.get_running_loop().call_later(0.2, held.finish.set)
         answer = await _until_closed(reader)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -365,19 +359,13 @@ async def test_two_servers_share_one_loop() -> None:
 
 
 async def test_a_request_in_flight_is_answered_before_the_server_goes() -> None:
-    begun, finish = asyncio.Event(), asyncio.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        begun.set()
-        await finish.wait()
-        await hello(scope, receive, send)
-
-    async with serve(slow, "127.0.0.1:0") as address:
+    held = Held()
+    async with serve(held, "127.0.0.1:0") as address:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(GET)
-        await begun.wait()
-        asyncio.get_running_loop().call_later(0.3, finish.set)
+        await held.begun.wait()
+        asyncio.get_running_loop().call_later(0.3, held.finish.set)
 
     assert (await _until_closed(reader)).endswith(b"hello")
     writer.close()
