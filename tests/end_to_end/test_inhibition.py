@@ -10,8 +10,8 @@ from tests.end_to_end.observing import Alertmanager
 from tests.end_to_end.paging import Pager, routes
 from tests.end_to_end.running import http, wait_for
 
-# One line of servers for all of the file.
-pytestmark = pytest.mark.xdist_group("brokers")
+# One line of servers for all of the file; in turn with the other file that has such a line.
+pytestmark = pytest.mark.xdist_group("pager")
 
 STREAM = {"vendor": "v", "source": "s", "job_id": "j"}
 OTHER_STREAM = STREAM | {"job_id": "other"}
