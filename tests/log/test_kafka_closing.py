@@ -53,12 +53,13 @@ def noted_complaints() -> list[dict[str, Any]]:
 
 
 async def started(brokers: Brokers, **options: Any) -> tuple[AIOKafkaProducer, str]:
-    """Return a producer that knows a topic, and the topic. options: of the client."""
+    """Return a producer that has written to a topic, and the topic. options: of the client."""
     kafka = brokers.settings()
     producer = AIOKafkaProducer(**kafka_client.options(kafka) | options, acks="all", enable_idempotence=True)
     await producer.start()
     topic = kafka_topics.names(kafka).events
-    await producer.partitions_for(topic)
+    # One that only knows the topic may not know its leader yet, and would send nothing to a paused broker.
+    await (await send(producer, topic))
     return producer, topic
 
 

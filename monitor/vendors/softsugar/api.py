@@ -73,8 +73,10 @@ class CreatedSession(CamelBody, PartlyReadableBody):
     rtc_token: SecretStr | None = None
 
 
-class RunningSession(CamelBody):
+class RunningSession(CamelBody, PartlyReadableBody):
     """A session that runs. status: 32 starting slowly, 35 started, 5 completed, 9 abnormal."""
+
+    what_matters = ("sessionId",)
 
     session_id: SessionId
     status: int | None = None

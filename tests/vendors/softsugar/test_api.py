@@ -269,3 +269,13 @@ async def test_what_is_no_answer_of_the_vendor_is_unreadable(
 
     with pytest.raises(UnreadableError):
         await listed(api)
+
+
+async def test_a_session_with_an_odd_status_is_listed_and_hides_no_other(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    odd, usual = {"sessionId": 7, "status": "initialising"}, {"sessionId": "s-2", "status": 35}
+    vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": [odd, usual]}).encode()))
+
+    assert await listed(api) == [("7", None), ("s-2", 35)]
