@@ -39,14 +39,14 @@ def _recordings(view: View) -> tuple[Record, ...]:
     hold, settle = span(view.hold_seconds), span(view.settle_seconds)
     ended = f"{STREAM}, outcome"
     return (
-        # A process that recovers, one that wasn't reached, or one that is gone: each for a while after,
-        # since a stream that moves is nobody's until its new worker has it.
+        # A process that recovers, one that wasn't reached, or one that is gone, be it the last: each for a
+        # while after, since a stream that moves is nobody's until its new worker has it.
         Record(
             VIEW_LOST,
             f"""
             (max(max_over_time({recovering}[{settle}])) or vector(0))
               + (max(1 - min_over_time({up}[{settle}])) or vector(1))
-              + (count(last_over_time({up}[{settle}])) > bool count({up}) or vector(0))
+              + (count(last_over_time({up}[{settle}])) > bool (count({up}) or vector(0)) or vector(0))
               > bool 0
             """,
         ),
