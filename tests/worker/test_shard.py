@@ -159,3 +159,37 @@ def test_neither_an_older_job_nor_one_of_another_source_takes_the_place_of_a_bad
     retire_replaced([shard], START + 10)
 
     assert not any(state.retired for state in shard.streams.values())
+
+
+def test_an_older_job_that_is_healthy_too_does_not_hide_the_one_that_takes_the_place_of_a_bad_end() -> None:
+    one, other = Shard(HealthSettings(), {}), Shard(HealthSettings(), {}, 1)
+    play(one, "newer", "C", since=10)
+    play(one, "cut off", "C D E", since=2)
+    play(other, "older", "C", since=1)
+
+    retire_replaced([one, other], START + 11)
+
+    assert one.streams[StreamKey("prod", "cut off")].retired
+
+
+def test_a_newer_job_that_flaps_takes_the_place_of_a_bad_end_once_it_is_healthy_again() -> None:
+    shard = Shard(HealthSettings(flapping_reconnects=2, flapping_window_seconds=60), {})
+    play(shard, "cut off", "C D E", since=1)
+    play(shard, "newer", "C D C D C", since=10)
+
+    retire_replaced([shard], START + 15)
+    assert not shard.streams[StreamKey("prod", "cut off")].retired
+    retire_replaced([shard], START + 100)
+    assert shard.streams[StreamKey("prod", "cut off")].retired
+
+
+def test_each_of_two_sources_with_a_room_of_one_name_has_bad_ends_of_its_own() -> None:
+    shard = Shard(HealthSettings(), {})
+    play(shard, "cut off", "C D E", since=1)
+    play(shard, "cut off", "C D E", since=1, source="test")
+    play(shard, "newer", "C", since=5, source="test")
+
+    retire_replaced([shard], START + 10)
+
+    retired = {key.source: state.retired for key, state in shard.streams.items() if key.job_id == "cut off"}
+    assert retired == {"prod": False, "test": True}
