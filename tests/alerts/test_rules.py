@@ -1,6 +1,7 @@
 """The rule files are what the thresholds say, and do what their tests say."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from alerts.build import RULES, rule_files
 from alerts.generated import differences
 from alerts.rule import span
 from alerts.thresholds import FILE, read
+from monitor.config import HealthSettings, Source
 from tests.components import promtool
 
 STORIES = sorted((RULES.parent / "tests").glob("*.yaml"))
@@ -34,6 +36,41 @@ def test_a_threshold_is_changed_in_one_place() -> None:
     before, after = rule_files(usual), rule_files(changed)
     assert [name for name in before if before[name] != after[name]] == ["streams.yaml"]
     assert "< 0.37" in after["streams.yaml"]
+
+
+def build(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alerts.build", *arguments]
+    return subprocess.run(command, cwd=RULES.parent.parent, capture_output=True, text=True)
+
+
+def test_the_command_writes_where_it_is_told_what_it_is_told_and_checks_that(tmp_path: Path) -> None:
+    thresholds, folder = tmp_path / "thresholds.toml", tmp_path / "rules"
+    thresholds.write_text(FILE.read_text().replace("coverage_ratio = 0.8", "coverage_ratio = 0.37"))
+    own = ("--thresholds", str(thresholds), "--output", str(folder))
+
+    missing = build("--check", *own)
+    assert missing.returncode == 1
+    assert missing.stderr.count("run 'make alerts'") == 4
+    assert not folder.exists()
+
+    assert build(*own).returncode == 0
+    assert differences(rule_files(read(thresholds)), folder) == []
+    assert build("--check", *own).returncode == 0
+    assert "streams.yaml" in build("--check", "--output", str(folder)).stderr
+
+
+def test_a_threshold_that_hangs_on_another_number_goes_with_it() -> None:
+    thresholds = read()
+    # A bad end is exported for so long; whatever replaced it meanwhile must not be forgotten before.
+    assert thresholds.streams.replaced_seconds >= HealthSettings().keep_abnormal_seconds
+    # Once an incident holds nothing back any more, what it cost must not page.
+    assert thresholds.objective.still_seconds <= thresholds.incident.keep_firing_seconds
+    # Streams that nobody sees are held for so long; then their pages would close.
+    assert thresholds.pipeline.recovering_seconds < thresholds.view.hold_seconds
+    assert thresholds.pipeline.down_for_seconds < thresholds.view.hold_seconds
+    # A ticket before callbacks are refused.
+    refused_beyond = Source.model_fields["max_clock_skew_seconds"].default
+    assert thresholds.ingest.clock_skew_seconds < refused_beyond
 
 
 @pytest.mark.parametrize(
