@@ -1,22 +1,27 @@
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import CollectorRegistry
 
 from monitor.clock import SystemClock
-from monitor.config import LogSettings, Settings
+from monitor.config import KafkaSettings, LogSettings, Settings
 from monitor.health.stream import to_json
 from monitor.log import kafka_topics
-from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_checkpoints import KafkaCheckpoints, Row
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import following
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
+from monitor.worker.shard import Shard
 from tests.health.story import Story
-from tests.kafka_broker import Brokers, eventually
+from tests.kafka_broker import Brokers, eventually, free_ports
 
 
 class Pages:
@@ -30,6 +35,14 @@ class Pages:
     @property
     def stalled(self) -> float | None:
         return self.metrics.registry.get_sample_value("monitor_consumer_stalled")
+
+    @property
+    def recovering(self) -> float | None:
+        return self.metrics.registry.get_sample_value("monitor_recovering")
+
+    @property
+    def jobs(self) -> set[str]:
+        return {key.job_id for key in self.fleet.streams}
 
 
 @contextlib.asynccontextmanager
@@ -45,12 +58,42 @@ async def following_pages(settings: Settings) -> AsyncIterator[Pages]:
 
 async def keep(settings: Settings, job_id: str, position: int, words: str = "C", began: float = 0.0) -> None:
     """Keep the state of a stream, as its worker does."""
+    await save(settings, position, (job_id, state_of(job_id, words, began)))
+
+
+async def save(settings: Settings, position: int, *states: tuple[str, bytes | None]) -> None:
+    """Keep what is known of streams by their job ids; None: nothing any more."""
+    rows: list[Row] = [("prod", job_id, state) for job_id, state in states]
+    checkpoints = await KafkaCheckpoints.open(settings, 0)
+    await checkpoints.save(position, rows)
+    await checkpoints.close()
+
+
+def state_of(job_id: str, words: str = "C", began: float = 0.0) -> bytes:
     story = Story(now=began)
     story.links(words)
     story.known.job_id = job_id
-    checkpoints = await KafkaCheckpoints.open(settings, 0)
-    await checkpoints.save(position, [("prod", job_id, to_json(story.known))])
-    await checkpoints.close()
+    return to_json(story.known)
+
+
+async def compact(settings: Settings) -> None:
+    """Remove all that is kept by now, tombstones too, as compaction does one day."""
+    topic = kafka_topics.names(settings.kafka).health
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        allowed = {"cleanup.policy": "compact,delete"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, allowed)])
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=-1)})
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def settings(kafka: Brokers, tmp_path: Path) -> Settings:
+    return Settings(
+        kafka=kafka.settings(partitions=1), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
+    )
 
 
 async def test_states_that_kafka_has_not_confirmed_for_a_while_are_called_old_until_it_is_back(
@@ -80,11 +123,8 @@ async def test_states_that_kafka_has_not_confirmed_for_a_while_are_called_old_un
 
 
 async def test_a_bad_end_is_shown_until_a_newer_job_of_its_room_is_healthy_whoever_has_that(
-    kafka: Brokers, tmp_path: Path
+    settings: Settings,
 ) -> None:
-    settings = Settings(
-        kafka=kafka.settings(partitions=1), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
-    )
     await kafka_topics.ensure(settings)
     await keep(settings, "old", 1, "C D E")
 
@@ -94,3 +134,88 @@ async def test_a_bad_end_is_shown_until_a_newer_job_of_its_room_is_healthy_whoev
 
         await keep(settings, "new", 2, began=1000.0)
         await eventually(lambda: [state.end for state in pages.fleet.shown()] == [None])
+
+
+async def test_nothing_is_shown_before_the_states_of_all_partitions_are_read(
+    kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "SLICE", 1)
+    settings = Settings(
+        kafka=kafka.settings(partitions=2), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
+    )
+    await kafka_topics.ensure(settings)
+    names = ("one", "two", "three")
+    await save(settings, 1, *((name, state_of(name)) for name in names))
+
+    async with following_pages(settings) as pages:
+        joined, join = [], pages.fleet.join
+
+        def note(shard: Shard) -> None:
+            joined.append({key.job_id for key in shard.streams})
+            join(shard)
+
+        monkeypatch.setattr(pages.fleet, "join", note)
+        await eventually(lambda: not pages.fleet.recovering)
+
+        assert joined == [set(names)]
+
+
+async def test_a_process_that_shows_nothing_yet_says_so_from_its_first_moment(settings: Settings) -> None:
+    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_ports(1)[0]}")
+    async with following_pages(settings.model_copy(update={"kafka": nobody})) as pages:
+        await asyncio.sleep(0)
+        assert pages.recovering == 1
+
+    await kafka_topics.ensure(settings)
+    async with following_pages(settings) as pages:
+        await eventually(lambda: not pages.fleet.recovering)
+        assert pages.recovering == 0
+
+
+async def test_a_stream_that_its_worker_has_forgotten_is_shown_no_more(settings: Settings) -> None:
+    await kafka_topics.ensure(settings)
+    await keep(settings, "one", 1)
+    await keep(settings, "two", 2)
+
+    async with following_pages(settings) as pages:
+        await eventually(lambda: pages.jobs == {"one", "two"})
+
+        await save(settings, 3, ("one", None))
+        await eventually(lambda: pages.jobs == {"two"})
+
+
+async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_anew(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the look at where the partition ends makes them old.
+    monkeypatch.setattr(following, "FRESH_SECONDS", 1000.0)
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
+    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    await kafka_topics.ensure(settings)
+    await keep(settings, "one", 1)
+
+    async with following_pages(settings) as pages:
+        await eventually(lambda: pages.jobs == {"one"})
+        asked: Counter[AIOKafkaConsumer] = Counter()
+
+        async def say_nothing(consumer: AIOKafkaConsumer, **_: object) -> dict[object, object]:
+            """What the client's known failure looks like from outside."""
+            asked[consumer] += 1
+            await asyncio.sleep(0.01)
+            return {}
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(AIOKafkaConsumer, "getmany", say_nothing)
+            await eventually(lambda: bool(asked))
+            await compact(settings)
+            await keep(settings, "two", 2)
+            await eventually(lambda: pages.stalled == 1)
+
+            # The next reader knows where the partition ends, but not yet what is in it.
+            await eventually(lambda: len(asked) > 1 and asked[next(reversed(asked))] > 1)
+            assert pages.fleet.stale
+            assert pages.jobs == {"one"}
+
+        # What was forgotten meanwhile has left no tombstone.
+        await eventually(lambda: pages.jobs == {"two"} and not pages.fleet.stale)
+        await eventually(lambda: pages.stalled == 0)
