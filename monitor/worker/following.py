@@ -135,5 +135,6 @@ def _apply(shard: Shard, kept: Kept) -> None:
     try:
         shard.streams[key] = from_json(kept.state)
     except ValidationError:
-        # Written by a newer worker; that one's pages show it.
+        # Written by a newer worker; that one's pages show it. What was known before isn't true any more.
+        shard.streams.pop(key, None)
         _log.warning("a state can't be read", source=kept.source, job_id=kept.job_id)

@@ -184,6 +184,19 @@ async def test_a_stream_that_its_worker_has_forgotten_is_shown_no_more(settings:
         await eventually(lambda: pages.jobs == {"two"})
 
 
+async def test_a_stream_whose_state_only_a_newer_version_can_read_is_not_shown_as_it_was_and_hides_no_other(
+    settings: Settings,
+) -> None:
+    await kafka_topics.ensure(settings)
+    await keep(settings, "one", 1)
+
+    async with following_pages(settings) as pages:
+        await eventually(lambda: pages.jobs == {"one"})
+
+        await save(settings, 2, ("one", b'{"of": "tomorrow"}'), ("two", state_of("two")))
+        await eventually(lambda: pages.jobs == {"two"})
+
+
 async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_anew(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
