@@ -225,7 +225,8 @@ class LogSettings(FrozenModel):
 
     backend: Literal["sqlite", "kafka"] = "sqlite"
     path: Path = Path("var/monitor.db")
-    retention_hours: Positive = 168
+    # A century. Of what is longer, the first moment doesn't fit into the columns that hold moments.
+    retention_hours: Annotated[Positive, Field(le=876_000)] = 168
     undecodable_share: Share = 0.5
 
 

@@ -56,10 +56,11 @@ OptionalIdentifier = Annotated[str, StringConstraints(max_length=256, pattern=r"
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """A whole number from 0, written as a number or as digits in a string: vendors do both."""
 
-# The first half of a pair, and the second if it follows; or the second alone.
+# The first half of a pair, and the second if it follows; or the second alone. A run of backslashes is
+# looked at from its beginning alone: from each of them, a long one would take hours.
 _SURROGATES = re.compile(
-    rb"(\\+u)[dD][89abAB][0-9a-fA-F]{2}(?:(\\+u)[dD][c-fC-F][0-9a-fA-F]{2})?"
-    rb"|(\\+u)[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"(?<!\\)(?:(\\+u)[dD][89abAB][0-9a-fA-F]{2}(?:(\\+u)[dD][c-fC-F][0-9a-fA-F]{2})?"
+    rb"|(\\+u)[dD][c-fC-F][0-9a-fA-F]{2})"
 )
 
 

@@ -7,17 +7,25 @@ from typing import Any
 MASK = "***"
 
 _SECRET = re.compile(
-    r"^(((stream|auth|access|api|app|private)_?)?keys?|output_?urls?|push_?urls?|sign|signature|authorization"
-    r"|.*token|.*secret.*|.*password|user_?data|.*callback_?url)$",
+    r"^(((stream|auth|access|api|app|private)_?)?keys?|ak|sk|.*(output|push|stream|rtmp|report|callback)_?urls?"
+    r"|sign|signature|authorization|.*token|.*secret.*|.*password|pwd|user_?data)$",
     re.IGNORECASE,
 )
 
-_LOOSE = re.compile(
-    r"(keys?|output_?urls?|push_?urls?|sign|signature|authorization|token|secret|password|user_?data"
-    r"|callback_?url)"
-    r'(\W{1,8})[^"]*',
-    re.IGNORECASE,
+_NAMES = (
+    r"(keys?|(?:output|push|stream|rtmp|report|callback)_?urls?|sign|signature|authorization|token|secret"
+    r"|password|pwd|user_?data)"
 )
+
+# A value in quotes ends at a quote with as many backslashes as its first: JSON in a string of JSON has them
+# escaped, at each depth once more. What was cut off is a secret to its end.
+_ASSIGNED = re.compile(
+    _NAMES + r"""(\\*["']?\s*[:=]\s*)"""
+    r"""((\\*["'])(?:(?!(?<!\\)\4).)*|\[[^\]]*|\{[^}]*|(?!\\*["'])[^"]*)""",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_BESIDE = re.compile(_NAMES + r'(\W{1,8})[^"]*', re.IGNORECASE)
 
 _CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """What a terminal would obey rather than show; line ends and tabs are none."""
@@ -32,7 +40,7 @@ def masked(body: bytes) -> str:
     try:
         shown = json.dumps(_walk(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
-        shown = _LOOSE.sub(rf"\1\2{MASK}", text)
+        shown = _masked_by_looks(text)
     # JSON may escape half of a surrogate pair, which no encoding can write.
     shown = shown.encode("utf-8", "backslashreplace").decode()
     return _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", shown)
@@ -47,5 +55,21 @@ def _walk(value: Any) -> Any:
         try:
             return json.dumps(_walk(json.loads(value)), ensure_ascii=False)
         except ValueError:
-            return _LOOSE.sub(rf"\1\2{MASK}", value)
+            return _masked_by_looks(value)
+    if isinstance(value, str) and ("{" in value or "[" in value):
+        # Something stands before the JSON. In a mere text, a word such as "key" tells nothing by itself.
+        return _ASSIGNED.sub(_mask_assigned, value)
     return value
+
+
+def _masked_by_looks(text: str) -> str:
+    return _BESIDE.sub(_mask_beside, _ASSIGNED.sub(_mask_assigned, text))
+
+
+def _mask_assigned(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}{found[4] or ''}{MASK}"
+
+
+def _mask_beside(found: re.Match[str]) -> str:
+    """Mask what stands behind a name; what was masked already stays as it is."""
+    return found[0] if MASK in found[2] else f"{found[1]}{found[2]}{MASK}"

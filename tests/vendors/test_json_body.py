@@ -66,3 +66,10 @@ def test_a_count_is_a_whole_number_or_its_digits(written: str, number: int) -> N
 def test_what_every_json_reader_could_not_carry_exactly_is_no_count(written: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter[int](Count).validate_json(written)
+
+
+def test_a_long_run_of_backslashes_is_looked_through_once() -> None:
+    # Looked through from each of them, these would take hours.
+    text = rb"\ud" + b"\\" * 3_000_000
+
+    assert whole_characters(text) == text

@@ -30,6 +30,11 @@ SECRET = "nobody-may-see"
         "password",
         "userData",
         "live_event_type_callback_url",
+        "live_event_report_url",
+        "rtmpUrl",
+        "pushStreamUrl",
+        "sk",
+        "pwd",
     ],
 )
 def test_a_secret_is_masked_by_its_name_in_either_vendor_s_spelling(name: str) -> None:
@@ -61,6 +66,41 @@ def test_what_is_not_json_is_masked_by_the_look_of_it(name: str) -> None:
     shown = masked(f'{{"message":"{{"{name}":"{SECRET}","job_id":"job"}}"}}'.encode())
     assert SECRET not in shown
     assert '"job_id":"job"' in shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{SECRET}"',
+        f'"ab\\"{SECRET}"',
+        f'["a", "{SECRET}"]',
+        f'{{"a": "{SECRET}"}}',
+        f'{" " * 80}"/{SECRET}"',
+    ],
+)
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_a_secret_in_json_that_was_cut_off_is_masked_however_deep_it_stands(value: str, depth: int) -> None:
+    body = f'{{"job_id":"job","stream_key":{value},"state":"on"'
+    for _ in range(depth):
+        body = json.dumps({"message": body})[:-1]
+
+    shown = masked(body.encode())
+
+    assert SECRET not in shown
+    assert "job_id" in shown
+    assert MASK in shown
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "event: "])
+def test_json_behind_something_else_in_a_text_is_masked_by_the_look_of_it(before: str) -> None:
+    inner = before + json.dumps({"stream_key": SECRET, "job_id": "job"})
+    shown = masked(json.dumps({"message": inner}).encode())
+    assert json.loads(shown)["message"] == inner.replace(SECRET, MASK)
+
+
+def test_a_text_that_speaks_of_keys_is_shown() -> None:
+    text = "the key is [on the table]"
+    assert json.loads(masked(json.dumps({"message": text}).encode())) == {"message": text}
 
 
 def test_a_text_that_only_begins_like_json_is_masked_by_the_look_of_it() -> None:

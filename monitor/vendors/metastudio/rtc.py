@@ -4,7 +4,6 @@ A message is `{"message_type": …, "data": …}` and names neither room nor job
 The relay may put it into an envelope of ours, `{"relay": id, "seq": n, "at_ms": t, "message": …}`.
 """
 
-import math
 import re
 from typing import Annotated, Any
 
@@ -119,6 +118,7 @@ def _whole_offset(value: Any) -> int | None:
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    # NaN is neither; and no float is large enough for some whole numbers.
     return int(value) if 0 <= value <= _GREATEST_OFFSET else None

@@ -28,6 +28,7 @@ def progress(offset: object) -> dict[str, object]:
         ("", None),
         ("1" * 40, None),
         (10**30, None),
+        (10**400, None),
         (float("inf"), None),
         (float("nan"), None),
         ([1], None),
