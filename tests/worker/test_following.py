@@ -89,20 +89,21 @@ async def compact(settings: Settings) -> None:
         await admin.close()
 
 
+def settings_on(kafka: Brokers, folder: Path, *, partitions: int = 1) -> Settings:
+    log = LogSettings(backend="kafka", path=folder / "spool.db")
+    return Settings(kafka=kafka.settings(partitions=partitions), log=log)
+
+
 @pytest.fixture
 def settings(kafka: Brokers, tmp_path: Path) -> Settings:
-    return Settings(
-        kafka=kafka.settings(partitions=1), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
-    )
+    return settings_on(kafka, tmp_path)
 
 
 async def test_states_that_kafka_has_not_confirmed_for_a_while_are_called_old_until_it_is_back(
     own_kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "FRESH_SECONDS", 3.0)
-    settings = Settings(
-        kafka=own_kafka.settings(partitions=1), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
-    )
+    settings = settings_on(own_kafka, tmp_path)
     await kafka_topics.ensure(settings)
     await keep(settings, "one", 1)
 
@@ -140,9 +141,7 @@ async def test_nothing_is_shown_before_the_states_of_all_partitions_are_read(
     kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "SLICE", 1)
-    settings = Settings(
-        kafka=kafka.settings(partitions=2), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
-    )
+    settings = settings_on(kafka, tmp_path, partitions=2)
     await kafka_topics.ensure(settings)
     names = ("one", "two", "three")
     await save(settings, 1, *((name, state_of(name)) for name in names))
