@@ -9,13 +9,15 @@ wake and go on folding, but never write; and what is loaded after opening can't 
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from monitor.clock import stopwatch
 from monitor.config import Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
@@ -45,6 +47,12 @@ LOOK_MS = 50
 """How often a restore looks whether it is at its end: of a partition without a record nothing ever comes."""
 
 TRANSACTION_TIMEOUT_MS = 60_000
+
+OPEN_SECONDS = 1.0
+"""How long the brokers may need to end a transaction of an earlier owner, which they have told is over."""
+
+_END_KEY = b"~end"
+"""Of a record that nobody ever reads: a transaction without one isn't told to the partition."""
 
 Row = tuple[str, str, bytes | None]
 
@@ -125,26 +133,57 @@ class KafkaCheckpoints:
         return Checkpoint(NOTHING_FOLDED if position is None else position, rows)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> dict[bytes, bytes]:
-        """Return the newest record of each key, tombstones left out."""
+        """Return the newest record of each key, tombstones left out.
+
+        Raises:
+            LogUnavailableError: a transaction that isn't of this partition's owners stays open in it.
+        """
         newest: dict[bytes, bytes] = {}
         place = self._place
         await consumer.seek_to_beginning(place)
+        held_up, ended, position = stopwatch(), False, 0
         # Nobody but this process can write now, so the end stands still. It is the high watermark, not
         # the end of what is committed: that one lags a little behind a commit that was acknowledged.
-        while (end := consumer.highwater(place)) is None or await consumer.position(place) < end:
+        while (end := consumer.highwater(place)) is None or position < end:
             for records in (await consumer.getmany(place, timeout_ms=LOOK_MS, max_records=SLICE)).values():
                 for record in records:
-                    if record.key is None:
-                        continue
-                    if record.value is None:
-                        newest.pop(record.key, None)
-                    elif record.key == POSITION_KEY and _position(record.value) is None:
-                        # The one before it stands: a state knows which events behind a position it holds.
-                        _log.warning("not a position", partition=place.partition, offset=record.offset)
-                    else:
-                        newest[record.key] = record.value
+                    self._note(newest, record)
             await asyncio.sleep(0)
+            position = await consumer.position(place)
+            if position != consumer.last_stable_offset(place) or position == consumer.highwater(place):
+                held_up = stopwatch()
+            elif stopwatch() - held_up >= OPEN_SECONDS:
+                if ended:
+                    raise LogUnavailableError(
+                        f"{self._name}: somebody else's transaction stays open at offset {position}, and "
+                        "what is behind it can't be read; kafka-transactions.sh find-hanging tells whose "
+                        "it is, and abort ends it"
+                    )
+                await self._end_open_transaction(position)
+                held_up, ended = stopwatch(), True
         return newest
+
+    def _note(self, newest: dict[bytes, bytes], record: ConsumerRecord[bytes, bytes]) -> None:
+        if record.key is None:
+            return
+        if record.value is None:
+            newest.pop(record.key, None)
+        elif record.key == POSITION_KEY and _position(record.value) is None:
+            # The one before it stands: a state knows which events behind a position it holds.
+            _log.warning("not a position", partition=self._place.partition, offset=record.offset)
+        else:
+            newest[record.key] = record.value
+
+    async def _end_open_transaction(self, offset: int) -> None:
+        """Abort what the brokers hold for open and have forgotten to end; see decision 0008."""
+        assert self._producer is not None
+        _log.warning("a transaction was left open", partition=self._place.partition, offset=offset)
+        with self._failures():
+            await self._producer.begin_transaction()
+            await self._producer.send_and_wait(
+                self._topic, b"", key=_END_KEY, partition=self._place.partition
+            )
+            await self._producer.abort_transaction()
 
     async def save(self, position: int, changed: Sequence[Row]) -> None:
         """Keep a position and the states that changed since the last one, in one transaction.
@@ -156,7 +195,7 @@ class KafkaCheckpoints:
         producer = self._producer
         if producer is None:
             raise LogUnavailableError(f"{self._name}: its checkpoints are closed")
-        try:
+        with self._failures():
             await producer.begin_transaction()
             written = []
             batch = producer.create_batch()
@@ -175,6 +214,12 @@ class KafkaCheckpoints:
             # A transaction can be committed without a batch that failed.
             await asyncio.gather(*written)
             await producer.commit_transaction()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what a transaction raises into FencedError and LogUnavailableError."""
+        try:
+            yield
         except ProducerFenced as error:
             raise FencedError(f"{self._name}: another process has taken it over") from error
         except (*kafka_client.FAILURES, AssertionError) as error:

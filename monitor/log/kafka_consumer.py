@@ -282,7 +282,7 @@ class HealthReader:
             return {place.partition: await self._consumer.position(place) for place in self._places}
 
     async def ends(self) -> dict[int, int]:
-        """Ask the brokers where the partitions end now.
+        """Ask the brokers where the partitions end now; what isn't committed yet counts, once it was seen.
 
         Raises:
             LogUnavailableError: they don't answer.
@@ -290,4 +290,14 @@ class HealthReader:
         with kafka_client.named_failures(self._topic):
             async with asyncio.timeout(self._timeout):
                 found = await self._consumer.end_offsets(self._places)
-        return {place.partition: end for place, end in found.items()}
+        return {
+            place.partition: max(end, self._consumer.highwater(place) or 0) for place, end in found.items()
+        }
+
+    def known_ends(self) -> dict[int, int]:
+        """Return where those partitions ended that were read from, when they were last.
+
+        A transaction that is still open counts: what is behind it may be committed long ago.
+        """
+        ends = {place.partition: self._consumer.highwater(place) for place in self._places}
+        return {partition: end for partition, end in ends.items() if end is not None}

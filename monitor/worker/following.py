@@ -68,15 +68,17 @@ class Follower:
         # A new shard each time: what was forgotten meanwhile may have left no tombstone.
         shard = Shard(self._settings.health, {})
         watchdog = Watchdog(self._settings.kafka.stall_seconds)
-        goal: dict[int, int] | None = await reader.ends()
+        goal: dict[int, int] | None = {}
         next_look = 0.0
         while True:
             for kept in await reader.read(SLICE, READ_SECONDS):
                 _apply(shard, kept)
             await asyncio.sleep(0)
             if goal is not None:
+                # Of each partition, where it ended when it was first read from.
+                goal = reader.known_ends() | goal
                 positions = await reader.positions()
-                if all(positions[partition] >= end for partition, end in goal.items()):
+                if all(partition in goal and at >= goal[partition] for partition, at in positions.items()):
                     goal = None
                     self._fleet.join(shard)
                     self._fleet.recovering = False

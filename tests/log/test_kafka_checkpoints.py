@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import ProducerFenced
 
 from monitor.config import LogSettings, Settings
@@ -127,6 +129,86 @@ async def test_what_an_earlier_owner_had_begun_is_neither_loaded_nor_committed(s
     await begun.stop()
 
 
+async def test_a_transaction_whose_end_the_brokers_have_forgotten_vanishes_whole_when_the_next_owner_comes(
+    own_kafka: Brokers, settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    await checkpoints.save(1, [("a", "1", b"one")])
+    await checkpoints.close()
+    async with forgetting(own_kafka, settings) as owner:
+        topic = kafka_topics.names(settings.kafka).health
+        await owner.send_and_wait(topic, b"two", key=b"a/1", partition=2)
+        await owner.send_and_wait(topic, b"2", key=POSITION_KEY, partition=2)
+
+    successor = await KafkaCheckpoints.open(settings, 2)
+    async with asyncio.timeout(30):
+        assert Checkpoint(1, [("a", "1", b"one")]) == await successor.load()
+
+    await successor.save(2, [("a", "1", b"two")])
+    async with HealthReader.open(settings) as reader:
+        assert [kept.state for kept in await all_of(reader)] == [b"one", b"two"]
+    await successor.close()
+
+
+async def test_a_transaction_of_somebody_else_is_left_open_and_named(
+    settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    await checkpoints.save(1, [("a", "1", b"one")])
+    stranger = AIOKafkaProducer(
+        **kafka_client.options(settings.kafka), transactional_id=settings.kafka.group_id
+    )
+    async with stranger:
+        await stranger.begin_transaction()
+        await stranger.send_and_wait(kafka_topics.names(settings.kafka).health, b"x", key=b"a/2", partition=2)
+
+        with pytest.raises(LogUnavailableError, match=r"partition 2 of .*transaction stays open at offset 3"):
+            await checkpoints.load()
+
+        await stranger.commit_transaction()
+    assert sorted((await checkpoints.load()).states) == [("a", "1", b"one"), ("a", "2", b"x")]
+
+
+@contextlib.asynccontextmanager
+async def forgetting(kafka: Brokers, settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """Write in a transaction of partition 2 that its coordinator has never heard of, and leave it open.
+
+    To the partition that is the same as one whose end was forgotten.
+    """
+    producer = AIOKafkaProducer(
+        **kafka_client.options(settings.kafka),
+        transactional_id=f"{settings.kafka.group_id}-{settings.kafka.topic_prefix}2",
+    )
+    await verify_transactions(kafka, "false")
+    try:
+        async with producer:
+            await producer.begin_transaction()
+            place = TopicPartition(kafka_topics.names(settings.kafka).health, 2)
+            producer._txn_manager.maybe_add_partition_to_txn(place)
+            producer._txn_manager.partition_added(place)
+            yield producer
+    finally:
+        await verify_transactions(kafka, "true")
+
+
+async def verify_transactions(kafka: Brokers, verify: str) -> None:
+    """Say whether the broker asks the coordinator for a transaction before it takes its records."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.addresses)
+    await admin.start()
+    try:
+        wanted = {"transaction.partition.verification.enable": verify}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", wanted)])
+    finally:
+        await admin.close()
+
+
+async def all_of(reader: HealthReader) -> list[Kept]:
+    """Return all that is kept."""
+    read: list[Kept] = []
+    async with asyncio.timeout(30):
+        while sum((await reader.positions()).values()) < sum((await reader.ends()).values()):
+            read += await reader.read(10, 0.2)
+    return read
+
+
 async def test_a_checkpoint_of_which_kafka_refuses_a_part_is_not_kept_and_does_not_pass_for_kept(
     kafka: Brokers, tmp_path: Path
 ) -> None:
@@ -177,11 +259,7 @@ async def test_what_somebody_else_wrote_beside_the_states_is_passed_over(
 
     assert Checkpoint(1, [("a", "1", b"one")]) == await checkpoints.load()
     async with HealthReader.open(settings) as reader:
-        read: list[Kept] = []
-        async with asyncio.timeout(30):
-            while sum((await reader.positions()).values()) < sum((await reader.ends()).values()):
-                read += await reader.read(10, 0.2)
-    assert read == [Kept("a", "1", b"one")]
+        assert await all_of(reader) == [Kept("a", "1", b"one")]
 
 
 @pytest.mark.parametrize(

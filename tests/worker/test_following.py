@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import CollectorRegistry
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from monitor.clock import SystemClock
 from monitor.config import KafkaSettings, LogSettings, Settings
 from monitor.health.stream import to_json
-from monitor.log import kafka_topics
+from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import KafkaCheckpoints, Row
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import following
@@ -157,6 +157,38 @@ async def test_nothing_is_shown_before_the_states_of_all_partitions_are_read(
         await eventually(lambda: not pages.fleet.recovering)
 
         assert joined == [set(names)]
+
+
+async def test_what_somebody_has_not_committed_yet_is_no_end_and_then_makes_states_old(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
+    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    await kafka_topics.ensure(settings)
+    topic = kafka_topics.names(settings.kafka).health
+    producer = AIOKafkaProducer(
+        **kafka_client.options(settings.kafka), transactional_id=settings.kafka.group_id
+    )
+    async with producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, state_of("one"), key=b"prod/one", partition=0)
+
+        async with following_pages(settings) as pages:
+            # It has stood in front of it for long.
+            await eventually(lambda: pages.stalled == 1)
+            assert (pages.recovering, pages.stalled, pages.jobs) == (1, 1, set())
+
+            await producer.commit_transaction()
+            await eventually(lambda: pages.jobs == {"one"} and pages.recovering == 0 and pages.stalled == 0)
+
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, state_of("two"), key=b"prod/two", partition=0)
+            await eventually(lambda: pages.stalled == 1)
+            assert pages.jobs == {"one"}
+
+            await producer.abort_transaction()
+            await eventually(lambda: pages.stalled == 0)
+            assert pages.jobs == {"one"}
 
 
 async def test_a_process_that_shows_nothing_yet_says_so_from_its_first_moment(settings: Settings) -> None:
