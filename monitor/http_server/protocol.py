@@ -30,6 +30,9 @@ STOPPING = "monitor.stopping"
 MAX_HEAD_BYTES = 65536
 """Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
 
+FRAMING_A_BYTE = 5
+"""What a chunk of one byte has around it: a body may come in such chunks."""
+
 NOT_HTTP = closing_answer(400, b"not_http", b"What came isn't an HTTP request.")
 HEAD_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's headers did not arrive in time.")
 HEAD_TOO_LARGE = closing_answer(431, b"head_too_large", b"The request's headers are too large.")
@@ -141,7 +144,8 @@ class HttpProtocol(asyncio.Protocol):
             self._close_with(NOT_HTTP)
         if self._transport.is_closing():
             return
-        # Bytes of a pipelined request that came along with the end of the one before were not counted.
+        # Bytes of a pipelined request that came along with the end of the one before were not counted, and
+        # most bodies have less framing than they may.
         self._overhead = max(self._overhead, 0)
         if self._overhead > MAX_HEAD_BYTES:
             self._refuse_head(HEAD_TOO_LARGE)
@@ -203,8 +207,8 @@ class HttpProtocol(asyncio.Protocol):
             self._stop_reading()
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a part of the body; it is off the count of all other bytes."""
-        self._overhead -= len(body)
+        """Hand on a part of the body; it and its framing are off the count of all other bytes."""
+        self._overhead -= (1 + FRAMING_A_BYTE) * len(body)
         assert self._exchange is not None
         if not self._exchange.take(body):
             self._stop_reading()

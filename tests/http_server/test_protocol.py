@@ -160,6 +160,23 @@ async def test_bytes_of_bodies_do_not_count_as_headers() -> None:
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_a_body_in_chunks_of_one_byte_is_read_whole() -> None:
+    size = 40_000
+    async with _connected() as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"1\r\nx\r\n" * size + b"0\r\n\r\n")
+        async with asyncio.timeout(30):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert await reader.readexactly(size) == b"x" * size
+
+
+async def test_endless_framing_around_a_small_body_closes_the_connection() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write((b"1;" + b"y" * 1000 + b"\r\nx\r\n") * (MAX_HEAD_BYTES // 1000 + 1))
+        assert await _until_closed(reader) == b""
+
+
 async def test_what_is_not_http_is_answered_400() -> None:
     async with _connected() as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
