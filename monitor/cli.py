@@ -92,14 +92,16 @@ def serve(
 
 @app.command()
 def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """Read the configuration and reach what it names; say what is wrong, one line each."""
+    """Read the configuration and reach what it names; say what is wrong, one line each, and exit with 1."""
     try:
         settings = load_settings(config, os.environ)
     except ConfigurationError as error:
-        if not as_json:
-            raise
-        typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": [], "checks": []}))
-        raise typer.Exit(2) from None
+        # A mistake is what was asked for here, not what keeps the command from its work.
+        if as_json:
+            typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": [], "checks": []}))
+        else:
+            _complain(str(error))
+        raise typer.Exit(1) from None
     from monitor.check import check_all
 
     checks = check_all(settings)
