@@ -154,10 +154,15 @@ class Writer:
         }
         return {name: template.render(told) for name, template in self._sections.items()}
 
-    def events(self, found: Sequence[Stored], now: float) -> dict[str, str]:
+    async def events(self, found: Sequence[Stored], now: float) -> dict[str, str]:
         """Return a stream's events, newest first, by their places in the log; secrets are masked."""
-        views = [event_view(stored) for stored in found]
-        return {str(view.offset): self._event.render(event=view, now=now) for view in views}
+        written = {}
+        for stored in found:
+            view = event_view(stored)
+            written[str(view.offset)] = self._event.render(event=view, now=now)
+            # A large body takes milliseconds to look through.
+            await asyncio.sleep(0)
+        return written
 
     def unread(self, *, live: bool) -> dict[str, str]:
         """Return what stands in place of a stream's events. live: whether the page gets them later."""
@@ -254,7 +259,7 @@ def _add_stream(
                 except LogUnavailableError:
                     events = events or writer.unread(live=True)
                 else:
-                    read_up_to, events = received, writer.events(found, streams.now())
+                    read_up_to, events = received, await writer.events(found, streams.now())
             now = streams.now()
             one = detail(state, now, settings.health)
             sections = writer.sections(state, one, now)
@@ -269,6 +274,7 @@ def _add_stream(
     ) -> HTMLResponse:
         key = StreamKey(source, canonical_job_id(job_id))
         found = await _read_in_time(history.history(*key, before, EVENTS))
+        events = None if found is None else await writer.events(found, streams.now())
         now = streams.now()
         state = None if streams.recovering else streams.get(key)
         if state is None:
@@ -277,7 +283,8 @@ def _add_stream(
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
         sections = writer.sections(state, one, now)
-        events = writer.unread(live=before is None) if found is None else writer.events(found, now)
+        if events is None:
+            events = writer.unread(live=before is None)
         text = writer.stream(one, sections, events, before, now, stale=streams.stale)
         return HTMLResponse(text, headers=HEADERS)
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -6,11 +7,14 @@ import pytest
 
 from monitor.clock import stopwatch
 from monitor.config import Settings, Source
-from monitor.event import Vendor
+from monitor.event import EventId, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
+from monitor.web import views
 from monitor.web.app import MAX_REGISTRATION_BYTES, Pages, build
+from monitor.web.masking import masked
 from tests.health.story import START, Story
+from tests.log import making
 from tests.metrics.building import Desk
 
 SOURCE = Source(name="prod", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/callbacks/prod")
@@ -125,6 +129,38 @@ async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Des
     assert page.status_code == 200
     assert 'href="streams/prod/one%2Ftwo"' in (await operators.get("/")).text
     assert 'data-live="one%2Ftwo/live"' in page.text
+
+
+@pytest.mark.parametrize("path", ["/api/streams/prod/job/events", "/streams/prod/job"])
+async def test_no_two_bodies_are_looked_through_before_others_have_their_turn(
+    operators: httpx.AsyncClient, log: SqliteLog, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    bodies = [b"body %d of 20" % number for number in range(1, 21)]
+    await log.append(
+        [
+            making.event(EventId("receiver", 1, number), source="prod", job_id="job", body=body)
+            for number, body in enumerate(bodies)
+        ]
+    )
+    turn, turns = 0, list[int]()
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def noted(body: bytes) -> str:
+        turns.append(turn)
+        return masked(body)
+
+    monkeypatch.setattr(views, "masked", noted)
+    counting = asyncio.create_task(count())
+    answer = await operators.get(path)
+    counting.cancel()
+
+    assert all(body.decode() in answer.text for body in bodies)
+    assert len(set(turns)) == len(turns) == len(bodies)
 
 
 async def test_a_process_that_recovers_is_not_ready(operators: httpx.AsyncClient, desk: Desk) -> None:
