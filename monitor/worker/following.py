@@ -39,18 +39,21 @@ class Follower:
     Args:
         settings: of the service.
         fleet: has one shard with all streams.
-        metrics: tells whether it recovers or stands still; None if another part of the process does.
+        metrics: tell from now on whether it recovers or stands still; None if another part of the
+            process does.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet, metrics: ServiceMetrics | None) -> None:
         self._settings = settings
         self._fleet = fleet
-        self._metrics = metrics
         self._telling = Seldom(REPEAT_SECONDS)
+        if metrics is not None:
+            # Asked for with each scrape: what is shown grows old while a call to Kafka takes its time.
+            metrics.recovering.set_function(lambda: float(fleet.recovering))
+            metrics.consumer_stalled.set_function(lambda: float(fleet.stale))
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        self._show()
         while True:
             try:
                 async with HealthReader.open(self._settings) as reader:
@@ -116,17 +119,10 @@ class Follower:
 
     def _confirm(self) -> None:
         self._fleet.fresh_until = stopwatch() + FRESH_SECONDS
-        self._show()
 
     def _fail(self, error: LogUnavailableError) -> None:
-        self._show()
         if self._telling.is_due():
             _log.error("health can't be followed", error=str(error), retry_in_seconds=RETRY_SECONDS)
-
-    def _show(self) -> None:
-        if self._metrics is not None:
-            self._metrics.recovering.set(self._fleet.recovering)
-            self._metrics.consumer_stalled.set(self._fleet.stale)
 
 
 def _apply(shard: Shard, kept: Kept) -> None:

@@ -63,11 +63,12 @@ class Worker:
         self._folder = Folder(settings, log, metrics, fleet.clock)
         self._next_tick = 0.0
         self._next_expiry = 0.0
+        # Before it runs: what is not shown yet would look ended.
+        metrics.recovering.set(1)
 
     async def run(self) -> None:
         """Restore, then follow the log until cancelled; what was folded is kept at the end."""
         shard = self._shard
-        self._metrics.recovering.set(1)
         self._metrics.consumer_stalled.set(0)
         await self._checkpointer.restore()
         goal = await self._log.head()

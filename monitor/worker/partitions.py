@@ -65,7 +65,7 @@ class PartitionWorker:
         settings: of the service.
         log: where dead letters go.
         fleet: the shards that are true, and for how long they are this process's.
-        metrics: where all of it is counted.
+        metrics: where all of it is counted; they tell from now on that it recovers.
     """
 
     def __init__(self, settings: Settings, log: EventLog, fleet: Fleet, metrics: ServiceMetrics) -> None:
@@ -88,6 +88,8 @@ class PartitionWorker:
         self._next_look = 0.0
         self._next_tick = 0.0
         self._stalled = False
+        # Before it runs: with Kafka away it doesn't for long, and what is not shown yet would look ended.
+        self._show_recovery()
 
     async def run(self) -> None:
         """Fold until cancelled; what was folded is kept at the end.
@@ -96,7 +98,6 @@ class PartitionWorker:
             ConfigurationError: a kept state can't be read.
         """
         self._metrics.consumer_stalled.set(0)
-        self._show_recovery()
         telling = Seldom(REPEAT_SECONDS)
         try:
             while True:

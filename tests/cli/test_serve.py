@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.running import run_beside, start
@@ -29,16 +30,18 @@ public_url = "https://hooks.example.com/callbacks/one"
 
 
 @asynccontextmanager
-async def serving(configuration: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running service, and the address at which it takes callbacks."""
-    process = await start("serve", config=configuration)
+async def serving(
+    configuration: Path, *, role: str = "all"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+    """A running service, and what it said as it began to serve: its addresses."""
+    process = await start("serve", "--role", role, config=configuration)
     assert process.stderr is not None
     try:
         async with asyncio.timeout(30):
             async for line in process.stderr:
                 told = json.loads(line)
                 if told["event"] == "serving":
-                    yield process, told["callbacks"]
+                    yield process, told
                     break
             else:
                 pytest.fail("the service ended before it served")
@@ -60,10 +63,10 @@ def configuration(tmp_path: Path) -> Path:
 
 
 async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(configuration: Path) -> None:
-    async with serving(configuration) as (service, address):
+    async with serving(configuration) as (service, told):
         truth = configuration.parent / "truth.json"
         simulation = await start(
-            *("simulate", "--target", f"{address}/", "--streams", "2", "--duration", "30"),
+            *("simulate", "--target", f"{told['callbacks']}/", "--streams", "2", "--duration", "30"),
             *("--scenario", "steady", "--seed", "7", "--truth", str(truth), "--json"),
             config=configuration,
         )
@@ -110,13 +113,26 @@ async def test_a_service_that_this_configuration_cannot_have_exits_2(
     assert len(stderr.splitlines()) == 1
 
 
+KAFKA_AWAY = '[log]\nbackend = "kafka"\npath = "spool.db"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
+
+
+@pytest.mark.parametrize(("role", "recovering"), [("all", 1), ("worker", 1), ("web", 1), ("receiver", 0)])
+async def test_a_process_that_starts_while_kafka_is_away_says_whether_streams_are_missing(
+    role: str, recovering: int, tmp_path: Path
+) -> None:
+    configuration = write(tmp_path, KAFKA_AWAY + CONFIGURATION)
+    async with serving(configuration, role=role) as (_, told), httpx.AsyncClient() as client:
+        page = await client.get(f"{told['operators']}/metrics")
+
+    assert f"\nmonitor_recovering {recovering}.0\n" in page.text
+
+
 @pytest.mark.parametrize("role", ["all", "worker", "web"])
 async def test_a_service_on_kafka_whose_address_is_taken_says_so_last(role: str, tmp_path: Path) -> None:
-    kafka = '[log]\nbackend = "kafka"\npath = "spool.db"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         text = CONFIGURATION.replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "{taken}"')
-        code, _, stderr = await run_beside("serve", "--role", role, config=write(tmp_path, kafka + text))
+        code, _, stderr = await run_beside("serve", "--role", role, config=write(tmp_path, KAFKA_AWAY + text))
 
     assert code == 2
     said = f"admin.listen: {taken} can't be listened on: Address already in use"
