@@ -18,7 +18,14 @@ from monitor.metrics.vendor_errors import count_error
 from monitor.reconcile.comparison import Difference, compare, is_explained, is_troubled
 from monitor.reconcile.memory import Memory
 from monitor.reconcile.streams import LiveStreams
-from monitor.vendors.api_errors import ApiError, NoSuchJobError, RefusedError, UnreadableError
+from monitor.vendors.api_errors import (
+    ApiError,
+    NoSuchJobError,
+    RefusedError,
+    UnreachableError,
+    UnreadableError,
+    VendorTroubleError,
+)
 from monitor.vendors.api_protocol import ObservedJob, VendorApi
 from monitor.vendors.observation import JOB_OBSERVED, encode_observation
 
@@ -30,6 +37,9 @@ WARNINGS_SECONDS = 600.0
 
 EXPLAINED_SECONDS = 600.0
 """How long after an end the API is asked why."""
+
+MOST_UNANSWERED = 3
+"""After so many questions in a row that the vendor failed at, it is no single stream's trouble any more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -105,8 +115,7 @@ class SourceRounds:
         differences, again, listed = 0, set[StreamKey](), None
         if self._owns_list(self._source.name) or not self._api.shows_jobs:
             listed, differences = await self._compare_listed(again)
-        for state in self._worth_asking(listed):
-            differences += await self._ask(state, again, unlisted=listed is not None)
+        differences += await self._ask_each(self._worth_asking(listed), again, listed=listed is not None)
         if again:
             await asyncio.sleep(self._pace.look_again)
             differences += await self._look_again(again)
@@ -178,6 +187,32 @@ class SourceRounds:
                 wanted.append((not troubled, self._memory.asked_at(state.key), state))
         wanted.sort(key=lambda one: one[:2])
         return [state for _, _, state in wanted[: self._pace.calls]]
+
+    async def _ask_each(self, states: list[StreamState], again: set[StreamKey], *, listed: bool) -> int:
+        """Ask about streams one by one.
+
+        Args:
+            states: of the streams.
+            again: takes those that need a second look.
+            listed: whether the API gave its list in this round, which holds none of them.
+
+        Raises:
+            ApiError: the vendor fails, and not only at a single stream.
+        """
+        differences, in_vain = 0, 0
+        # Who has got no answer of any kind in this round can't tell a stream's trouble from the vendor's.
+        most = MOST_UNANSWERED if listed else min(MOST_UNANSWERED, len(states))
+        for state in states:
+            try:
+                differences += await self._ask(state, again, unlisted=listed)
+            except (VendorTroubleError, UnreachableError) as error:
+                in_vain += 1
+                if in_vain == most:
+                    raise
+                self._count_failure(error)
+            else:
+                in_vain = 0
+        return differences
 
     async def _ask(self, state: StreamState, again: set[StreamKey], *, unlisted: bool) -> int:
         """Ask about one stream, and tell what differs.

@@ -10,7 +10,8 @@ import pytest
 from monitor.event import Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
-from monitor.vendors.api_errors import UnauthenticatedError
+from monitor.reconcile.rounds import MOST_UNANSWERED
+from monitor.vendors.api_errors import UnauthenticatedError, VendorTroubleError
 from tests.receiver.running import eventually
 from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
@@ -20,6 +21,7 @@ from tests.vendors.vendor_server import (
     JOB,
     NOT_FOUND,
     ROOM,
+    SHORT_PATIENCE,
     UNAUTHORIZED,
     Fault,
     error,
@@ -239,6 +241,34 @@ async def test_one_stream_that_the_api_gives_no_answer_about_keeps_no_other_from
 
     assert [one.state(job_id).end is None for job_id in (JOB, OTHER)] == [True, False]
     assert one.sample("monitor_reconcile_failures_total", reason=reason) == 1
+
+
+async def test_a_stream_at_which_the_vendor_fails_each_time_keeps_no_other_from_being_asked_about(
+    one: Asking,
+) -> None:
+    await one.call_back("DISCONNECTED", JOB)
+    await one.call_back("CONNECTED", OTHER)
+    one.vendor.jobs[OTHER] = {**job("SUCCEED"), "job_id": OTHER}
+    # Each round asks about what is in trouble first.
+    one.vendor.faults.extend([NOTHING_LISTED, NOTHING_LISTED, *[INTERNAL] * SHORT_PATIENCE.attempts])
+
+    await one.round()
+
+    assert [one.state(job_id).end is None for job_id in (JOB, OTHER)] == [True, False]
+    assert one.sample("monitor_reconcile_failures_total", reason="vendor") == 1
+
+
+async def test_a_vendor_that_fails_at_one_stream_after_the_other_is_left_alone_until_the_next_round(
+    one: Asking,
+) -> None:
+    for number in range(8):
+        await one.call_back("CONNECTED", f"job-{number}")
+    one.vendor.faults.extend([NOTHING_LISTED, NOTHING_LISTED, *[INTERNAL] * 50])
+
+    with pytest.raises(VendorTroubleError):
+        await one.round()
+
+    assert len(one.vendor.asked) == 2 + MOST_UNANSWERED * SHORT_PATIENCE.attempts
 
 
 async def test_credentials_that_are_refused_end_the_round(one: Asking) -> None:
