@@ -16,6 +16,8 @@ BEHIND_SECONDS = 10.0
 FORGOTTEN_SECONDS = 3600.0
 """A job that ended longer ago than this, and of which nothing is known, is of no interest any more."""
 
+LIVE = frozenset({JobState.WAITING, JobState.RUNNING})
+
 FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.BLOCKED})
 """After these the vendor has nothing more to say of a job."""
 
@@ -48,10 +50,12 @@ def compare(state: StreamState | None, job: ObservedJob, now: float) -> Differen
     said = job.observed
     if state is None:
         return _compare_unknown(job, now)
-    if state.retired:
-        return None
     end = state.end
-    if end is not None and end.outcome in (Outcome.LOST, Outcome.VANISHED):
+    guessed = end is not None and end.outcome in (Outcome.LOST, Outcome.VANISHED)
+    if state.retired:
+        # Of what nobody sees any more, only that it lives after all is news.
+        return Difference.STATE if guessed and said.state in LIVE else None
+    if guessed:
         if said.state in (None, JobState.MISSING):
             return None
         return Difference.END if said.state in FINAL else Difference.STATE
@@ -80,7 +84,7 @@ def is_explained(state: StreamState) -> bool:
 
 def _compare_unknown(job: ObservedJob, now: float) -> Difference | None:
     said = job.observed.state
-    if said in (JobState.WAITING, JobState.RUNNING):
+    if said in LIVE:
         return Difference.UNKNOWN
     recent = job.ended is None or now - job.ended <= FORGOTTEN_SECONDS
     return Difference.UNKNOWN if said in (JobState.FAILED, JobState.BLOCKED) and recent else None

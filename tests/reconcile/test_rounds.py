@@ -409,6 +409,21 @@ async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking)
     assert sugar.verdict("s-2").status is Status.HEALTHY
 
 
+async def test_a_session_that_had_vanished_for_hours_is_live_once_the_list_holds_it_again(
+    sugar: Asking,
+) -> None:
+    await sugar.call_back_session(35, "s-1")
+    await sugar.round()
+    later = sugar.clock.now() + sugar.shard.settings.keep_abnormal_seconds + 1
+    sugar.shard.tick(later, list(sugar.shard.streams))
+    assert sugar.state("s-1").retired
+
+    sugar.vendor.sessions = {"s-1": 35}
+    await sugar.round()
+
+    assert sugar.verdict("s-1").status is Status.HEALTHY
+
+
 async def test_a_session_whose_start_was_never_called_back_runs_all_the_same(sugar: Asking) -> None:
     await sugar.call_back_session(32, "s-1")
     sugar.vendor.sessions = {"s-1": 35}
