@@ -64,11 +64,12 @@ def outranks(said: Outcome, known: Outcome) -> bool:
 
 def take(known: Observation | None, said: JobObserved, at: float) -> Observation:
     """Return what is known of the job after this answer, received at `at`."""
-    if known is None:
-        began = said.state is JobState.WAITING or (
+    known = Observation() if known is None else known
+    if known.state is None and not known.began_in_sight:
+        # What it told before, if anything, may have been of the job's room alone.
+        known.began_in_sight = said.state is JobState.WAITING or (
             said.duration is not None and said.duration < UNCALLED_SECONDS
         )
-        known = Observation(began_in_sight=began)
     if said.state is not None:
         known.state = said.state
     if known.state is JobState.RUNNING and known.running_since is None:

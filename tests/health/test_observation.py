@@ -268,6 +268,16 @@ def test_a_job_that_runs_and_never_called_back_is_degraded_and_says_why(
     assert story.status(131.0).status is Status.HEALTHY
 
 
+def test_a_job_of_whose_room_the_api_told_first_is_degraded_if_it_never_calls_back() -> None:
+    story = Story()
+    answer(story, None, at=0.0, warnings=())
+    for at in (50.0, 110.0, 170.0):
+        running(story, at=at, duration=at, push=at)
+
+    assert story.status(169.0).status is Status.HEALTHY
+    assert story.status(170.0).status is Status.DEGRADED
+
+
 def test_a_job_that_asked_for_replies_alone_may_never_call_back() -> None:
     story = Story()
     story.register(subscribed=(CallbackKind.REPLY,))
