@@ -1,17 +1,21 @@
 """What callbacks and relayed messages share of the way: reading a whole body, and storing what it said."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from monitor.clock import Clock
+import structlog
+
+from monitor.clock import Clock, Seldom
 from monitor.errors import LogUnavailableError
 from monitor.event import Event, EventId
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.body import parse_body
 from monitor.receiver.limits import Limits
-from monitor.receiver.refusals import LOG_UNAVAILABLE, STORING_OVERLOADED, RefusedError
+from monitor.receiver.refusals import LOG_UNAVAILABLE, REPEAT_SECONDS, STORING_OVERLOADED, RefusedError
 from monitor.receiver.sources import PreparedSource
+
+_logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Intake:
     log: EventLog
     clock: Clock
     limits: Limits
+    _telling: Seldom = field(default_factory=lambda: Seldom(REPEAT_SECONDS), init=False)
 
     def read(
         self, source: PreparedSource, scope: Scope, headers: Headers, receive: Receive
@@ -42,8 +47,8 @@ class Intake:
         """
         try:
             return self.log.next_id()
-        except LogUnavailableError:
-            raise RefusedError(LOG_UNAVAILABLE) from None
+        except LogUnavailableError as error:
+            raise self._refusal(error) from None
 
     async def store(
         self, source: PreparedSource, events: Sequence[Event], dead_letters: Sequence[DeadLetter] = ()
@@ -58,9 +63,15 @@ class Intake:
         source.storing += 1
         try:
             await self.log.append(events, dead_letters)
-        except LogUnavailableError:
-            raise RefusedError(LOG_UNAVAILABLE) from None
+        except LogUnavailableError as error:
+            raise self._refusal(error) from None
         finally:
             source.storing -= 1
         for letter in dead_letters:
             source.count_dead_letter(letter.channel, letter.reason)
+
+    def _refusal(self, error: LogUnavailableError) -> RefusedError:
+        """Say in our own log why the event log can't: the answer tells that to nobody who could help."""
+        if self._telling.is_due():
+            _logger.error("log unavailable", error=str(error))
+        return RefusedError(LOG_UNAVAILABLE)

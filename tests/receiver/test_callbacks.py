@@ -349,6 +349,18 @@ async def test_a_log_that_is_closed_is_answered_503_and_nothing_is_counted_as_ke
     )
 
 
+async def test_why_the_log_keeps_nothing_is_told_once_in_a_while(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with running(tmp_path, OPEN) as receiver:
+            (tmp_path / "monitor.db").unlink()
+            answers = [await receiver.client.post("/callbacks/open", content=link_callback()) for _ in "12"]
+
+    told = [line for line in lines if line["event"] == "log unavailable"]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert [line["log_level"] for line in told] == ["error"]
+    assert f"{tmp_path / 'monitor.db'}: the file was removed" in told[0]["error"]
+
+
 async def test_a_source_that_floods_a_stalled_log_leaves_room_for_the_others(tmp_path: Path) -> None:
     limits = Limits(LIMIT, storing=2)
     async with running(tmp_path, OPEN, PROD, limits=limits) as receiver:
