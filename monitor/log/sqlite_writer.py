@@ -246,7 +246,7 @@ class Writer:
     def _open(self) -> Transaction:
         if _identity(self._path) != self._file:
             # What is written to a file without a name is gone with the process, however well it is synced.
-            raise sqlite3.OperationalError("the file was removed or replaced; restart the service")
+            raise sqlite3.OperationalError("the file was removed, replaced or emptied; restart the service")
         if self._transaction is None:
             connection = sqlite_file.connect(
                 self._path, synchronous="FULL", create=False, begin=self._limit_size
@@ -296,12 +296,13 @@ class Writer:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return which file a path leads to now; None if to none that can be looked at."""
+    """Return which file a path leads to now; None if to none that can be looked at, or to an empty one."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    # Also an empty one takes commits, which the next start throws away with the rest of its write-ahead log.
+    return (found.st_dev, found.st_ino) if found.st_size else None
 
 
 def _is_storage_failure(error: Exception) -> bool:

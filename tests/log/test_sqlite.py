@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -177,11 +178,19 @@ async def test_nothing_is_acknowledged_once_the_file_was_removed_or_replaced(
         shutil.copy(moved, path)
 
     for _ in range(2):
-        with pytest.raises(LogUnavailableError, match="removed or replaced"):
+        with pytest.raises(LogUnavailableError, match="removed, replaced or emptied"):
             await log.append([event(log.next_id())])
 
     shutil.move(moved, path)
     await log.append([event(log.next_id())])
+
+
+async def test_nothing_is_acknowledged_once_the_file_was_emptied(log: SqliteLog, path: Path) -> None:
+    await log.append([event(log.next_id())])
+    os.truncate(path, 0)
+
+    with pytest.raises(LogUnavailableError, match="removed, replaced or emptied"):
+        await log.append([event(log.next_id())])
 
 
 async def test_a_file_that_stays_locked_is_unavailable_until_it_is_not(log: SqliteLog, path: Path) -> None:
