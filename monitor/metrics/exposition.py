@@ -182,7 +182,10 @@ class Exposition:
         for key, state in streams:
             if not is_exported(state, now, settings):
                 continue
-            kept = shown[key] = _show(state, now, self._shown.get(key))
+            # Where nothing more comes the stream is lost, though only a later look notes that: seconds that
+            # were shown beyond that moment would fall with a restart.
+            counted_until = min(now, state.last_received + settings.abandon_after_seconds)
+            kept = shown[key] = _show(state, counted_until, self._shown.get(key))
             verdict = status(state, now, settings)
             readings.append(
                 Reading(state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings)

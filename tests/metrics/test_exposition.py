@@ -328,6 +328,27 @@ async def test_seconds_never_fall_when_an_event_was_on_its_way_at_the_last_scrap
     assert (before[seconds], after[seconds], later[seconds]) == (10.5, 10.5, 18.25)
 
 
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [("C", "livestream_connected_seconds_total"), ("D", "livestream_outage_seconds_total")],
+)
+async def test_a_lost_streams_seconds_are_the_same_before_that_was_noted_and_after_a_restart(
+    desk: Desk, link: str, name: str
+) -> None:
+    story = Story()
+    story.link(link, at=0)
+    desk.show(story.known)
+    lost_after = desk.settings.abandon_after_seconds
+    seconds = key(name, vendor="metastudio", source="prod", job_id="job")
+
+    before = await desk.scrape(at=lost_after + 2.5)
+    restarted = Desk()
+    restarted.show(story.settle(lost_after + 3))
+    after = await restarted.scrape(at=lost_after + 3)
+
+    assert before[seconds] == after[seconds] == lost_after
+
+
 async def test_nothing_is_kept_of_a_stream_that_went(desk: Desk) -> None:
     desk.show(connected())
     seconds = key("livestream_connected_seconds_total", vendor="metastudio", source="prod", job_id="job")
