@@ -10,7 +10,7 @@ from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
 from monitor.health.rounds import copied, give_plan, share_between, step
 from monitor.health.sparse import without
-from monitor.health.stream import PlanOrigin, Play, Rounds, Script, Witness
+from monitor.health.stream import PlanOrigin, Play, Round, Rounds, Script, Witness
 
 REORDER_SECONDS = 45.0
 """How long a play can still be overtaken: SoftSugar's three attempts span 30 s, and a half on top."""
@@ -49,6 +49,7 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
         return _insert(script, play, mode, from_start=from_start)
     current = script.current.round
     before = None if current is None else (current.last, current.last_since)
+    answered = current is not None and _is_answered(current, play)
     effect = step(script.current, play, mode, from_start=from_start)
     if script.settled is not None:
         script.recent.append(play)
@@ -56,7 +57,8 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
             _settle_oldest(script, script.settled, mode, from_start=from_start)
     script.rounds = max(script.rounds, script.current.count)
     now = script.current.round
-    if play.due is not None and now is not None and now.awaited.get(play.paragraph) == play.due:
+    awaited = None if now is None else now.awaited.get(play.paragraph)
+    if play.due is not None and awaited == play.due and not answered:
         script.witnesses = {**script.witnesses, play.paragraph: Witness(play.due, newest)}
     if effect is Effect.APPLIED:
         # A paragraph that follows itself, as the only one of its plan does, has ended as well.
@@ -130,6 +132,15 @@ def _is_settled(settled: int | None, recent: list[Play], signed: int) -> bool:
     if settled is None or signed > settled:
         return False
     return signed < settled or all(known.signed != signed for known in recent)
+
+
+def _is_answered(current: Round, play: Play) -> bool:
+    """Whether the callback of what RTC begins has come: taken for an overdue one of the same paragraph."""
+    if play.due is None or current.confirmed_at is None or play.paragraph != current.last:
+        return False
+    patience = play.due - play.received
+    overdue = current.confirmed_at - current.last_since > patience
+    return overdue and play.received - current.confirmed_at <= patience
 
 
 def _insert(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:

@@ -262,6 +262,23 @@ def test_a_callback_that_comes_late_for_what_rtc_proved_is_missed_and_no_new_rou
     assert story.known.missed == 1
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_one_lost_callback_of_a_script_of_one_paragraph_makes_no_other_one_missed(signed: bool) -> None:
+    story = Story()
+    story.register(plan=1, subscribed=(CallbackKind.PARAGRAPH,))
+    # Of each round but the first comes its callback, and then RTC.
+    for number in range(5):
+        began = 20.0 * number
+        if number > 0:
+            story.paragraph(1, at=began, signed=int(began) if signed else None)
+        for seconds in (1, 6, 11, 16):
+            story.progress(1, offset=seconds, at=began + seconds)
+    story.settle(LATER)
+
+    assert facts(story)[0] == 4
+    assert story.known.missed == 1
+
+
 def test_an_unsigned_copy_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
     # In random order the last paragraph of a whole round may follow itself.
     story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
