@@ -82,14 +82,17 @@ class RunningSession(CamelBody, PartlyReadableBody):
     status: int | None = None
 
 
-class Page(CamelBody):
-    """Where in a list an answer stands; the page's own fields."""
+_Number = Annotated[int, Field(ge=0)]
 
-    page_no: Annotated[int, Field(ge=0)] = 1
-    number_pages: Annotated[int, Field(ge=0)] = 1
-    number_records: Annotated[int, Field(ge=0)] = 0
-    page_size: Annotated[int, Field(ge=0)] = 0
-    start_index: Annotated[int, Field(ge=0)] = 0
+
+class Page(CamelBody):
+    """Where in a list an answer stands; the page's own fields, null where the list isn't cut into pages."""
+
+    page_no: _Number | None = None
+    number_pages: _Number | None = None
+    number_records: _Number | None = None
+    page_size: _Number | None = None
+    start_index: _Number | None = None
 
 
 _sessions = TypeAdapter(list[RunningSession])
@@ -141,7 +144,7 @@ class SoftSugarApi:
                 if session.session_id not in seen:
                     seen.add(session.session_id)
                     yield session
-            if not sessions or number >= page.number_pages:
+            if not sessions or number >= (page.number_pages or 1):
                 return
         raise UnreadableError("GET (running)", f"the list doesn't end within {MOST_PAGES} pages")
 

@@ -170,6 +170,15 @@ async def test_all_pages_are_read_where_the_paging_stands_beside_the_data(
     assert [name for name, _ in await listed(api)] == ["s-1", "s-2"]
 
 
+async def test_a_list_is_read_whose_paging_is_null(vendor: TestedVendor, api: SoftSugarApi) -> None:
+    await listed(api)
+    paging = dict.fromkeys(("pageNo", "numberPages", "numberRecords", "pageSize", "startIndex"))
+    told = {"code": 0, "message": "success", "data": [{"sessionId": "s-1", "status": 35}], **paging}
+    vendor.faults.append(Fault(200, json.dumps(told).encode()))
+
+    assert await listed(api) == [("s-1", 35)]
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
