@@ -242,7 +242,7 @@ class KafkaSettings(FrozenModel):
     group_id: Annotated[str, Field(min_length=1)] = "monitor"
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=200)] = "livestream."
     partitions: Count = 12
-    replication_factor: Annotated[int, Field(gt=0, le=32767)] = 3
+    replication_factor: Annotated[Count, Field(le=32767)] = 3
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
