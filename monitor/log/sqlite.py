@@ -315,6 +315,13 @@ def _retry(number: int, event: Event, transaction: Transaction) -> None:
     deleted = transaction.connection.execute("DELETE FROM dead_letters WHERE number = ?", (number,))
     if deleted.rowcount == 0:
         raise LookupError(f"there is no dead letter {number}; was it retried already?")
+    # Where another command of the same name has begun since, its ids may be in the log already: a stream
+    # that saw one of them would take this event's for known.
+    for (boot,) in transaction.connection.execute(
+        "UPDATE receivers SET boot = boot + 1 WHERE name = ? AND boot > ? RETURNING boot",
+        (event.id.receiver, event.id.boot),
+    ).fetchall():
+        event = event._replace(id=event.id._replace(boot=boot))
     transaction.insert_events([transaction.row(event)])
 
 

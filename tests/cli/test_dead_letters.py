@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.config import load_settings
+from monitor.dead_letters import opened, retry
 from monitor.event import Channel, Event, Stored, Vendor
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
@@ -169,6 +171,19 @@ async def test_a_retried_event_has_an_id_that_no_stream_has_passed(folder: Path)
     first, second = [stored.event.id for stored in await events_in(folder)]
     assert first.receiver == second.receiver == "retry"
     assert (first.boot, first.sequence) < (second.boot, second.sequence)
+
+
+async def test_two_that_retry_at_once_give_no_event_an_id_that_its_stream_has_passed(folder: Path) -> None:
+    await keep(folder, *(letter(sequence, DECODABLE) for sequence in range(1, 7)))
+    settings = load_settings(folder / "monitor.toml", {})
+    async with opened(settings, to_retry=True) as first, opened(settings, to_retry=True) as second:
+        for number, one in enumerate([first, second, second, first, first, second], start=1):
+            assert (await retry(one.letters, number, settings.sources, one.next_id)).problem is None
+
+    ids = [stored.event.id for stored in await events_in(folder)]
+    assert {one.receiver for one in ids} == {"retry"}
+    assert len(ids) == 6
+    assert ids == sorted(set(ids))
 
 
 async def test_what_still_cannot_be_decoded_stays_and_exits_1(folder: Path) -> None:
