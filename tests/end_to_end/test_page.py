@@ -3,6 +3,9 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -48,6 +51,27 @@ def service(service: Service) -> Service:
     service.more = DOWN_AT_ONCE + LINKS
     service.start()
     return service
+
+
+@contextmanager
+def proxy_of_nobody(port: int) -> Iterator[None]:
+    """Answer at a port as a proxy does whose service is gone."""
+
+    class BadGateway(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(502)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), BadGateway) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def row_of(job: str) -> str:
@@ -210,6 +234,18 @@ def test_an_open_page_finds_a_service_again_that_was_killed(service: Service, wi
     expect(window.page.locator(row_of("bad"))).to_contain_text("down", timeout=30_000)
     window.wait_until_live()
     assert window.is_marked()
+
+
+def test_a_page_whose_proxy_answers_for_a_dead_service_says_that_it_may_be_old(
+    service: Service, window: Visit
+) -> None:
+    tell(service.callbacks, [link_body("bad", "CONNECTED")])
+    window.open(service.operators)
+    service.kill()
+    with proxy_of_nobody(service.admin):
+        expect(window.page.locator("#connection")).to_contain_text("connection lost", timeout=30_000)
+    service.start()
+    window.wait_until_live()
 
 
 def test_a_service_with_a_page_open_stops_when_told(service: Service, window: Visit) -> None:

@@ -13,7 +13,8 @@ const pause = document.getElementById("pause");
 const announcement = document.getElementById("announcement");
 
 let source = null;
-let lastHeard = 0;
+let lastHeard = performance.now();
+let lastTried = 0;
 let isPaused = false;
 let retry = 0;
 let told = null;
@@ -27,7 +28,7 @@ function liveAddress() {
 function connect() {
   disconnect();
   if (isPaused || document.hidden || !document.body.dataset.live) return;
-  lastHeard = performance.now();
+  lastTried = performance.now();
   source = new EventSource(liveAddress());
   source.onmessage = (event) => {
     lastHeard = performance.now();
@@ -240,8 +241,10 @@ addEventListener("pageshow", (event) => {
 
 setInterval(() => {
   if (!document.body.dataset.live || isPaused || document.hidden) return;
-  if (performance.now() - lastHeard > LOST_AFTER_MS) {
-    showConnection("connection lost: what you see may be old", true);
-    if (!source || source.readyState !== EventSource.CONNECTING) connect();
-  }
+  // To try isn't to hear: a proxy answers for a service that is down, again and again.
+  const now = performance.now();
+  if (now - lastHeard <= LOST_AFTER_MS) return;
+  showConnection("connection lost: what you see may be old", true);
+  if (now - lastTried <= LOST_AFTER_MS) return;
+  if (!source || source.readyState !== EventSource.CONNECTING) connect();
 }, 1000);
