@@ -81,7 +81,7 @@ class Checkpointer:
         Raises:
             LogUnavailableError: nothing was kept; what changed is still known as changed.
         """
-        shard, started = self._shard, stopwatch()
+        shard, started, busy = self._shard, stopwatch(), 0.0
         # The position first: a state may be ahead of it, and knows which events it holds already.
         position, changed = shard.position, shard.changed
         shard.changed = set()
@@ -93,8 +93,11 @@ class Checkpointer:
         except BaseException:
             shard.changed |= changed
             raise
-        self.position = position
-        self._next = stopwatch() + max(INTERVAL_SECONDS, SHARE * busy)
+        else:
+            self.position = position
+        finally:
+            # Also after a failure: what is folded meanwhile must not wait for each try.
+            self._next = stopwatch() + max(INTERVAL_SECONDS, SHARE * busy)
 
     async def _rows(self, keys: set[StreamKey]) -> list[tuple[str, str, bytes | None]]:
         rows: list[tuple[str, str, bytes | None]] = []

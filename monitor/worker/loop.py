@@ -61,6 +61,7 @@ class Worker:
         self._clock = fleet.clock
         self._metrics = metrics
         self._folder = Folder(settings, log, metrics, fleet.clock)
+        self._telling = Seldom(REPEAT_SECONDS)
         self._next_tick = 0.0
         self._next_expiry = 0.0
         # Before it runs: what is not shown yet would look ended.
@@ -73,14 +74,12 @@ class Worker:
         await self._checkpointer.restore()
         goal = await self._log.head()
         _log.info("restored", streams=len(shard.streams), position=shard.position, head=goal)
-        telling = Seldom(REPEAT_SECONDS)
         try:
             while True:
                 try:
                     await self._turn(goal)
                 except LogUnavailableError as error:
-                    if telling.is_due():
-                        _log.error("log unavailable", error=str(error), retry_in_seconds=RETRY_SECONDS)
+                    self._tell(error)
                     await asyncio.sleep(RETRY_SECONDS)
                 except StalledError as error:
                     _log.error("stalled", problem=str(error), position=shard.position)
@@ -105,8 +104,7 @@ class Worker:
         if caught_up and stopwatch() >= self._next_tick:
             await self._tick()
         if self._checkpointer.is_due():
-            await self._checkpointer.save()
-            self._metrics.checkpoint_timestamp.set(self._clock.now())
+            await self._save()
         if caught_up:
             try:
                 async with asyncio.timeout(TICK_SECONDS):
@@ -116,6 +114,19 @@ class Worker:
             await asyncio.sleep(LINGER_SECONDS)
         else:
             await asyncio.sleep(0)
+
+    async def _save(self) -> None:
+        """Keep what was folded. Where that fails the log may be well, so folding it goes on."""
+        try:
+            await self._checkpointer.save()
+        except LogUnavailableError as error:
+            self._tell(error)
+        else:
+            self._metrics.checkpoint_timestamp.set(self._clock.now())
+
+    def _tell(self, error: LogUnavailableError) -> None:
+        if self._telling.is_due():
+            _log.error("log unavailable", error=str(error), retry_in_seconds=RETRY_SECONDS)
 
     async def _stand_still(self) -> None:
         """Read no more, until cancelled; only say how much waits, whenever the log can tell."""

@@ -204,6 +204,28 @@ async def test_a_log_that_cannot_be_read_for_a_while_is_read_on_and_told_of_once
     ]
 
 
+async def test_events_are_folded_while_what_was_folded_cannot_be_kept(
+    settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 600.0)
+    state_file = settings.log.path.with_name("monitor.db-state")
+    with capture_logs() as lines:
+        async with working(settings, log) as process:
+            await eventually(lambda: not process.fleet.recovering)
+            with contextlib.closing(sqlite3.connect(state_file, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await reply(log, "job")
+                await eventually(lambda: any(line["event"] == "log unavailable" for line in lines))
+                await reply(log, "job", first=1)
+                await eventually(lambda: process.replies() == {"job": 2})
+                assert process.checkpointer.position == 0
+            await eventually(lambda: process.checkpointer.position == 2)
+
+    assert [line["error"] for line in lines if line["event"] == "log unavailable"] == [
+        f"{state_file}: database is locked"
+    ]
+
+
 async def test_a_dead_letter_that_cannot_be_kept_for_a_while_is_kept_once(
     settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
