@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 
 import structlog
 
@@ -25,6 +26,9 @@ LINGER_SECONDS = 0.1
 but every one of many small reads costs."""
 
 RETRY_SECONDS = 1.0
+
+FRESH_SECONDS = 10.0
+"""How long the log may fail to be read until what is known of the streams counts as old."""
 
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about the same failure of each try."""
@@ -80,6 +84,9 @@ class Worker:
                     await self._turn(goal)
                 except LogUnavailableError as error:
                     self._tell(error)
+                    self._fleet.fresh_until = min(self._fleet.fresh_until, stopwatch() + FRESH_SECONDS)
+                    self._metrics.consumer_stalled.set(self._fleet.stale)
+                    await self._show_waiting()
                     await asyncio.sleep(RETRY_SECONDS)
                 except StalledError as error:
                     _log.error("stalled", problem=str(error), position=shard.position)
@@ -94,6 +101,8 @@ class Worker:
         batch = await self._log.read(shard.position, BATCH)
         if batch:
             await self._folder.fold(shard, batch)
+        self._fleet.fresh_until = math.inf
+        self._metrics.consumer_stalled.set(0)
         if self._fleet.recovering and shard.position >= goal:
             self._fleet.join(shard)
             self._fleet.recovering = False
@@ -131,9 +140,13 @@ class Worker:
     async def _stand_still(self) -> None:
         """Read no more, until cancelled; only say how much waits, whenever the log can tell."""
         while True:
-            with contextlib.suppress(LogUnavailableError):
-                self._show_lag([], await self._log.head())
+            await self._show_waiting()
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _show_waiting(self) -> None:
+        """Say how much waits, if the log can tell."""
+        with contextlib.suppress(LogUnavailableError):
+            self._show_lag([], await self._log.head())
 
     def _show_lag(self, batch: list[Stored], head: int) -> None:
         lag = max(0, head - self._shard.position)

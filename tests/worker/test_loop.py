@@ -204,6 +204,22 @@ async def test_a_log_that_cannot_be_read_for_a_while_is_read_on_and_told_of_once
     ]
 
 
+async def test_streams_are_told_as_old_and_what_waits_is_counted_while_the_log_cannot_be_read(
+    settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "FRESH_SECONDS", 0.0)
+    async with working(settings, log) as process:
+        await eventually(lambda: not process.fleet.recovering)
+        assert not process.fleet.stale
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(Rows, "events", broken_disk())
+            await reply(log, "job", count=3)
+            await eventually(lambda: process.fleet.stale and process.lag() == 3)
+            await eventually(lambda: process.metric("monitor_consumer_stalled") == 1)
+        await eventually(lambda: not process.fleet.stale and process.lag() == 0)
+        assert process.metric("monitor_consumer_stalled") == 0
+
+
 async def test_events_are_folded_while_what_was_folded_cannot_be_kept(
     settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
