@@ -54,17 +54,23 @@ def service(service: Service) -> Service:
 
 
 @contextmanager
-def proxy_of_nobody(port: int) -> Iterator[None]:
-    """Answer at a port as a proxy does whose service is gone."""
+def answering(port: int, events: bytes | None) -> Iterator[None]:
+    """Answer at a port: each request with these events, or as a proxy does whose service is gone."""
 
-    class BadGateway(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_error(502)
+            if events is None:
+                self.send_error(502)
+                return
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(events)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), BadGateway) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -242,10 +248,21 @@ def test_a_page_whose_proxy_answers_for_a_dead_service_says_that_it_may_be_old(
     tell(service.callbacks, [link_body("bad", "CONNECTED")])
     window.open(service.operators)
     service.kill()
-    with proxy_of_nobody(service.admin):
+    with answering(service.admin, None):
         expect(window.page.locator("#connection")).to_contain_text("connection lost", timeout=30_000)
     service.start()
     window.wait_until_live()
+
+
+def test_a_page_that_cant_show_what_a_newer_version_tells_says_that_it_may_be_old(
+    service: Service, window: Visit
+) -> None:
+    tell(service.callbacks, [link_body("bad", "CONNECTED")])
+    window.open(service.operators)
+    service.kill()
+    newer = b'data: {"now":1,"lists":{"not-known-yet":{"changed":{"a":"<p></p>"}}}}\n\n'
+    with answering(service.admin, newer):
+        expect(window.page.locator("#connection")).to_contain_text("connection lost", timeout=30_000)
 
 
 def test_a_service_with_a_page_open_stops_when_told(service: Service, window: Visit) -> None:

@@ -31,8 +31,8 @@ function connect() {
   lastTried = performance.now();
   source = new EventSource(liveAddress());
   source.onmessage = (event) => {
-    lastHeard = performance.now();
     take(JSON.parse(event.data));
+    lastHeard = performance.now(); // what can't be shown, as by a newer version, wasn't heard
   };
   source.onerror = () => {
     // A lost connection is taken up by the browser; a refused one is not.
