@@ -250,8 +250,10 @@ def test_a_page_whose_proxy_answers_for_a_dead_service_says_that_it_may_be_old(
     service.kill()
     with answering(service.admin, None):
         expect(window.page.locator("#connection")).to_contain_text("connection lost", timeout=30_000)
+        expect(window.page).to_have_title("? down · Livestreams")
     service.start()
     window.wait_until_live()
+    expect(window.page).to_have_title("Livestreams")
 
 
 def test_a_page_that_cant_show_what_a_newer_version_tells_says_that_it_may_be_old(
@@ -263,6 +265,26 @@ def test_a_page_that_cant_show_what_a_newer_version_tells_says_that_it_may_be_ol
     newer = b'data: {"now":1,"lists":{"not-known-yet":{"changed":{"a":"<p></p>"}}}}\n\n'
     with answering(service.admin, newer):
         expect(window.page.locator("#connection")).to_contain_text("connection lost", timeout=30_000)
+
+
+def test_a_page_that_nobody_sees_doesnt_say_that_it_is_live_nor_how_many_are_down(
+    service: Service, window: Visit
+) -> None:
+    tell(service.callbacks, [link_body("bad", "CONNECTED"), link_body("bad", "DISCONNECTED")])
+    window.open(service.operators)
+    expect(window.page).to_have_title("1 down · Livestreams")
+    # A browser without a window hides no page by itself.
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    hide += "document.dispatchEvent(new Event('visibilitychange'))"
+    window.page.evaluate(hide % "true")
+    expect(window.page).to_have_title("? down · Livestreams")
+    expect(window.page.locator("#connection")).to_have_text("not live: what you see may be old")
+    service.kill()
+    window.page.evaluate(hide % "false")
+    expect(window.page.locator("#connection")).to_have_class("connection lost")
+    service.start()
+    window.wait_until_live()
+    expect(window.page).to_have_title("1 down · Livestreams")
 
 
 def test_a_service_with_a_page_open_stops_when_told(service: Service, window: Visit) -> None:

@@ -46,6 +46,12 @@ function disconnect() {
   source = null;
 }
 
+// Whoever looks again, or at the title of the tab, must not take what was left here for what is.
+function giveUp() {
+  disconnect();
+  if (document.body.dataset.live && !isPaused) showConnection("not live: what you see may be old", true);
+}
+
 function take(message) {
   const focused = focusedPart();
   showAges(document, message.now);
@@ -55,9 +61,9 @@ function take(message) {
     if (change.order) reorder(list, change.order);
   }
   restoreFocus(focused);
+  if (message.counts) showCounts(message);
   if (message.stale) showConnection("the log can't be read: what you see may be old", true);
   else showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
-  if (message.counts) showCounts(message);
   if (message.status) announce(`The stream is ${message.status}.`);
 }
 
@@ -168,6 +174,7 @@ function showConnection(text, isLost) {
   if (!connection) return;
   connection.textContent = text;
   connection.classList.toggle("lost", isLost);
+  if (form && isLost) document.title = "? down · Livestreams";
 }
 
 function filterChanged(push) {
@@ -233,8 +240,8 @@ setUpPause();
 connect();
 
 // A browser keeps few connections to one server: a page that nobody sees gives its own up.
-document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
-addEventListener("pagehide", disconnect);
+document.addEventListener("visibilitychange", () => (document.hidden ? giveUp() : connect()));
+addEventListener("pagehide", giveUp);
 addEventListener("pageshow", (event) => {
   if (event.persisted) connect();
 });
