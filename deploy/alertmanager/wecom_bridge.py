@@ -35,7 +35,8 @@ COLOURS = {"critical": "warning", "warning": "comment"}
 def message(told: dict[str, Any]) -> str:
     """Return what the group reads, in WeCom's markdown, cut at a whole line if it is too long."""
     lines = []
-    for alert in told.get("alerts", ()):
+    # What is over comes last, so that it can't push what fires out of the message.
+    for alert in sorted(told.get("alerts", ()), key=lambda alert: alert.get("status") == "resolved"):
         notes, labels = alert.get("annotations", {}), alert.get("labels", {})
         title = notes.get("summary") or labels.get("alertname", "an alert")
         if alert.get("status") == "resolved":

@@ -112,6 +112,13 @@ def test_a_message_that_is_too_long_is_cut_at_a_whole_line(bridge: str, robot: R
     assert content.endswith("\n…")
 
 
+def test_what_is_over_pushes_nothing_that_fires_out_of_a_message(bridge: str, robot: Robot) -> None:
+    over = [FIRING | {"status": "resolved"}] * 200
+    assert httpx.post(bridge, json={"alerts": [*over, FIRING]}).status_code == 200
+    first, *_, last = robot.told[0]["markdown"]["content"].splitlines()
+    assert (first, last) == ('<font color="warning">critical</font> **one/房间-1 is down**', "…")
+
+
 def test_what_wecom_refuses_alertmanager_has_to_try_again(bridge: str, robot: Robot) -> None:
     robot.errcode = 45009
     answer = httpx.post(bridge, json={"alerts": [FIRING]})
