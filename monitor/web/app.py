@@ -44,6 +44,9 @@ SLICE = 200
 MAX_REGISTRATION_BYTES = 1_048_576
 """A script of thousands of paragraphs fits."""
 
+MAX_KEPT_BYTES = 900_000
+"""Of a registration, what goes into the log: a record that Kafka refuses would hold up the spool for ever."""
+
 _log = structlog.get_logger(__name__)
 
 Answers = dict[int | str, dict[str, Any]]
@@ -236,6 +239,12 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
             job_id, reduced = registry.reduce_registration(configured.vendor, bytes(body))
         except UndecodableError as error:
             return _problem(400, error.reason, error.detail)
+        if len(reduced) > MAX_KEPT_BYTES:
+            return _problem(
+                413,
+                "too_large",
+                f"Of a registration at most {MAX_KEPT_BYTES} bytes are kept; its script has more.",
+            )
         event = Event(
             log.next_id(),
             configured.vendor,

@@ -24,6 +24,7 @@ from monitor.log.kafka import MAX_BODY_BYTES, KafkaLog
 from monitor.log.kafka_records import place
 from monitor.log.kafka_sender import START_SECONDS
 from monitor.log.sqlite import SqliteLog
+from monitor.web.app import MAX_KEPT_BYTES
 from tests.kafka_broker import ROOT, Brokers, bring_back, eventually
 from tests.log.kafka_records import event_records, events, missing, records
 from tests.log.killing import acknowledged_before_a_kill
@@ -430,6 +431,10 @@ async def test_a_body_limit_beyond_kafkas_is_refused(settings: Settings) -> None
 
     with pytest.raises(ConfigurationError, match=r"receiver\.max_body_bytes"):
         await KafkaLog.open(settings.model_copy(update={"receiver": receiver}))
+
+
+def test_what_is_kept_of_a_registration_fits_a_record_as_a_body_does() -> None:
+    assert MAX_KEPT_BYTES <= MAX_BODY_BYTES
 
 
 def test_aiokafka_without_its_compiled_part_is_refused() -> None:

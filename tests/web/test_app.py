@@ -11,7 +11,7 @@ from monitor.event import EventId, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
 from monitor.web import views
-from monitor.web.app import MAX_REGISTRATION_BYTES, Pages, build
+from monitor.web.app import MAX_KEPT_BYTES, MAX_REGISTRATION_BYTES, Pages, build
 from monitor.web.masking import masked
 from tests.health.story import START, Story
 from tests.log import making
@@ -231,6 +231,27 @@ async def test_a_registration_larger_than_any_is_refused_and_not_kept(desk: Desk
         ]
 
     assert statuses == [202, 413]
+    assert await log.head() == 1
+
+
+async def test_a_registration_of_which_more_would_be_kept_than_fits_a_record_of_kafkas_is_refused(
+    desk: Desk, log: SqliteLog
+) -> None:
+    app = build(Settings(sources=(SOURCE,)), log, desk.exposition, [desk.fleet], None)
+    scene = "x" * (MAX_KEPT_BYTES // 8000)
+    scripts = (
+        [{"scene": f"{scene}{number}", "sequence_no": 1} for number in range(7500)],
+        [{"scene": str(number), "sequence_no": 1, "title": scene} for number in range(6000)],
+    )
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        answers = [
+            await client.post("/api/jobs/prod", json={"response": {"job_id": "job"}, "script": script})
+            for script in scripts
+        ]
+
+    assert [answer.status_code for answer in answers] == [413, 202]
+    assert answers[0].json()["error"] == "too_large"
     assert await log.head() == 1
 
 
