@@ -22,6 +22,7 @@ from monitor.vendors.api_errors import (
     ApiError,
     NoSuchJobError,
     RefusedError,
+    ThrottledError,
     UnreachableError,
     UnreadableError,
     VendorTroubleError,
@@ -40,6 +41,9 @@ EXPLAINED_SECONDS = 600.0
 
 MOST_UNANSWERED = 3
 """After so many questions in a row that the vendor failed at, it is no single stream's trouble any more."""
+
+LONGEST_REST_SECONDS = 900.0
+"""A vendor that wants to be left alone for longer is asked all the same: nobody else tells of a lost end."""
 
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +99,7 @@ class SourceRounds:
         self._owns_list = owns_list
         self._memory = Memory()
         self._interval = pace.ask_every
+        self._not_before = 0.0
 
     async def run(self) -> None:
         """Ask until cancelled. No failure of a question ends it."""
@@ -129,6 +134,8 @@ class SourceRounds:
         except ApiError as error:
             self._count_failure(error)
             self._interval = self._slower()
+            if isinstance(error, ThrottledError) and error.retry_after is not None:
+                self._not_before = stopwatch() + min(error.retry_after, LONGEST_REST_SECONDS)
             _log.warning("vendor's API gave no answer", source=name, reason=error.reason, error=str(error))
             return
         except LogUnavailableError as error:
@@ -144,8 +151,8 @@ class SourceRounds:
 
     async def _rest(self) -> None:
         """Wait for the next round; not longer than usual if something goes amiss meanwhile."""
-        until = stopwatch() + self._interval * self._rng.uniform(0.8, 1.2)
-        soonest = stopwatch() + self._pace.ask_every * self._rng.uniform(0.8, 1.2)
+        until = max(stopwatch() + self._interval * self._rng.uniform(0.8, 1.2), self._not_before)
+        soonest = max(stopwatch() + self._pace.ask_every * self._rng.uniform(0.8, 1.2), self._not_before)
         while (now := stopwatch()) < until:
             if now >= soonest and any(map(is_troubled, self._own())):
                 return

@@ -10,7 +10,8 @@ import pytest
 from monitor.event import Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
-from monitor.reconcile.rounds import MOST_UNANSWERED
+from monitor.reconcile import rounds
+from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED
 from monitor.vendors.api_errors import UnauthenticatedError, VendorTroubleError
 from tests.receiver.running import eventually
 from tests.reconcile.asking import PACE, Asking, asking, job
@@ -200,6 +201,28 @@ async def test_a_failure_is_a_metric_and_the_rounds_go_on(one: Asking) -> None:
 
     assert one.sample("monitor_reconcile_failures_total", reason="unauthenticated") == 1
     assert one.sample("monitor_reconcile_round_timestamp_seconds") is not None
+
+
+@pytest.mark.parametrize(("wanted", "rest"), [(120, 120.0), (86400, LONGEST_REST_SECONDS)])
+async def test_a_vendor_is_left_alone_for_as_long_as_it_wants_within_reason(
+    one: Asking, monkeypatch: pytest.MonkeyPatch, wanted: int, rest: float
+) -> None:
+    now, began = 1000.0, 1000.0
+
+    async def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    # Something is amiss, which alone would be asked about soon.
+    await one.call_back("DISCONNECTED")
+    one.vendor.faults.append(error(429, "APIG.0308", "Throttled", retry_after=str(wanted)))
+    monkeypatch.setattr(rounds, "stopwatch", lambda: now)
+    await one.rounds._try_round()
+    monkeypatch.setattr(asyncio, "sleep", pass_time)
+    await one.rounds._rest()
+    monkeypatch.undo()
+
+    assert now - began == pytest.approx(rest, abs=PACE.slowest)
 
 
 async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_something_is_amiss(
