@@ -6,6 +6,7 @@ these models raise repeats a value: it could be a secret in the wrong place.
 """
 
 import ipaddress
+import os
 import re
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -22,6 +23,9 @@ _SOURCE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a source may be called: a name is a part of URLs and of Kafka's keys."""
 
 _OWN_PORTS = {"http": 80, "https": 443}
+
+LONGEST_NAME = 240
+"""Of a file, in bytes: of the 255 that there are, what stands beside the log takes some more."""
 
 KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
@@ -86,6 +90,12 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _file(path: Path) -> Path:
+    if "\0" in str(path) or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise ValueError("must be a path that a file can have")
+    return path
 
 
 def _listen(text: str) -> str:
@@ -224,7 +234,7 @@ class LogSettings(FrozenModel):
     """
 
     backend: Literal["sqlite", "kafka"] = "sqlite"
-    path: Path = Path("var/monitor.db")
+    path: Annotated[Path, AfterValidator(_file)] = Path("var/monitor.db")
     # A century. Of what is longer, the first moment doesn't fit into the columns that hold moments.
     retention_hours: Annotated[Positive, Field(le=876_000)] = 168
     undecodable_share: Share = 0.5
