@@ -81,7 +81,7 @@ class Folder:
         counted, before = Counter[Counted](), shard.position
         now = self._clock.now()
         dead_letters: list[DeadLetter] = []
-        strangers = 0
+        strangers, example = 0, None
         source_of = self._sources.of
         for stored in batch:
             event = stored.event
@@ -91,7 +91,10 @@ class Folder:
             except Exception as error:
                 shard.position = stored.offset
                 dead_letters.append(_dead_letter(event, _undecodable(event, error)))
-                strangers += not self._is_authentic(event)
+                if self._is_authentic(event):
+                    example = dead_letters[-1]
+                else:
+                    strangers += 1
                 continue
             counted[event.vendor, event.source, event.channel, event.type, effect] += 1
             count_told(self._metrics, event, decoded.payload, effect)
@@ -99,7 +102,7 @@ class Folder:
             self._metrics.events.labels(*labels).inc(number)
         # Events that were folded and are folded again, because the position goes back, are known by id.
         try:
-            self._window.note(len(batch) - strangers, len(dead_letters) - strangers)
+            self._window.note(len(batch) - strangers, len(dead_letters) - strangers, example)
             if dead_letters:
                 # A checkpoint that is written meanwhile must not be past what could still be lost.
                 folded, shard.position = shard.position, before
@@ -144,8 +147,13 @@ class _Window:
         self._events = 0
         self._undecodable = 0
 
-    def note(self, events: int, undecodable: int) -> None:
+    def note(self, events: int, undecodable: int, example: DeadLetter | None) -> None:
         """Take a batch in.
+
+        Args:
+            events: how many it has.
+            undecodable: how many of them can't be decoded.
+            example: one of those. Where all came at once, none gets to the dead letters to be looked at.
 
         Raises:
             StalledError: the share is over the limit.
@@ -158,7 +166,10 @@ class _Window:
             self._events -= oldest
             self._undecodable -= oldest_undecodable
         if self._events >= FEWEST and self._undecodable > self._share * self._events:
-            raise StalledError(WHAT_TO_DO)
+            problem = WHAT_TO_DO
+            if example is not None:
+                problem += f" The last one, of source {example.source}: {example.reason}: {example.detail}"
+            raise StalledError(problem)
 
     def forget_last(self) -> None:
         """Take back the batch that was noted last."""

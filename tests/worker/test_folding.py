@@ -146,6 +146,15 @@ async def test_when_most_cannot_be_decoded_folding_stops_before_the_dead_letters
     assert bench.shard.position == 400
 
 
+async def test_a_worker_that_stops_says_what_is_wrong_where_no_dead_letter_can(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    with pytest.raises(StalledError, match="of source signed: not_json: the body: Invalid JSON"):
+        await bench.fold(good=40, bad=60)
+
+    assert await bench.letters() == 0
+
+
 async def test_few_events_are_no_reason_to_stop(log: SqliteLog) -> None:
     bench = Bench(log)
 
