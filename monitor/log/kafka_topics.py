@@ -17,6 +17,9 @@ from monitor.log.kafka_closing import stop_in_time
 RECORD_BYTES = 1_000_000
 """What a record may take, its body, attributes and a batch's frame: a little less than brokers allow."""
 
+STATE_BYTES = 8_000_000
+"""What the state of a stream may take: one that plays a script of thousands of paragraphs has megabytes."""
+
 _ANY_TIME = str(2**63 - 1)
 _SEGMENT_BYTES = 64 * 1024 * 1024
 _COMPACTED_WITHIN_MS = 15 * 60 * 1000
@@ -69,6 +72,7 @@ def layouts(settings: Settings) -> list[Layout]:
     }
     kept = {"retention.ms": str(_retention_ms(settings))}
     soon = {
+        "max.message.bytes": str(STATE_BYTES),
         "segment.bytes": str(_SEGMENT_BYTES),
         "max.compaction.lag.ms": str(_COMPACTED_WITHIN_MS),
         "min.cleanable.dirty.ratio": "0.2",

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ async def test_thousands_of_large_states_come_back(checkpoints: KafkaCheckpoints
     await checkpoints.save(2, [(source, job_id, None) for source, job_id, _ in states[::2]])
 
     assert states[1::2] == sorted((await checkpoints.load()).states)
+
+
+async def test_a_state_as_large_as_a_script_of_thousands_makes_it_comes_back_and_is_followed(
+    settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    rows = [
+        ("a", "1", b"small"),
+        ("a", "2", os.urandom(kafka_topics.STATE_BYTES - 1000)),
+        ("a", "3", b"last"),
+    ]
+
+    await checkpoints.save(1, rows)
+
+    assert sorted((await checkpoints.load()).states) == rows
+    async with HealthReader.open(settings) as reader:
+        assert await all_of(reader) == [Kept(*row) for row in rows]
 
 
 async def test_partitions_keep_apart(settings: Settings, checkpoints: KafkaCheckpoints) -> None:
