@@ -132,7 +132,14 @@ class PartitionWorker:
         self._proven = stopwatch()
         _log.info("assigned", partitions=sorted(partitions))
         self._holdings.forget(all_but=partitions)
-        for partition in partitions:
+        known = frozenset(range(self._settings.kafka.partitions))
+        if strangers := sorted(partitions - known):
+            # Nothing is kept of them: a restore would wait for ever, and others behind it.
+            _log.error(
+                "the topic has more partitions than kafka.partitions, these are not read",
+                partitions=strangers,
+            )
+        for partition in partitions & known:
             self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
         self._show_recovery()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -179,6 +179,28 @@ async def test_an_event_in_another_streams_partition_makes_no_second_stream(
 
     async with working(settings, log) as process:
         assert process.replies() == {"job-0": 2}
+
+
+async def test_partitions_that_were_added_to_the_topic_hold_up_no_other_and_are_named(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS)
+    topic = kafka_topics.names(settings.kafka).events
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    await admin.create_partitions({topic: NewPartitions(8)})
+    await admin.close()
+    with capture_logs() as lines:
+        process = Process(settings, log, SystemClock())
+        try:
+            await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 1))
+
+            assert process.metric("monitor_recovering") == 1
+        finally:
+            await process.end()
+
+    [line] = [line for line in lines if line["log_level"] == "error"]
+    assert line["partitions"] == [3, 4, 5, 6, 7]
 
 
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
