@@ -45,10 +45,11 @@ class Layout(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """How a topic is. replicas: of the partition that has the fewest."""
+    """How a topic is. replicas: of the partition with the fewest. in_sync: of each, 0 without a leader."""
 
     partitions: int
     replicas: int
+    in_sync: Mapping[int, int]
     settings: Mapping[str, str]
 
 
@@ -116,7 +117,8 @@ async def problems(settings: Settings) -> list[str]:
         found = await _found(admin, wanted)
         missing = [layout for layout in wanted if layout.name not in found]
         refused = await _make(admin, missing, settings.kafka, really=False) if missing else []
-        return refused + [line for layout in wanted for line in _differences(layout, found, settings)]
+        differences = [line for layout in wanted for line in _differences(layout, found, settings)]
+        return refused + differences + [line for layout in wanted for line in _shortages(layout, found)]
 
 
 async def partitions(kafka: KafkaSettings, topic: str) -> int:
@@ -189,8 +191,12 @@ async def _found(admin: AIOKafkaAdminClient, wanted: list[Layout]) -> dict[str, 
             if error is not NoError:
                 raise error(name)
             copies = min(len(partition["replicas"]) for partition in partitions[name])
+            in_sync = {
+                partition["partition"]: len(partition["isr"]) if partition["leader"] >= 0 else 0
+                for partition in partitions[name]
+            }
             values = {entry[0]: entry[1] for entry in entries}
-            found[name] = _Found(len(partitions[name]), copies, values)
+            found[name] = _Found(len(partitions[name]), copies, in_sync, values)
     return found
 
 
@@ -259,6 +265,20 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
     if "retention.ms" in layout.settings and 0 <= retention < _retention_ms(settings):
         lines.append(f"has retention.ms={retention}, log.retention_hours asks for {_retention_ms(settings)}")
     return [f"the topic {layout.name} {line}" for line in lines]
+
+
+def _shortages(layout: Layout, topics: Mapping[str, _Found]) -> list[str]:
+    """Return a line if brokers that are away keep a topic from being written; a start doesn't mind."""
+    found = topics.get(layout.name)
+    if found is None:
+        return []
+    written = min(int(found.settings["min.insync.replicas"]), found.replicas)
+    short = sorted(number for number, copies in found.in_sync.items() if copies < written)
+    if not short:
+        return []
+    return [
+        f"the topic {layout.name} can't be written in partitions {short}: it takes {written} replicas in sync"
+    ]
 
 
 def _copies_written(kafka: KafkaSettings) -> int:

@@ -1,4 +1,6 @@
 import asyncio
+import contextlib
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -6,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from monitor.config import KafkaSettings, LogSettings, Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from tests.kafka_broker import Brokers
+from tests.kafka_broker import Brokers, bring_back
 
 
 @pytest.fixture
@@ -121,3 +123,26 @@ async def test_topics_that_could_not_be_made_are_told_of_before_anybody_makes_th
 async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:
     with pytest.raises(LogUnavailableError, match=r"Kafka at 127\.0\.0\.1:1"):
         await kafka_topics.ensure(changed(settings, bootstrap_servers="127.0.0.1:1"))
+
+
+async def test_brokers_that_are_away_are_told_of_where_nothing_can_be_written_and_refuse_no_start(
+    three_kafkas: Brokers, tmp_path: Path
+) -> None:
+    kafka = three_kafkas.settings(partitions=3).model_copy(update={"replication_factor": 2})
+    settings = Settings(kafka=kafka, log=LogSettings(path=tmp_path / "spool.db"))
+    await kafka_topics.ensure(settings)
+    assert await kafka_topics.problems(settings) == []
+    lost = three_kafkas.each[2]
+    lost.kill()
+    try:
+        found: list[str] = []
+        async with asyncio.timeout(60):
+            while not found:
+                # As long as the others count it in, it may be the one that is asked.
+                with contextlib.suppress(LogUnavailableError):
+                    found = await kafka_topics.problems(settings)
+
+        assert all("it takes 2 replicas in sync" in line for line in found)
+        await kafka_topics.ensure(settings)
+    finally:
+        await asyncio.to_thread(bring_back, lost)
