@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 
 from monitor.clock import SystemClock, stopwatch
 from monitor.config import Settings
+from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
@@ -235,6 +236,7 @@ class HealthReader:
         self._topic = kafka_topics.names(kafka).health
         self._places = [TopicPartition(self._topic, number) for number in range(kafka.partitions)]
         self._timeout = kafka.session_timeout_seconds
+        self._newest: dict[TopicPartition, int] = {}
         self._consumer = AIOKafkaConsumer(
             **kafka_client.options(kafka),
             enable_auto_commit=False,
@@ -265,10 +267,14 @@ class HealthReader:
         """Return what has come, up to `limit` records; wait up to `seconds` for the first.
 
         Raises:
-            LogUnavailableError: the consumer can't go on.
+            LogUnavailableError: the consumer can't go on, or what it has read is there no more.
         """
         with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
+        for place, records in found.items():
+            if records[0].offset <= self._newest.get(place, -1):
+                raise LogUnavailableError(f"partition {place.partition} of {self._topic} has begun anew")
+            self._newest[place] = records[-1].offset
         return [
             kept
             for place, records in found.items()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import CollectorRegistry
 
@@ -85,6 +85,18 @@ async def compact(settings: Settings) -> None:
         allowed = {"cleanup.policy": "compact,delete"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, allowed)])
         await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=-1)})
+    finally:
+        await admin.close()
+
+
+async def remake(settings: Settings) -> None:
+    """Delete what is kept with its topic, and make that again."""
+    topic = kafka_topics.names(settings.kafka).health
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"cleanup.policy": "compact"})])
     finally:
         await admin.close()
 
@@ -226,6 +238,22 @@ async def test_a_stream_whose_state_only_a_newer_version_can_read_is_not_shown_a
 
         await save(settings, 2, ("one", b'{"of": "tomorrow"}'), ("two", state_of("two")))
         await eventually(lambda: pages.jobs == {"two"})
+
+
+async def test_states_of_a_topic_that_was_deleted_are_not_shown_beside_those_of_its_successor(
+    settings: Settings,
+) -> None:
+    await kafka_topics.ensure(settings)
+    for position in range(10):
+        await keep(settings, "old", position)
+    async with following_pages(settings) as pages:
+        await eventually(lambda: pages.jobs == {"old"})
+
+        await remake(settings)
+        await keep(settings, "new", 0)
+
+        await eventually(lambda: pages.jobs == {"new"})
+        assert not pages.fleet.recovering
 
 
 async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_anew(
