@@ -28,7 +28,11 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
         f" unless {ON} last_over_time({REPLACED}[{span(thresholds.streams.replaced_seconds)}])"
     )
     return (
-        Record(_RUNNING, f"count by ({_SOURCE}) ({AVAILABLE})"),
+        # 0 while none runs: in hours without any, a source's streams are few on average.
+        Record(
+            _RUNNING,
+            f"count by ({_SOURCE}) ({AVAILABLE})\n  or max by ({_SOURCE}) (monitor_streams) * 0",
+        ),
         Record(_FINE, f"sum by ({_SOURCE}) ({AVAILABLE})"),
         # A push that has just been lost counts, before its stream is down: an incident should be known
         # for one before its first stream pages. Silence counts once it pages: to a service that was away,
@@ -106,6 +110,10 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
         return f"1 - sum_over_time({_FINE}[{length}]) / sum_over_time({_RUNNING}[{length}])"
 
     long, windows = span(burn.long_seconds), [burn.long_seconds, burn.short_seconds]
+    average = f"avg_over_time({_RUNNING}[{long}])"
+    if burn.severity == "warning":
+        # Of the hours in which any ran: a ticket is also for a source that rests at night.
+        average = f"sum_over_time({_RUNNING}[{long}]) / count_over_time({_FINE}[{long}])"
     if burn.severity == "critical" and objective.still_seconds < burn.short_seconds:
         # When an incident is over, its short window isn't yet; nobody is to be paged for it again.
         windows.append(objective.still_seconds)
@@ -114,7 +122,7 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
         Severity(burn.severity),
         Dashboard.FLEET,
         "\n  and ".join(f"{lost(window)} > {limit}" for window in windows)
-        + f"\n  and avg_over_time({_RUNNING}[{long}]) >= {objective.fewest_streams}",
+        + f"\n  and {average} >= {objective.fewest_streams}",
         f"{_NAME} uses up its error budget {burn.factor:g} times as fast as allowed",
         f"For {long} and still now, the streams of {_NAME} were down or silent for "
         f"{{{{ $value | humanizePercentage }}}} of their running time; the objective allows "
