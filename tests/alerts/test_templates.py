@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import yaml
+
 from tests.components import amtool
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "alerts" / "templates"
@@ -11,8 +13,14 @@ TEMPLATES = Path(__file__).resolve().parent.parent.parent / "alerts" / "template
 ASKED = " | ".join(f'{{{{ template "livestream.{name}" . }}}}' for name in ("title", "runbook", "dashboard"))
 
 
-def rendered(folder: Path, *alerts: tuple[str, str]) -> str:
-    """Return title, runbook and dashboard of a notice. alerts: each one's stream and status."""
+def rendered(folder: Path, *alerts: tuple[str, str], asked: str = ASKED) -> str:
+    """Return title, runbook and dashboard of a notice, or what else is asked.
+
+    Args:
+        folder: for the notice.
+        alerts: each one's stream and status.
+        asked: a template.
+    """
     told = [
         {
             "status": status,
@@ -35,7 +43,7 @@ def rendered(folder: Path, *alerts: tuple[str, str]) -> str:
     data = folder / "data.json"
     data.write_text(json.dumps(notice))
     command = [str(amtool()), "template", "render", f"--template.glob={TEMPLATES}/*.tmpl"]
-    command += [f"--template.data={data}", f"--template.text={ASKED}"]
+    command += [f"--template.data={data}", f"--template.text={asked}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
@@ -55,3 +63,19 @@ def test_a_notice_of_several_counts_those_that_fire(tmp_path: Path) -> None:
 def test_a_notice_is_about_the_stream_that_is_down_and_not_about_one_that_came_back(tmp_path: Path) -> None:
     text = rendered(tmp_path, ("a", "resolved"), ("b", "firing"))
     assert text == "LivestreamDown at s: s/b is down | https://runbooks/b | https://grafana/b"
+
+
+def test_what_slack_is_told_of_hundreds_is_short_and_says_how_many_there_are(tmp_path: Path) -> None:
+    config = yaml.safe_load((TEMPLATES.parent / "alertmanager.yaml").read_text())
+    (slack,) = (one for one in config["receivers"] if one["name"] == "slack")
+    told = slack["slack_configs"][0]["text"]
+    few = [("a", "firing"), ("b", "resolved")]
+    assert rendered(tmp_path, *few, asked=told) == rendered(
+        tmp_path, *few, asked='{{ template "livestream.text" . }}'
+    )
+
+    hundreds = [*((f"over-{number}", "resolved") for number in range(300)), *[("a", "firing")] * 400]
+    text = rendered(tmp_path, *hundreds, asked=told)
+    assert text.startswith("s/a is down\n")
+    assert text.endswith("Not all are named here: 400 fire, 300 are over.")
+    assert (text.count("Since "), text.count("Over: ")) == (8, 8)
