@@ -201,6 +201,8 @@ def _lagging(view: View, limits: Pipeline) -> Alert:
         f"{_INSTANCE} folds events later than they come, or not at all, so pages come late. Streams that "
         "seem silent or stalled meanwhile may be fine; those pages are held back.",
         seconds=limits.lag_for_seconds,
+        # What is busy misses scrapes, and is restarted: neither closes the page and opens another.
+        keep_firing=limits.down_for_seconds,
     )
 
 
@@ -217,6 +219,8 @@ def _spool(view: View, limits: Pipeline) -> Alert:
         f"{_INSTANCE} can't reach Kafka, and its spool fills",
         f"Callbacks that {_INSTANCE} took wait in its spool for Kafka. Nothing is lost until it is full; "
         "meanwhile their streams are judged without them. Bring Kafka back.",
+        # Over a restart, and a missed scrape.
+        keep_firing=limits.down_for_seconds,
     )
 
 
