@@ -21,7 +21,8 @@ from typing import Any
 LONGEST = 4096
 """Bytes that a robot takes in one message."""
 
-MAX_BODY = 4 * 1024 * 1024
+# A kilobyte for each alert, and one source may have 20,000 streams.
+MAX_BODY = 64 * 1024 * 1024
 
 TIMEOUT_SECONDS = 10.0
 
@@ -93,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         told_length = self.headers.get("content-length") or ""
         length = int(told_length) if told_length.isascii() and told_length.isdigit() else 0
         if not 0 < length <= MAX_BODY:
-            self._answer(413, "a webhook has a body, of at most 4 MiB")
+            self._answer(413, "a webhook has a body, of at most 64 MiB")
             return
         try:
             told = json.loads(self.rfile.read(length))

@@ -119,6 +119,12 @@ def test_what_is_over_pushes_nothing_that_fires_out_of_a_message(bridge: str, ro
     assert (first, last) == ('<font color="warning">critical</font> **one/房间-1 is down**', "…")
 
 
+def test_a_group_hears_of_all_streams_of_a_source_at_once(bridge: str, robot: Robot) -> None:
+    alerts = [FIRING | {"fingerprint": "f" * 750}] * 20_000
+    assert httpx.post(bridge, json={"alerts": alerts}, timeout=60).status_code == 200
+    assert robot.told[0]["markdown"]["content"].endswith("\n…")
+
+
 def test_what_wecom_refuses_alertmanager_has_to_try_again(bridge: str, robot: Robot) -> None:
     robot.errcode = 45009
     answer = httpx.post(bridge, json={"alerts": [FIRING]})
