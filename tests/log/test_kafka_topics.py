@@ -125,6 +125,7 @@ async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> No
         await kafka_topics.ensure(changed(settings, bootstrap_servers="127.0.0.1:1"))
 
 
+@pytest.mark.xdist_group("brokers")
 async def test_brokers_that_are_away_are_told_of_where_nothing_can_be_written_and_refuse_no_start(
     three_kafkas: Brokers, tmp_path: Path
 ) -> None:
