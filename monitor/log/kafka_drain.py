@@ -7,7 +7,7 @@ from itertools import chain
 
 import structlog
 
-from monitor.clock import Seldom
+from monitor.clock import Seldom, stopwatch
 from monitor.errors import LogUnavailableError
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_sender import RETRY_SECONDS, Part
@@ -33,19 +33,19 @@ class Drain:
     def __init__(self, spool: Spool, send: Callable[[Chunk], list[Part]]) -> None:
         self._spool, self._send = spool, send
         self._sent: deque[tuple[Chunk, list[Part]]] = deque()
+        self._telling = Seldom(REPEAT_SECONDS)
+        self._patience = 0.0
 
     async def run(self) -> None:
         """Pass on what is there and what comes; after a failure begin again with what wasn't removed."""
-        telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
                 await self._pass_on()
             except LogUnavailableError as error:
-                if telling.is_due():
-                    _log.warning("the spool could not be drained", error=str(error))
+                self._tell(error)
             except Exception:
                 # Without this task the spool would fill up, and say so only when it is full.
-                if telling.is_due():
+                if self._telling.is_due():
                     _log.exception("the spool could not be drained")
             await self._settle()
             await asyncio.sleep(RETRY_SECONDS)
@@ -74,7 +74,33 @@ class Drain:
                 raise refusal
             acknowledged.append(chunk)
         if acknowledged:
-            await self._spool.remove(acknowledged)
+            await self._remove(acknowledged)
+
+    async def _remove(self, acknowledged: list[Chunk]) -> None:
+        """Remove what Kafka has. What the disk keeps refusing to remove is sent again ever more seldom.
+
+        It is sent again at all, since only that tells the sender that Kafka is back.
+
+        Raises:
+            LogUnavailableError: it could not be removed, and has waited for that.
+        """
+        until = stopwatch() + self._patience
+        while True:
+            try:
+                await self._spool.remove(acknowledged)
+            except LogUnavailableError as error:
+                if stopwatch() >= until:
+                    self._patience = min(REPEAT_SECONDS, 2 * self._patience + RETRY_SECONDS)
+                    raise
+                self._tell(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._patience = 0.0
+                break
+
+    def _tell(self, error: LogUnavailableError) -> None:
+        if self._telling.is_due():
+            _log.warning("the spool could not be drained", error=str(error))
 
     async def _settle(self) -> None:
         """Let what is under way end, so that no chunk is under way twice."""

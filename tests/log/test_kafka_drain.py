@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,42 @@ def refuse(chunk: Chunk) -> list[Part]:
 
 def fail(_: Chunk) -> list[Part]:
     raise LookupError("a fault of ours")
+
+
+def acknowledge(chunk: Chunk) -> list[Part]:
+    part = Part([stored.event for stored in chunk.events], (), [], asyncio.get_running_loop(), spooled=True)
+    part.future.set_result(None)
+    return [part]
+
+
+async def test_what_the_disk_refuses_to_remove_is_sent_again_ever_more_seldom_and_then_removed(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_drain, "RETRY_SECONDS", 0.001)
+    sent, tries, is_full, remove = 0, 0, True, spool.remove
+
+    def noted(chunk: Chunk) -> list[Part]:
+        nonlocal sent
+        sent += 1
+        return acknowledge(chunk)
+
+    async def tried(chunks: Sequence[Chunk]) -> None:
+        nonlocal tries
+        tries += 1
+        if is_full:
+            raise LogUnavailableError("the disk is full")
+        await remove(chunks)
+
+    monkeypatch.setattr(spool, "remove", tried)
+    draining = asyncio.create_task(Drain(spool, noted).run())
+    await eventually(lambda: tries >= 100)
+    assert 1 < sent < tries / 3
+
+    is_full = False
+    await eventually(lambda: spool.state.events == 0)
+    draining.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await draining
 
 
 @pytest.mark.parametrize(("send", "level"), [(refuse, "warning"), (fail, "error")])
