@@ -13,6 +13,9 @@ from monitor.log.kafka_closing import stop_in_time
 
 POLL_MS = 500
 
+FETCH_WAIT_MS = 20
+"""What is read next may be far from the end, where a fetch waits: it would be in the way."""
+
 SILENT_SECONDS = 15.0
 """How long nothing may come of what is known to be there: time for a partition to get another leader, and
 for a request or two that stay unanswered."""
@@ -92,6 +95,7 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         **kafka_client.options(kafka),
         enable_auto_commit=False,
         isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         # Where records expire while they are read, what is left of them is read.
         auto_offset_reset="earliest",
     )

@@ -1,8 +1,9 @@
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from monitor.config import KafkaSettings, LogSettings, Settings
@@ -43,6 +44,24 @@ async def test_a_stretch_is_read_and_no_more(ten: tuple[KafkaSettings, str]) -> 
         assert await bodies(partition, 3, 6) == [3, 4, 5]
         assert await bodies(partition, 0, 2) == [0, 1]
         assert await bodies(partition, 9, 9) == []
+
+
+async def test_a_fetch_at_the_end_is_not_long_in_the_way_of_what_is_read_next(
+    ten: tuple[KafkaSettings, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = list[int]()
+
+    def noted(**options: Any) -> AIOKafkaConsumer:
+        waits.append(options["fetch_max_wait_ms"])
+        return AIOKafkaConsumer(**options)
+
+    monkeypatch.setattr(kafka_reading, "AIOKafkaConsumer", noted)
+    async with kafka_reading.opened(*ten, 0) as partition:
+        assert await partition.bounds() == (0, 10)
+
+    # Hundreds of dead letters are retried one by one, each read from where it is.
+    [wait] = waits
+    assert wait <= 100
 
 
 async def test_reading_ends_when_kafka_goes_away(
