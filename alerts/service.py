@@ -86,7 +86,12 @@ def _refused(view: View, limits: Ingest) -> Alert:
 
 
 def _skew(limits: Ingest) -> Alert:
-    skew = "max by (source) (abs(last_over_time(monitor_clock_skew_seconds[5m])))"
+    calls = f"increase(monitor_callbacks_total[{span(limits.clock_skew_told_seconds)}])"
+    # A process shows what it was told last, until somebody tells it anew.
+    skew = (
+        "max by (source) (\n  abs(last_over_time(monitor_clock_skew_seconds[5m]))\n"
+        f"  and on (source, instance) sum by (source, instance) ({calls}) > 0\n)"
+    )
     return Alert(
         "MonitorClockSkew",
         Severity.WARNING,

@@ -93,6 +93,7 @@ class Ingest(_Section):
     refused_window_seconds: Window
     clock_skew_seconds: Seconds
     clock_skew_for_seconds: Seconds
+    clock_skew_told_seconds: Window
     dead_letters_window_seconds: Window
     missed_callbacks: Count
     missed_window_seconds: Window
