@@ -135,6 +135,8 @@ def _missed(limits: Ingest) -> Alert:
 
 def _no_callbacks(view: View, limits: Ingest) -> Alert:
     newest = last('livestream_last_event_timestamp_seconds{channel="callback"}', view, by="vendor, source")
+    start = last("livestream_start_timestamp_seconds", view)
+    missed = last("livestream_callbacks_missed_total", view)
     script = last("livestream_script_progress_timestamp_seconds", view)
     remaining = last("livestream_script_remaining_seconds", view)
     return Alert(
@@ -142,9 +144,12 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
         Severity.CRITICAL,
         Dashboard.PIPELINE,
         # A script stands still while its stream is down, and one that is over tells nothing more. Silence is
-        # what missing callbacks look like.
+        # what missing callbacks look like. Where none ever came, those that are missed say that some should.
         f"""
-        {newest} < time() - {limits.no_callbacks_seconds}
+        (
+          {newest}
+          or min by (vendor, source) ({start} and {ON} {missed} > 0 and {ON} {LIVE})
+        ) < time() - {limits.no_callbacks_seconds}
           and on (vendor, source) count by (vendor, source) (
             {script}
               and {ON} {SEEN}{{status=~"healthy|degraded|silent"}}
@@ -152,7 +157,7 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
           ) >= {limits.no_callbacks_streams}
         """,
         f"{_SOURCE} calls back no more",
-        f"The last callback of {_SOURCE} came at {{{{ $value | humanizeTimestamp }}}}, though streams of "
+        f"No callback of {_SOURCE} has come since {{{{ $value | humanizeTimestamp }}}}, though streams of "
         "it play their scripts. Nobody would hear of an outage: look at the way from "
         "the vendor to the receiver.",
         seconds=limits.no_callbacks_for_seconds,
