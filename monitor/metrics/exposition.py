@@ -176,6 +176,7 @@ class Exposition:
         shown: dict[StreamKey, _Shown],
     ) -> None:
         settings = self._settings
+        abandoned = settings.abandon_after_seconds
         # A new time for each slice: one that is older than the last fold would make seconds shrink.
         now = self._fleet.now()
         readings: list[Reading] = []
@@ -184,8 +185,8 @@ class Exposition:
                 continue
             # Where nothing more comes the stream is lost, though only a later look notes that: seconds that
             # were shown beyond that moment would fall with a restart.
-            counted_until = min(now, state.last_received + settings.abandon_after_seconds)
-            kept = shown[key] = _show(state, counted_until, self._shown.get(key))
+            lost_at = state.last_received + abandoned
+            kept = shown[key] = _show(state, now if now < lost_at else lost_at, self._shown.get(key))
             verdict = status(state, now, settings)
             readings.append(
                 Reading(state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings)
