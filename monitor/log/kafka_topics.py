@@ -268,17 +268,18 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
 
 
 def _shortages(layout: Layout, topics: Mapping[str, _Found]) -> list[str]:
-    """Return a line if brokers that are away keep a topic from being written; a start doesn't mind."""
-    found = topics.get(layout.name)
+    """Return what a start doesn't mind: brokers that are away, and no room for the largest states."""
+    found, lines = topics.get(layout.name), []
     if found is None:
         return []
     written = min(int(found.settings["min.insync.replicas"]), found.replicas)
-    short = sorted(number for number, copies in found.in_sync.items() if copies < written)
-    if not short:
-        return []
-    return [
-        f"the topic {layout.name} can't be written in partitions {short}: it takes {written} replicas in sync"
-    ]
+    if short := sorted(number for number, copies in found.in_sync.items() if copies < written):
+        lines.append(f"can't be written in partitions {short}: it takes {written} replicas in sync")
+    # Nothing asks for as much until a stream plays a script of thousands of paragraphs.
+    wanted, largest = layout.settings.get("max.message.bytes"), found.settings["max.message.bytes"]
+    if wanted is not None and int(largest) < int(wanted):
+        lines.append(f"has max.message.bytes={largest}, a stream with a long script takes up to {wanted}")
+    return [f"the topic {layout.name} {line}" for line in lines]
 
 
 def _copies_written(kafka: KafkaSettings) -> int:

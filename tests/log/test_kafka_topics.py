@@ -93,6 +93,18 @@ async def test_a_topic_without_room_for_large_bodies_is_refused(settings: Settin
         await kafka_topics.ensure(settings)
 
 
+async def test_a_health_topic_without_room_for_the_largest_states_is_told_of_and_refuses_no_start(
+    settings: Settings,
+) -> None:
+    health = kafka_topics.names(settings.kafka).health
+    await make(settings.kafka, health, 4, **{"cleanup.policy": "compact", "max.message.bytes": "1048588"})
+    await kafka_topics.ensure(settings)
+
+    assert await kafka_topics.problems(settings) == [
+        f"the topic {health} has max.message.bytes=1048588, a stream with a long script takes up to 8000000"
+    ]
+
+
 async def test_more_retention_than_asked_for_is_fine(settings: Settings) -> None:
     await kafka_topics.ensure(settings)
 
