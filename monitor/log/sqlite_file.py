@@ -71,8 +71,17 @@ def prepare(path: Path, kind: Kind) -> None:
     """
     with named_failures(path):
         _make_folders(path.parent)
-        with closing(connect(path, synchronous="FULL")) as connection:
-            _prepare(connection, path, kind)
+        try:
+            with closing(connect(path, synchronous="FULL")) as connection:
+                _prepare(connection, path, kind)
+        except sqlite3.DatabaseError as error:
+            # The lowest byte is the kind of what is wrong, those above it where it was seen.
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            raise LogUnavailableError(
+                f"{path}: {error}. Put a copy of {kind.name} back, or move it away with the -wal and -shm "
+                "beside it: the service then begins a new one"
+            ) from error
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import pytest
 
 from monitor.errors import LogUnavailableError
 from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite_file import prepare
+from monitor.log.sqlite_schema import LOG
 from tests.log.making import event
 
 Connections = list[sqlite3.Connection]
@@ -81,3 +83,19 @@ async def test_a_writer_that_cannot_begin_leaves_no_connection_open(
         assert (len(connections), open_ones(connections)) == (3, 0)
     await log.append([event(log.next_id())])
     assert await log.head() == 1
+
+
+@pytest.mark.parametrize(("place", "damage"), [(0, b"no database at all"), (100, b"\xff")])
+def test_a_file_that_is_damaged_is_refused_with_what_can_be_done_and_left_alone(
+    tmp_path: Path, place: int, damage: bytes
+) -> None:
+    path = tmp_path / "monitor.db"
+    prepare(path, LOG)
+    content = bytearray(path.read_bytes())
+    content[place : place + len(damage)] = damage
+    path.write_bytes(content)
+
+    with pytest.raises(LogUnavailableError, match=r"monitor\.db: .*\. Put a copy of an event log .* move it"):
+        prepare(path, LOG)
+
+    assert path.read_bytes() == content
