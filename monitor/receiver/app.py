@@ -86,7 +86,8 @@ class Receiver:
         match scope["raw_path"].split(b"/"):
             case [b"", b"healthz"]:
                 return HEALTHY if scope["method"] in _PROBE_METHODS else _NO_PROBE.answer
-            case [b"", b"callbacks", _]:
+            # A slash too many in the address that the vendor was given is no other mistake than a wrong name.
+            case [b"", b"callbacks", *_]:
                 self._refuse_unknown()
             case [b"", b"rtc", name, job_text] if job_text:
                 return await self._answer_relay(unquote(name), job_text, scope, receive)
