@@ -148,7 +148,9 @@ async def test_what_a_tab_leaves_behind_is_sent_by_one_that_was_there_before_it_
     await one.arrived(2)
     await delivered(second)
 
-    assert paragraphs(await one.envelopes()) == [1, 2]
+    # The last try of the tab that went may have arrived too: the monitor knows copies by their numbers.
+    numbered = {(envelope["relay"], envelope["seq"]): envelope for envelope in await one.envelopes()}
+    assert paragraphs(list(numbered.values())) == [1, 2]
     assert await second.evaluate("Object.keys(localStorage).length") == 0
 
 
