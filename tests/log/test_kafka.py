@@ -26,7 +26,7 @@ from monitor.log.kafka_sender import START_SECONDS
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import MAX_KEPT_BYTES
 from tests.kafka_broker import ROOT, Brokers, bring_back, eventually
-from tests.log.kafka_records import event_records, events, missing, records
+from tests.log.kafka_records import counted, event_records, events, missing, records
 from tests.log.killing import acknowledged_before_a_kill
 from tests.log.making import TEXT, dead_letter, event
 
@@ -236,7 +236,8 @@ async def test_what_comes_behind_a_probe_of_a_stalled_kafka_does_not_overtake_it
     log = await KafkaLog.open(own_settings)
     await eventually(drained(log))
 
-    assert every == await events(own_settings.kafka)
+    # The drain may have written them twice: what counts is that none came behind a later one.
+    assert [one.id for one in every] == counted(await events(own_settings.kafka))
     await log.close()
 
 
