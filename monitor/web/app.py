@@ -32,7 +32,7 @@ from monitor.web.views import (
     StreamDetail,
     StreamList,
     detail,
-    event_view,
+    event_views,
     rank,
     summary,
 )
@@ -198,11 +198,7 @@ def _add_history(app: FastAPI, history: History) -> None:
     ) -> Response:
         found = await history.history(source, canonical_job_id(job_id), before, limit)
         next_before = found[-1].offset if len(found) == limit else None
-        events = []
-        for stored in found:
-            events.append(event_view(stored).model_dump_json().encode())
-            # A large body takes milliseconds to look through.
-            await asyncio.sleep(0)
+        events = [view.model_dump_json().encode() async for view in event_views(found)]
         body = b'{"events":[%b],"next_before":%b}' % (b",".join(events), json.dumps(next_before).encode())
         return Response(body, media_type="application/json")
 

@@ -27,7 +27,7 @@ from monitor.web.addresses import links
 from monitor.web.board import LOOK_SECONDS, Board, Row, Shown, Streams, Wanted
 from monitor.web.live import Message, Pages
 from monitor.web.strip import in_words, last_hour
-from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_view
+from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_views
 
 MOST_ROWS = 5000
 """Rows that one page shows at most; a search finds the others."""
@@ -156,13 +156,9 @@ class Writer:
 
     async def events(self, found: Sequence[Stored], now: float) -> dict[str, str]:
         """Return a stream's events, newest first, by their places in the log; secrets are masked."""
-        written = {}
-        for stored in found:
-            view = event_view(stored)
-            written[str(view.offset)] = self._event.render(event=view, now=now)
-            # A large body takes milliseconds to look through.
-            await asyncio.sleep(0)
-        return written
+        return {
+            str(view.offset): self._event.render(event=view, now=now) async for view in event_views(found)
+        }
 
     def unread(self, *, live: bool) -> dict[str, str]:
         """Return what stands in place of a stream's events. live: whether the page gets them later."""

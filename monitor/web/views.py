@@ -1,5 +1,7 @@
 """What the JSON API shows of a stream: models, and how they are read off a state."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
@@ -226,6 +228,16 @@ def event_view(stored: Stored) -> EventView:
         signed=None if event.signed is None else _time(event.signed),
         body=masked(event.body),
     )
+
+
+async def event_views(found: Iterable[Stored]) -> AsyncIterator[EventView]:
+    """Yield events as operators may see them, each in a turn of the event loop of its own.
+
+    A large body takes milliseconds to look through.
+    """
+    for stored in found:
+        yield event_view(stored)
+        await asyncio.sleep(0)
 
 
 def _paragraph(paragraph: Paragraph) -> ParagraphView:

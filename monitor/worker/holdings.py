@@ -40,6 +40,16 @@ class Holdings:
         self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def oldest(self) -> float | None:
+        """The least of what is held; None if nothing waits in any."""
+        return min((one.oldest for one in self.held.values() if one.oldest is not None), default=None)
+
+    @property
+    def saved(self) -> float | None:
+        """The least of what is held; None if nothing was kept yet."""
+        return min((one.saved for one in self.held.values() if one.saved is not None), default=None)
+
     async def take_over(self, partition: int) -> Holding:
         """Hold a partition, restored if somebody else may have had it; with Kafka away, once it is back.
 

@@ -135,10 +135,7 @@ class PartitionWorker:
         known = frozenset(range(self._settings.kafka.partitions))
         if strangers := sorted(partitions - known):
             # Nothing is kept of them: a restore would wait for ever, and others behind it.
-            _log.error(
-                "the topic has more partitions than kafka.partitions, these are not read",
-                partitions=strangers,
-            )
+            _log.error("partitions beyond kafka.partitions are not read", partitions=strangers)
         for partition in partitions & known:
             self._opening[partition] = self._tasks.create_task(uncancelled(self._open(partition)))
         self._show_recovery()
@@ -392,11 +389,8 @@ class PartitionWorker:
         self._metrics.recovering.set(fleet.recovering)
 
     def _show_progress(self) -> None:
-        held = self._holdings.held.values()
-        waiting = [holding.oldest for holding in held if holding.oldest is not None]
-        self._metrics.log_oldest_unfolded.set(min(waiting, default=None))
-        saved = [holding.saved for holding in held if holding.saved is not None]
-        self._metrics.checkpoint_timestamp.set(min(saved, default=None))
+        self._metrics.log_oldest_unfolded.set(self._holdings.oldest)
+        self._metrics.checkpoint_timestamp.set(self._holdings.saved)
 
 
 def _worst(group: ExceptionGroup[Exception]) -> Exception:
