@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import InvalidTxnState, ProducerFenced
 
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
@@ -151,10 +150,7 @@ async def test_a_transaction_whose_end_the_brokers_have_forgotten_vanishes_whole
 ) -> None:
     await checkpoints.save(1, [("a", "1", b"one")])
     await checkpoints.close()
-    async with forgetting(own_kafka, settings) as owner:
-        topic = kafka_topics.names(settings.kafka).health
-        await owner.send_and_wait(topic, b"two", key=b"a/1", partition=2)
-        await owner.send_and_wait(topic, b"2", key=POSITION_KEY, partition=2)
+    await leave_open(own_kafka, settings, {b"a/1": b"two", POSITION_KEY: b"2"})
 
     successor = await KafkaCheckpoints.open(settings, 2)
     async with asyncio.timeout(30):
@@ -184,26 +180,38 @@ async def test_a_transaction_of_somebody_else_is_left_open_and_named(
     assert sorted((await checkpoints.load()).states) == [("a", "1", b"one"), ("a", "2", b"x")]
 
 
-@contextlib.asynccontextmanager
-async def forgetting(kafka: Brokers, settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+async def leave_open(kafka: Brokers, settings: Settings, records: dict[bytes, bytes]) -> None:
     """Write in a transaction of partition 2 that its coordinator has never heard of, and leave it open.
 
     To the partition that is the same as one whose end was forgotten.
     """
+    await verify_transactions(kafka, "false")
+    try:
+        async with asyncio.timeout(30):
+            # The broker acknowledges its new setting before it goes by it.
+            while not await is_left_open(settings, records):
+                pass
+    finally:
+        await verify_transactions(kafka, "true")
+
+
+async def is_left_open(settings: Settings, records: dict[bytes, bytes]) -> bool:
+    """Try it once; False where the broker has asked the coordinator."""
     producer = AIOKafkaProducer(
         **kafka_client.options(settings.kafka),
         transactional_id=f"{settings.kafka.group_id}-{settings.kafka.topic_prefix}2",
     )
-    await verify_transactions(kafka, "false")
-    try:
-        async with producer:
-            await producer.begin_transaction()
-            place = TopicPartition(kafka_topics.names(settings.kafka).health, 2)
-            producer._txn_manager.maybe_add_partition_to_txn(place)
-            producer._txn_manager.partition_added(place)
-            yield producer
-    finally:
-        await verify_transactions(kafka, "true")
+    place = TopicPartition(kafka_topics.names(settings.kafka).health, 2)
+    async with producer:
+        await producer.begin_transaction()
+        producer._txn_manager.maybe_add_partition_to_txn(place)
+        producer._txn_manager.partition_added(place)
+        try:
+            for key, value in records.items():
+                await producer.send_and_wait(place.topic, value, key=key, partition=place.partition)
+        except InvalidTxnState:
+            return False
+        return True
 
 
 async def verify_transactions(kafka: Brokers, verify: str) -> None:
