@@ -60,6 +60,7 @@ def copied(rounds: Rounds) -> Rounds:
         if finished is None
         else FinishedRound(_copied_round(finished.round), finished.planned, finished.closed_at),
         tentative=rounds.tentative,
+        doubted=rounds.doubted,
         count=rounds.count,
         skipped=rounds.skipped,
         signed=rounds.signed,
@@ -72,7 +73,7 @@ def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) 
     played = rounds.round.played if rounds.round is not None else {}
     rounds.plan = (*order, *(key for key in played if key not in order))
     rounds.origin = origin
-    rounds.tentative = None
+    rounds.tentative = rounds.doubted = None
 
 
 def share_between(rounds: Rounds, other: Rounds) -> None:
@@ -101,23 +102,28 @@ def _copied_round(one: Round) -> Round:
         one.from_start,
         one.awaited,
         one.confirmed_at,
+        one.told_at,
+        one.heard,
     )
 
 
 def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
-    key, tentative = play.paragraph, rounds.tentative
+    key, tentative = play.paragraph, rounds.tentative or _doubted(rounds, play)
     if tentative is not None and tentative.paragraph == key and not _goes_on(current, play):
         # It plays, so what looked like a delivery made twice was none.
         current = _decide(rounds, tentative)
     if key in current.played:
         told = current.played[key]
+        if told is None and _lags_behind(rounds, current, play):
+            return Effect.APPLIED
         if told is None or play.offset is None or play.offset >= told:
-            current.played[key] = told if play.offset is None else play.offset
+            _hear_progress(current, play)
             if key != current.last:
                 return Effect.LATE
-            rounds.tentative = None
+            if rounds.tentative is not None:
+                rounds.tentative, rounds.doubted = None, rounds.tentative
             return Effect.APPLIED
-    elif _is_of_finished(rounds, play):
+    elif _is_of_finished(rounds, current, play):
         return Effect.LATE
     return _advance(rounds, play, mode)
 
@@ -153,13 +159,54 @@ def _goes_on(current: Round, play: Play) -> bool:
     return play.offset is None or play.offset >= told
 
 
-def _is_of_finished(rounds: Rounds, play: Play) -> bool:
+def _is_of_finished(rounds: Rounds, current: Round, play: Play) -> bool:
     """Whether RTC still tells of a paragraph of the round before: its offset went on there."""
     finished = rounds.finished
-    if finished is None or play.offset is None or play.received > finished.closed_at + STALE_SECONDS:
+    if finished is None or play.received > finished.closed_at + STALE_SECONDS:
         return False
+    if play.offset is None:
+        # RTC tells in order: what ended the round before may still come while nothing of this one did.
+        return play.paragraph == finished.round.last and finished.round.heard and not current.heard
     told = finished.round.played.get(play.paragraph)
     return told is not None and play.offset >= told
+
+
+def _lags_behind(rounds: Rounds, current: Round, play: Play) -> bool:
+    """Whether RTC still tells of the paragraph's playing before the one that a callback has begun.
+
+    That playing's offset would grow on, and nobody says in which unit: what it has grown to shows how fast.
+    """
+    finished = None if rounds.finished is None else rounds.finished.round
+    if finished is None or play.offset is None or not play.paragraph == current.last == finished.last:
+        return False
+    told = finished.played[finished.last]
+    if not told or finished.told_at is None or finished.told_at <= finished.last_since:
+        return False
+    pace = told / (finished.told_at - finished.last_since)
+    before = pace * (play.received - finished.last_since)
+    now = pace * (play.received - current.last_since)
+    return play.offset >= told and abs(play.offset - before) < abs(play.offset - now)
+
+
+def _doubted(rounds: Rounds, play: Play) -> Play | None:
+    """Return a paragraph that came back too early, though RTC went on with the one before, if RTC was late.
+
+    A callback is ahead of RTC by no more than RTC may be ahead of a callback.
+    """
+    doubted = rounds.doubted
+    if doubted is None or play.due is None:
+        return doubted
+    return doubted if play.received - doubted.received <= play.due - play.received else None
+
+
+def _hear_progress(current: Round, play: Play) -> None:
+    """Keep how far RTC says that a paragraph of this round is."""
+    current.heard = True
+    if play.offset is None:
+        return
+    current.played[play.paragraph] = play.offset
+    if play.paragraph == current.last:
+        current.told_at = play.received
 
 
 def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
@@ -173,6 +220,8 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
         last_since=play.received,
         last_signed=play.signed,
         from_start=from_start,
+        told_at=None if play.offset is None else play.received,
+        heard=play.by_rtc,
     )
     return rounds.round
 
@@ -180,6 +229,7 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
 def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     """Move the script to a paragraph: on in this round, or into the next."""
     current, tentative = rounds.round, rounds.tentative
+    rounds.doubted = None
     assert current is not None
     key, last = play.paragraph, current.last
     # What is new to the plan is of the round that it begins: this one didn't leave it out.
@@ -207,6 +257,8 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
         current.last_since = play.received
         current.last_signed = play.signed
         current.confirmed_at = None
+        current.told_at = None if play.offset is None else play.received
+        current.heard = current.heard or play.by_rtc
         if play.due is not None:
             current.awaited = {**current.awaited, key: play.due}
     elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
@@ -246,7 +298,7 @@ def _decides_for_new_round(
 
 def _decide(rounds: Rounds, began: Play) -> Round:
     """Begin the next round with what was tentative until now."""
-    rounds.tentative = None
+    rounds.tentative = rounds.doubted = None
     _finish(rounds, began.received)
     return _begin(rounds, began)
 
@@ -267,7 +319,7 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
         _begin(rounds, play)
         return Effect.APPLIED
     if play.by_rtc:
-        current.played[play.paragraph] = play.offset
+        _hear_progress(current, play)
         return Effect.APPLIED
     if alone:
         rounds.tentative = play

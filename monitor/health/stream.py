@@ -149,7 +149,8 @@ class Round:
     played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
     none). awaited: paragraphs that RTC proved, and until when their callback would confirm them. last,
     last_since, last_signed: the paragraph that plays, and since when. from_start: seen from its start.
-    confirmed_at: when its callback came, if RTC had proved it before.
+    confirmed_at: when its callback came, if RTC had proved it before. told_at: when RTC last told how far
+    it is. heard: whether RTC told of this round.
     """
 
     played: dict[str, int | None]
@@ -159,6 +160,8 @@ class Round:
     from_start: bool
     awaited: Mapping[str, float] = field(default_factory=nothing)
     confirmed_at: float | None = None
+    told_at: float | None = None
+    heard: bool = False
 
 
 @dataclass(slots=True)
@@ -193,7 +196,9 @@ class Rounds:
     """What a sequence of plays adds up to.
 
     plan: in playing order; while `origin` is None it is only what the first round has shown so far.
-    count, skipped: rounds finished, and paragraphs that they left out. signed: the newest signed second.
+    tentative: a paragraph that came back too early; the next one decides what it was. doubted: one that
+    RTC seemed to refute, until anything else is played. count, skipped: rounds finished, and paragraphs that
+    they left out. signed: the newest signed second.
     """
 
     plan: tuple[str, ...] = ()
@@ -201,6 +206,7 @@ class Rounds:
     round: Round | None = None
     finished: FinishedRound | None = None
     tentative: Play | None = None
+    doubted: Play | None = None
     count: int = 0
     skipped: int = 0
     signed: int | None = None

@@ -106,7 +106,7 @@ class Story:
             self.now += step
             self.paragraph(int(digit), at=self.now, signed=int(self.now) if signed else None)
 
-    def progress(self, number: int, offset: int, *, at: float, relay: Relay | None = None) -> Effect:
+    def progress(self, number: int, offset: int | None, *, at: float, relay: Relay | None = None) -> Effect:
         """Tell RTC progress inside a paragraph."""
         payload = ScriptProgress(Paragraph("Scene", number), offset)
         return self.tell(payload, at=at, channel=Channel.RTC, relay=relay)

@@ -224,6 +224,73 @@ def test_stale_progress_of_the_paragraph_before_moves_nothing() -> None:
     assert story.known.script.round.last == Paragraph("Scene", 2).key
 
 
+@pytest.mark.parametrize("lag", [2.0, 4.0, 10.0])
+def test_progress_that_lags_behind_the_callback_of_a_plan_of_one_begins_no_other_round(lag: float) -> None:
+    story = registered(plan=1)
+    starts = [(began, None) for began in (0.0, 30.0, 60.0)]
+    ticks = [(began + offset + lag, offset) for began, _ in starts for offset in (4, 14, 29)]
+    for at, offset in sorted([*starts, *ticks], key=lambda one: one[0]):
+        if offset is None:
+            story.paragraph(1, at=at)
+        else:
+            story.progress(1, offset=offset, at=at)
+    assert facts(story)[0] == 2
+
+
+def test_progress_that_first_tells_of_a_plan_of_one_far_into_it_is_no_lag() -> None:
+    story = registered(plan=1)
+    story.paragraph(1, at=0.0)
+    story.progress(1, offset=15, at=15.0)
+    story.paragraph(1, at=20.0)
+    story.progress(1, offset=16, at=36.0)
+    # The callback of the third playing was lost: RTC proves it.
+    story.progress(1, offset=2, at=42.0)
+    assert facts(story)[0] == 2
+
+
+def test_progress_without_an_offset_that_lags_behind_a_new_round_moves_nothing() -> None:
+    story = registered(plan=2)
+    story.paragraph(1, at=0.0)
+    story.progress(1, offset=None, at=5.0)
+    story.paragraph(2, at=20.0)
+    story.progress(2, offset=None, at=25.0)
+    story.paragraph(1, at=40.0)
+    assert story.progress(2, offset=None, at=41.0) is Effect.LATE
+    story.progress(1, offset=None, at=45.0)
+    story.settle(LATER)
+    assert facts(story)[:3] == (1, 1.0, 0.5)
+
+
+def test_a_callback_that_rtc_seemed_to_refute_is_not_missed_once_rtc_comes_to_its_paragraph() -> None:
+    # In random order the second round may begin with any paragraph; the first one has to teach the plan.
+    story = Story()
+    story.register(mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
+    for number in (1, 2, 3):
+        story.paragraph(number, at=20.0 * number)
+        story.progress(number, offset=5, at=20.0 * number + 5.0)
+    story.paragraph(2, at=80.0)
+    story.progress(3, offset=20, at=81.0)
+    story.progress(2, offset=2, at=83.0)
+    story.settle(LATER)
+    assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
+    assert story.known.missed == 0
+
+
+def test_a_callback_that_rtc_refuted_long_ago_is_none_of_what_rtc_begins_now() -> None:
+    story = Story()
+    story.register(mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
+    for number in (1, 2, 3):
+        story.paragraph(number, at=20.0 * number)
+        story.progress(number, offset=5, at=20.0 * number + 5.0)
+    # A copy of the second paragraph's callback: RTC goes on with the third one.
+    story.paragraph(2, at=66.0)
+    story.progress(3, offset=10, at=70.0)
+    story.progress(2, offset=2, at=82.0)
+    story.settle(LATER)
+    assert facts(story)[0] == 1
+    assert story.known.missed == 1
+
+
 def test_a_callback_confirms_what_rtc_proved_first() -> None:
     story = registered()
     story.paragraph(1, at=0.0)
