@@ -30,7 +30,7 @@ def take_observation(state: StreamState, told: Told) -> Effect:
     elif said.state is None and state.end is not None:
         # It speaks of the room, or in a word that nobody published: no sign of life of this job.
         return Effect.AFTER_END if over else Effect.LATE
-    elif over and (state.retired or observation.OUTCOMES.get(said.state or JobState.RUNNING) is None):
+    elif over and not _is_news_after_end(state, said.state):
         return Effect.AFTER_END
     state.observed = known = observation.take(state.observed, said, at)
     state.job.room_id = state.job.room_id or said.room_id
@@ -44,6 +44,13 @@ def take_observation(state: StreamState, told: Told) -> Effect:
     elif observation.proves_push(state, known):
         _take_proved_push(state, stored, at)
     return Effect.APPLIED
+
+
+def _is_news_after_end(state: StreamState, said: JobState | None) -> bool:
+    """Whether a word on a stream that has ended may say why, or that it goes on."""
+    if state.retired:
+        return False
+    return said in observation.OUTCOMES or observation.may_be_contradicted(state, said)
 
 
 def _take_warnings(state: StreamState, stored: Stored, at: float, warnings: tuple[str, ...]) -> None:
@@ -92,7 +99,7 @@ def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
             note(state, stored, at, f"{LinkState.CONNECTED.value}{_BY_API}")
             state.missed += CallbackKind.LINK in state.job.subscribed
         return
-    if state.link.current.phase not in (Phase.STARTING, Phase.OUTAGE):
+    if state.link.current.phase is Phase.CONNECTED:
         return
     newest = max(outputs, key=lambda name: outputs[name].last)
     state.missed += CallbackKind.LINK in state.job.subscribed

@@ -24,6 +24,9 @@ UNCALLED_SECONDS = 120.0
 LEEWAY_SECONDS = 2.0
 """A callback may be on its way while the API already answers."""
 
+AFTER_END_SECONDS = 60.0
+"""How long after its END a job may still be said to run and to push: the vendor is clearing up."""
+
 WITNESS_SECONDS = 10.0
 """How long the callback of an end that the API proved may take before it counts as missed."""
 
@@ -129,7 +132,15 @@ def proves_push(state: StreamState, known: Observation) -> bool:
     if known.proved is None or known.state is not JobState.RUNNING:
         return False
     told = max((output.received for output in state.link.current.outputs.values()), default=None)
-    return told is None or told + LEEWAY_SECONDS <= known.proved
+    leeway = AFTER_END_SECONDS if state.link.current.phase is Phase.ENDED else LEEWAY_SECONDS
+    return told is None or told + leeway <= known.proved
+
+
+def may_be_contradicted(state: StreamState, said: JobState | None) -> bool:
+    """Whether an answer that the job runs could still show that a stream which ended by END goes on."""
+    end = state.end
+    ended = end is not None and not end.by_api and not state.retired
+    return ended and said is JobState.RUNNING and state.vendor is Vendor.METASTUDIO
 
 
 def uncalled_since(state: StreamState, now: float) -> float | None:

@@ -3,8 +3,14 @@
 from enum import StrEnum
 
 from monitor.event import JobObserved, JobState, Vendor
-from monitor.health.observation import MEASURED_SECONDS, outcome_of, outranks
-from monitor.health.stream import Outcome, Phase, StreamState
+from monitor.health.observation import (
+    AFTER_END_SECONDS,
+    MEASURED_SECONDS,
+    may_be_contradicted,
+    outcome_of,
+    outranks,
+)
+from monitor.health.stream import End, Outcome, Phase, StreamState
 from monitor.vendors.api_protocol import ObservedJob
 
 REFRESH_SECONDS = 300.0
@@ -60,7 +66,7 @@ def compare(state: StreamState | None, job: ObservedJob, now: float) -> Differen
             return None
         return Difference.END if said.state in FINAL else Difference.STATE
     if end is not None:
-        return _compare_ended(state, said, end.outcome)
+        return _compare_ended(state, said, end, now)
     if said.state in FINAL or said.state is JobState.MISSING:
         return Difference.END
     return _compare_live(state, said, now)
@@ -90,11 +96,14 @@ def _compare_unknown(job: ObservedJob, now: float) -> Difference | None:
     return Difference.UNKNOWN if said in (JobState.FAILED, JobState.BLOCKED) and recent else None
 
 
-def _compare_ended(state: StreamState, said: JobObserved, known: Outcome) -> Difference | None:
+def _compare_ended(state: StreamState, said: JobObserved, known: End, now: float) -> Difference | None:
+    if may_be_contradicted(state, said.state):
+        # Once the vendor has had its time to clear up, a job that still runs isn't over.
+        return Difference.STATE if now - known.at >= AFTER_END_SECONDS else None
     if said.state not in FINAL or said.state is None:
         return None
     outcome = outcome_of(state, said.state)
-    if outcome is not None and outranks(outcome, known):
+    if outcome is not None and outranks(outcome, known.outcome):
         return Difference.END
     return None if is_explained(state) else Difference.AGREES
 

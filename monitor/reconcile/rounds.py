@@ -271,7 +271,8 @@ class SourceRounds:
                 return 0
         elif said.state is not JobState.MISSING:
             self._memory.clear(key)
-        if said.state is JobState.RUNNING and state is not None and is_troubled(state):
+        contradicts = state is not None and state.end is not None and kind is Difference.STATE
+        if said.state is JobState.RUNNING and state is not None and (contradicts or is_troubled(state)):
             # One more answer proves whether it pushes.
             again.add(key)
         if kind is None or self._memory.was_told(key, said, now, known=state is not None):

@@ -215,6 +215,43 @@ def test_a_delivery_from_before_a_proved_push_does_not_undo_it(signed: int, sett
     assert story.known.link.outages == 1
 
 
+@pytest.mark.parametrize("word", ["C E", "C D E"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_push_that_grows_long_after_its_end_shows_that_the_stream_goes_on(word: str, signed: bool) -> None:
+    story = Story()
+    story.links(word, signed=signed)
+    ended = story.now
+    # The address was refreshed, and both callbacks of the new one were lost.
+    running(story, at=ended + 70.0, duration=70.0, push=60.0)
+    assert story.known.end is not None
+    running(story, at=ended + 80.0, duration=80.0, push=70.0)
+
+    assert story.status(ended + 81.0).status is Status.HEALTHY
+    assert lines(story) == ["connected (the vendor's API says so)", "reopened"]
+    assert story.known.missed == 1
+    story.link("E", at=ended + 100.0, signed=int(ended + 100.0) if signed else None, output="b")
+    story.link("E", at=ended + 100.0, signed=int(ended + 100.0) if signed else None)
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
+@pytest.mark.parametrize("pushed", [60.0, 62.0], ids=["rests", "hardly grows"])
+def test_a_job_that_is_said_to_run_after_its_end_and_pushes_no_more_is_over(pushed: float) -> None:
+    story = Story()
+    story.links("C E")
+    for seconds in (70.0, 80.0, 140.0):
+        running(story, at=story.now + seconds, duration=seconds, push=60.0 if seconds == 70.0 else pushed)
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
+def test_a_push_that_grew_while_the_vendor_was_clearing_up_opens_nothing() -> None:
+    story = Story()
+    story.links("C E")
+    ended = story.now
+    running(story, at=ended + 5.0, duration=75.0, push=65.0)
+    running(story, at=ended + 65.0, duration=135.0, push=125.0)
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
 def test_an_answer_from_before_the_outage_proves_nothing_of_now() -> None:
     story = Story()
     story.link("C", at=0.0)

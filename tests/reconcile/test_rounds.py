@@ -93,6 +93,30 @@ async def test_a_lost_connected_ends_an_outage_within_one_round(one: Asking) -> 
     assert one.lines()[-1] == "connected (the vendor's API says so)"
 
 
+async def test_a_stream_whose_end_the_api_contradicts_goes_on_after_one_round(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=200.0)
+    await one.call_back("END", ago=61.0)
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=300.0, stream_duration=280.0)
+    one.vendor.ran = one.vendor.pushed = 10.0
+    assert one.verdict().status is Status.ENDED
+
+    await one.round()
+
+    assert one.verdict().status is Status.HEALTHY
+    assert one.lines()[-1] == "reopened"
+
+
+async def test_a_job_that_still_runs_right_after_its_end_is_left_alone(one: Asking) -> None:
+    await one.call_back("CONNECTED", ago=200.0)
+    await one.call_back("END", ago=10.0)
+    one.vendor.jobs[JOB] = job("PROCESSING", duration=300.0, stream_duration=280.0)
+    one.vendor.ran = one.vendor.pushed = 10.0
+
+    assert await one.round() == 0
+
+    assert one.verdict().status is Status.ENDED
+
+
 async def test_an_outage_that_the_api_confirms_stays_one(one: Asking) -> None:
     await one.call_back("CONNECTED", ago=200.0)
     await one.call_back("DISCONNECTED")
