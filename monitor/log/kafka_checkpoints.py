@@ -116,7 +116,7 @@ class KafkaCheckpoints:
             raise self._named(error) from error
         finally:
             await stop_in_time(consumer.stop())
-        position = _position(newest.pop(POSITION_KEY, b""))
+        position = position_of(newest.pop(POSITION_KEY, b""))
         rows, strangers = [], 0
         # Keys move over one by one, so that no text is held twice.
         while newest:
@@ -168,7 +168,7 @@ class KafkaCheckpoints:
             return
         if record.value is None:
             newest.pop(record.key, None)
-        elif record.key == POSITION_KEY and _position(record.value) is None:
+        elif record.key == POSITION_KEY and position_of(record.value) is None:
             # The one before it stands: a state knows which events behind a position it holds.
             _log.warning("not a position", partition=self._place.partition, offset=record.offset)
         else:
@@ -243,7 +243,7 @@ class KafkaCheckpoints:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")
 
 
-def _position(text: bytes) -> int | None:
+def position_of(text: bytes) -> int | None:
     """Return the position that a record's text tells; None for what this service never writes."""
     try:
         position = json.loads(text)

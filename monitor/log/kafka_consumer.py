@@ -15,7 +15,7 @@ from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, stream_of
+from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, position_of, stream_of
 from monitor.log.kafka_closing import stop_in_time
 from monitor.log.kafka_reading import Bounds
 from monitor.log.kafka_records import stored_event
@@ -219,7 +219,7 @@ class Kept(NamedTuple):
 
 
 def _kept(place: TopicPartition, record: ConsumerRecord[bytes, bytes]) -> Kept | None:
-    if record.key is None or record.key == POSITION_KEY:
+    if record.key is None:
         return None
     stream = stream_of(record.key)
     if stream is None:
@@ -233,10 +233,12 @@ class HealthReader:
 
     def __init__(self, settings: Settings) -> None:
         kafka = settings.kafka
-        self._topic = kafka_topics.names(kafka).health
+        topics = kafka_topics.names(kafka)
+        self._topic, self._events = topics.health, topics.events
         self._places = [TopicPartition(self._topic, number) for number in range(kafka.partitions)]
         self._timeout = kafka.session_timeout_seconds
         self._newest: dict[TopicPartition, int] = {}
+        self._positions: dict[int, int] = {}
         self._consumer = AIOKafkaConsumer(
             **kafka_client.options(kafka),
             enable_auto_commit=False,
@@ -275,12 +277,16 @@ class HealthReader:
             if records[0].offset <= self._newest.get(place, -1):
                 raise LogUnavailableError(f"partition {place.partition} of {self._topic} has begun anew")
             self._newest[place] = records[-1].offset
-        return [
-            kept
-            for place, records in found.items()
-            for record in records
-            if (kept := _kept(place, record)) is not None
-        ]
+        read = []
+        for place, records in found.items():
+            for record in records:
+                if record.key == POSITION_KEY:
+                    position = position_of(record.value or b"")
+                    if position is not None:
+                        self._positions[place.partition] = position
+                elif (kept := _kept(place, record)) is not None:
+                    read.append(kept)
+        return read
 
     async def positions(self) -> dict[int, int]:
         """Return for each partition the offset that is read next."""
@@ -299,6 +305,21 @@ class HealthReader:
         return {
             place.partition: max(end, self._consumer.highwater(place) or 0) for place, end in found.items()
         }
+
+    async def folded(self) -> tuple[int, int]:
+        """Return how many events workers have folded, by what was read, and how many there are by now.
+
+        Both are sums of offsets. A partition of which nobody has kept a position yet is left out.
+
+        Raises:
+            LogUnavailableError: the brokers don't tell where the events end.
+        """
+        places = [TopicPartition(self._events, partition) for partition in self._positions]
+        with kafka_client.named_failures(self._events):
+            async with asyncio.timeout(self._timeout):
+                ends = await self._consumer.end_offsets(places)
+        folded = {place: self._positions[place.partition] + 1 for place in places}
+        return sum(folded.values()), sum(max(folded[place], end) for place, end in ends.items())
 
     def known_ends(self) -> dict[int, int]:
         """Return where those partitions ended that were read from, when they were last.

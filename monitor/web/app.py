@@ -57,7 +57,7 @@ _INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't v
 _NOT_TRUE: Answers = {
     503: {"model": Problem, "description": "what is known is not true yet (recovering), or is old (stale)"}
 }
-_STALE = "The log can't be read: what is known of the streams is old."
+_STALE = "What is known of the streams is old: the log can't be read, or no worker folds it."
 
 
 class Pages(NamedTuple):

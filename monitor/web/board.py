@@ -50,7 +50,7 @@ class Streams(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether they are told as they were, since what has come can't be read."""
+        """Whether they are told as they were some time ago."""
         ...
 
     def get(self, key: StreamKey) -> StreamState | None:

@@ -22,6 +22,7 @@ class Fleet:
             must prove that again and again moves it on; behind it the fleet is empty.
         fresh_until: until when (of `stopwatch`) the streams are told as they are. Somebody who reads them
             from elsewhere moves it on; behind it they are told as they were.
+        unfolded: whether events wait that no worker folds, as far as somebody who isn't one can see.
     """
 
     def __init__(self, clock: Clock, shards: Iterable[Shard] = ()) -> None:
@@ -29,6 +30,7 @@ class Fleet:
         self._recovering = True
         self.expires = math.inf
         self.fresh_until = math.inf
+        self.unfolded = False
         self._shards = {shard.partition: shard for shard in shards}
         self._newest = 0.0
         self._losses = 0
@@ -62,7 +64,12 @@ class Fleet:
 
     @property
     def stale(self) -> bool:
-        """Whether the streams are told as they were some time ago: what has come since can't be read."""
+        """Whether the streams are told as they were some time ago."""
+        return self.unread or self.unfolded
+
+    @property
+    def unread(self) -> bool:
+        """Whether what has come can't be read."""
         return stopwatch() > self.fresh_until
 
     @property

@@ -50,7 +50,7 @@ class Follower:
         if metrics is not None:
             # Asked for with each scrape: what is shown grows old while a call to Kafka takes its time.
             metrics.recovering.set_function(lambda: float(fleet.recovering))
-            metrics.consumer_stalled.set_function(lambda: float(fleet.stale))
+            metrics.consumer_stalled.set_function(lambda: float(fleet.unread))
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -70,7 +70,7 @@ class Follower:
         """
         # A new shard each time: what was forgotten meanwhile may have left no tombstone.
         shard = Shard(self._settings.health, {})
-        watchdog = Watchdog(self._settings.kafka.stall_seconds)
+        watchdog, workers = (Watchdog(self._settings.kafka.stall_seconds) for _ in range(2))
         goal: dict[int, int] | None = {}
         next_look = 0.0
         while True:
@@ -90,6 +90,7 @@ class Follower:
             if stopwatch() >= next_look:
                 # Before it is in the fleet, the one that is there stays as old as it is.
                 if await self._look(reader, watchdog) and goal is None:
+                    await self._look_at_workers(reader, workers)
                     self._confirm()
                     # Of two jobs of a room that two workers have, neither knows that one replaces the other.
                     retire_replaced([shard], self._fleet.now())
@@ -105,7 +106,7 @@ class Follower:
         try:
             positions, ends = await reader.positions(), await reader.ends()
         except LogUnavailableError as error:
-            if self._fleet.stale:
+            if self._fleet.unread:
                 self._fail(error)
             return False
         still = watchdog.look(positions, ends, stopwatch())
@@ -116,6 +117,18 @@ class Follower:
                 "while states wait in them"
             )
         return True
+
+    async def _look_at_workers(self, reader: HealthReader, watchdog: Watchdog) -> None:
+        """See whether anybody folds: without workers all streams would seem to have fallen silent."""
+        try:
+            folded, there = await reader.folded()
+        except LogUnavailableError:
+            # The states can be read all the same, and are no older for it.
+            return
+        # One partition that stands still is its worker's to tell; here it must not hide all the others.
+        self._fleet.unfolded = bool(watchdog.look({0: folded}, {0: there}, stopwatch()))
+        if self._fleet.unfolded and self._telling.is_due():
+            _log.error("no worker folds", events=there - folded)
 
     def _confirm(self) -> None:
         self._fleet.fresh_until = stopwatch() + FRESH_SECONDS

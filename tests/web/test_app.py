@@ -181,7 +181,7 @@ async def test_a_process_that_cannot_read_its_log_is_not_ready_and_tells_no_old_
 
     ready = await operators.get("/readyz")
 
-    sentence = "The log can't be read: what is known of the streams is old."
+    sentence = "What is known of the streams is old: the log can't be read, or no worker folds it."
     assert (ready.status_code, ready.json()) == (503, {"status": "stale", "detail": sentence})
     for path in STREAMS:
         answer = await operators.get(path)

@@ -87,7 +87,7 @@ async def test_a_service_that_cannot_read_its_log_says_that_what_it_shows_is_old
     answer = await pages.get(path)
 
     assert answer.status_code == 200
-    said = "the log can't be read: what you see may be old"
+    said = "what you see is old: the log can't be read, or no worker folds it"
     assert f'<p class="connection lost" id="connection">{said}</p>' in answer.text
     assert "is disconnected, without connection" in answer.text
 

@@ -256,6 +256,28 @@ async def test_states_of_a_topic_that_was_deleted_are_not_shown_beside_those_of_
         assert not pages.fleet.recovering
 
 
+async def test_states_are_called_old_while_events_wait_that_no_worker_folds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
+    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    await kafka_topics.ensure(settings)
+    await keep(settings, "one", -1)
+
+    async with following_pages(settings) as pages:
+        await eventually(lambda: pages.jobs == {"one"})
+        assert not pages.fleet.stale
+        async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as receiver:
+            await receiver.send_and_wait(kafka_topics.names(settings.kafka).events, b"{}", partition=0)
+        await eventually(lambda: pages.fleet.stale)
+        assert pages.jobs == {"one"}
+        # It reads well: that is no reason to look for its trouble.
+        assert pages.stalled == 0
+
+        await keep(settings, "one", 0)
+        await eventually(lambda: not pages.fleet.stale)
+
+
 async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_anew(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

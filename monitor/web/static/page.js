@@ -62,7 +62,7 @@ function take(message) {
   }
   restoreFocus(focused);
   if (message.counts) showCounts(message);
-  if (message.stale) showConnection("the log can't be read: what you see may be old", true);
+  if (message.stale) showConnection("what you see is old: the log can't be read, or no worker folds it", true);
   else showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
   if (message.status) announce(`The stream is ${message.status}.`);
 }
