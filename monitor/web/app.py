@@ -24,6 +24,7 @@ from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
 from monitor.vendors.registration import JOB_REGISTERED
 from monitor.web import page
+from monitor.web.head import HeadAsGet
 from monitor.web.views import (
     EventList,
     Problem,
@@ -92,6 +93,7 @@ def build(
         _add_streams(app, settings, pages)
         page.add(app, settings, pages.fleet, pages.history)
     _add_registration(app, log, build_clock(settings), sources)
+    app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(LogUnavailableError, _unavailable)
@@ -110,13 +112,10 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
             headers["content-encoding"] = rendered.encoding
         return Response(rendered.body, headers=headers, media_type=rendered.content_type)
 
-    # Load balancers ask with HEAD, too.
-    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_model_exclude_none=True, summary="Whether the process serves")
     async def healthz() -> State:
         return State(status="ok")
 
-    @app.head("/readyz", include_in_schema=False)
     @app.get(
         "/readyz",
         response_model_exclude_none=True,

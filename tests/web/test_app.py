@@ -37,10 +37,22 @@ async def test_a_process_that_keeps_up_is_ready_and_answers(operators: httpx.Asy
     ready = await operators.get("/readyz")
 
     assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
-    for path in ("/healthz", "/readyz"):
-        assert (await operators.head(path)).status_code == 200
     for path in STREAMS:
         assert (await operators.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/metrics", "/streams/prod/job", "/static/page.css", *STREAMS]
+)
+async def test_head_tells_what_get_would(operators: httpx.AsyncClient, path: str) -> None:
+    asked, got = await operators.head(path), await operators.get(path)
+
+    assert (asked.status_code, got.status_code) == (200, 200)
+    assert asked.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_a_live_feed_has_no_end_that_head_could_tell_of(operators: httpx.AsyncClient) -> None:
+    assert (await operators.head("/live")).status_code == 405
 
 
 @pytest.mark.parametrize(
