@@ -72,8 +72,14 @@ class RefusedError(ApiError):
     reason = "refused"
 
 
+class ForbiddenError(RefusedError):
+    """The vendor accepts the credentials, but not for this (403): a job or a room of somebody else, say."""
+
+    reason = "forbidden"
+
+
 class UnauthenticatedError(ApiError):
-    """The vendor doesn't accept the credentials (401, 403)."""
+    """The vendor doesn't accept the credentials (401)."""
 
     reason = "unauthenticated"
 
@@ -139,6 +145,7 @@ REASONS = tuple(
     error.reason
     for error in (
         RefusedError,
+        ForbiddenError,
         UnauthenticatedError,
         NoSuchJobError,
         ThrottledError,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ CALLBACKS = {
 }
 
 
+FORBIDDEN = error(403, "APIG.0302", "The IAM user is not authorized to access the API")
 NOTHING_LISTED = Fault(200, b'{"count": 0, "smart_live_jobs": []}')
 
 
@@ -270,6 +272,7 @@ async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_som
     ("fault", "reason"),
     [
         (INVALID, "refused"),
+        (FORBIDDEN, "forbidden"),
         (Fault(200, b"no JSON"), "unreadable"),
         # Digits to Python, but no number; and more of them than it would read.
         (error(400, "²", "Invalid parameter"), "refused"),
@@ -365,6 +368,22 @@ async def test_live_warnings_of_a_room_are_asked_for_and_told(one: Asking) -> No
     assert one.sample("monitor_reconcile_differences_total", kind="warnings") == 1
     await one.round()
     assert len(one.vendor.calls("/live-warning-info")) == 1
+
+
+async def test_a_room_whose_live_warnings_may_not_be_asked_for_keeps_no_other_from_being_asked_for(
+    one: Asking,
+) -> None:
+    for job_id in (JOB, OTHER):
+        await one.call_back("CONNECTED", job_id, room_id=job_id)
+    listed = [{**job("PROCESSING"), "job_id": job_id} for job_id in (JOB, OTHER)]
+    running = Fault(200, json.dumps({"count": 2, "smart_live_jobs": listed}).encode())
+    one.vendor.faults.extend([running, NOTHING_LISTED, FORBIDDEN])
+    one.vendor.warnings = ["RANDOM_PLAY_CLOSED"]
+
+    await one.round()
+
+    assert [one.state(job_id).warnings for job_id in (JOB, OTHER)] == [(), ("RANDOM_PLAY_CLOSED",)]
+    assert one.sample("monitor_reconcile_failures_total", reason="forbidden") == 1
 
 
 async def test_an_end_is_asked_why_until_the_vendor_has_said(one: Asking) -> None:

@@ -9,6 +9,7 @@ from monitor.clock import Clock
 from monitor.config import ApiSettings
 from monitor.vendors.api_errors import (
     ApiError,
+    ForbiddenError,
     NoSuchJobError,
     RefusedError,
     UnauthenticatedError,
@@ -202,7 +203,9 @@ def _job(room_id: str, job_id: str, more: str = "") -> str:
 
 _ERRORS: dict[int, tuple[type[ApiError], str]] = {
     401: (UnauthenticatedError, "the credentials were not accepted"),
-    403: (UnauthenticatedError, "the credentials may not do this"),
+    # The page has no 403: credentials that are of no use at all are 401. The gateway says it of what one
+    # call asks for.
+    403: (ForbiddenError, "the credentials may not do this"),
     404: (NoSuchJobError, "the vendor doesn't know it"),
 }
 

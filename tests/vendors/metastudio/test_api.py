@@ -26,6 +26,7 @@ from huaweicloudsdkmetastudio.v1 import (
 
 from monitor.vendors.api_errors import (
     ApiError,
+    ForbiddenError,
     NoSuchJobError,
     RefusedError,
     ThrottledError,
@@ -309,6 +310,7 @@ async def test_a_token_stands_in_for_the_access_key(vendor: TestedVendor) -> Non
     [
         (INVALID, RefusedError, "MSS.00000003"),
         (UNAUTHORIZED, UnauthenticatedError, "MSS.00000001"),
+        (error(403, "APIG.0302", "Not authorized"), ForbiddenError, "APIG.0302"),
         (INTERNAL, VendorTroubleError, "MSS.00000004"),
         (error(404, "MSS.00000002", "Not found"), NoSuchJobError, "MSS.00000002"),
         (error(404, "APIG.0101", "The API does not exist"), RefusedError, "APIG.0101"),
