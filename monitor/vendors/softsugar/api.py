@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
 
 from monitor.clock import Clock
 from monitor.config import ApiSettings
@@ -95,6 +96,7 @@ class Page(CamelBody):
     start_index: _Number | None = None
 
 
+_PAGING = frozenset(map(to_camel, Page.model_fields))
 _sessions = TypeAdapter(list[RunningSession])
 
 
@@ -223,7 +225,9 @@ def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
         return Page(), []
     page = _model(call, answer, Page, "data" if isinstance(data, dict) else "")
     if isinstance(data, dict):
-        data = next((value for value in data.values() if isinstance(value, list)), [])
+        told = [value for name, value in data.items() if name not in _PAGING and value is not None]
+        # Where there is no list, something else is not read as nothing: that would end all sessions.
+        data = next((value for value in told if isinstance(value, list)), told)
     try:
         return page, _sessions.validate_python(data)
     except ValidationError as error:

@@ -280,6 +280,30 @@ async def test_what_is_no_answer_of_the_vendor_is_unreadable(
         await listed(api)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [None, {}, [], {"records": []}, {"records": None, "pageNo": 1, "numberPages": 0, "numberRecords": 0}],
+)
+async def test_a_list_that_holds_nothing_says_that_no_session_runs(
+    data: object, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+
+    assert await listed(api) == []
+
+
+@pytest.mark.parametrize("data", [{"page": {"records": [{"sessionId": "s-1"}]}}, {"sessionId": "s-1"}, "s-1"])
+async def test_what_holds_no_list_does_not_say_that_no_session_runs(
+    data: object, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+
+    with pytest.raises(UnreadableError):
+        await listed(api)
+
+
 async def test_a_session_with_an_odd_status_is_listed_and_hides_no_other(
     vendor: TestedVendor, api: SoftSugarApi
 ) -> None:
