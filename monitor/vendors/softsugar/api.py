@@ -1,6 +1,7 @@
 """SoftSugar's API: create, close and list live sessions, with one token for all calls."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypeVar
 
@@ -44,7 +45,10 @@ RUNNING_PATH = "/api/2dvh/v1/material/live/channel/running/list"
 _SUCCESS = "0"
 _TOO_FREQUENT = "89999999"
 _NO_SUCH_SESSION = frozenset({"84115929", "84115946", "84115953"})
-_TOKEN_IS_OVER = frozenset({"60112505", "84115943", "50101503", "50101504"})
+_TOKEN_IS_OVER = frozenset({"401", "60112505", "84115943", "50101503", "50101504"})
+
+_STATUS_AS_CODE = re.compile(r"[345][0-9]{2}")
+"""Among the published codes are 400 and 500, so any of HTTP's may come as a code."""
 
 M = TypeVar("M", bound=CamelBody)
 
@@ -183,7 +187,7 @@ class SoftSugarApi:
         if code not in (None, _SUCCESS):
             raise _error(call, said)
         if not 200 <= answer.status < 300:
-            raise _error_of_status(call, said)
+            raise _error_of_status(call, said, answer.status)
         if code is None:
             raise UnreadableError(str(call), f"the answer has no code{call.doubt}", said)
         return answer
@@ -197,6 +201,9 @@ def _error(call: Call, said: VendorSaid) -> ApiError:
     if code in _NO_SUCH_SESSION:
         return NoSuchJobError(str(call), "the vendor doesn't know the session (any more)", said)
     published = lookup(int(code)) if code.isascii() and code.isdigit() else None
+    status = int(code) if _STATUS_AS_CODE.fullmatch(code) else said.status or 0
+    if published is None and status >= 300:
+        return _error_of_status(call, said, status)
     match published.category if published is not None else None:
         case Category.ACCOUNT:
             return UnauthenticatedError(str(call), "the credentials were not accepted", said)
@@ -209,8 +216,7 @@ def _error(call: Call, said: VendorSaid) -> ApiError:
     return RefusedError(str(call), "was refused", said)
 
 
-def _error_of_status(call: Call, said: VendorSaid) -> ApiError:
-    status = said.status or 0
+def _error_of_status(call: Call, said: VendorSaid, status: int) -> ApiError:
     if status >= 500:
         return VendorTroubleError(str(call), f"the vendor failed (status {status}){call.doubt}", said)
     if status in (401, 403):

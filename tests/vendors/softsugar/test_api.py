@@ -131,6 +131,25 @@ async def test_a_token_that_the_vendor_forgot_is_replaced_once(
     assert len(vendor.calls(LOGIN)) == 2
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(401),
+        Fault(401, b'{"code": 401, "message": "Unauthorized"}'),
+        Fault(401, b'{"code": 12345, "message": "Unauthorized"}'),
+        Fault(200, b'{"code": 401, "message": "Unauthorized"}'),
+    ],
+)
+async def test_a_token_that_the_gateway_refuses_is_replaced_whatever_code_it_gives(
+    fault: Fault, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(fault)
+
+    assert await listed(api) == []
+    assert len(vendor.calls(LOGIN)) == 2
+
+
 async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
     vendor: TestedVendor, api: SoftSugarApi
 ) -> None:
@@ -237,6 +256,7 @@ async def test_a_creation_that_may_have_been_heard_is_not_sent_again(
     [
         Fault(502, b"<html>Bad gateway</html>", "text/html"),
         Fault(200, b'{"code": 99999994, "message": "Hystrix Timeout.", "data": null}'),
+        Fault(500, b'{"code": 12345, "message": "Internal Server Error"}'),
         Fault(200, b'{"message": "no code"}'),
         Fault(200, b'{"code": 0, "message": "success", "data": null}'),
     ],
