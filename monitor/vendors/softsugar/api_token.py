@@ -102,10 +102,13 @@ class TokenKeeper:
             assert token is not None
             try:
                 return await self._refresh(token)
-            except (UnreachableError, VendorTroubleError):
+            except UnreachableError:
                 # A log-in would fare no better.
                 raise
-            except ApiError:
+            except ApiError as error:
+                if isinstance(error, VendorTroubleError) and now < token.expires:
+                    # There is time to see whether the vendor has trouble with more than this refresh.
+                    raise
                 # Too often (60112161), or the refresh token is of no use any more.
                 self._refresh_refused = True
         token = await self._log_in()

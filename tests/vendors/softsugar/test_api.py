@@ -150,6 +150,17 @@ async def test_a_token_that_the_gateway_refuses_is_replaced_whatever_code_it_giv
     assert len(vendor.calls(LOGIN)) == 2
 
 
+async def test_a_token_that_has_expired_and_cannot_be_refreshed_is_replaced_by_a_log_in(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await listed(api)
+    clock.time += vendor.token_seconds
+    vendor.faults.append(Fault(200, b'{"code": 10999999, "message": "Access center exception."}'))
+
+    assert await listed(api) == []
+    assert (len(vendor.calls(REFRESH)), len(vendor.calls(LOGIN))) == (1, 2)
+
+
 async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
     vendor: TestedVendor, api: SoftSugarApi
 ) -> None:
