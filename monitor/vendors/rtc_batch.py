@@ -8,24 +8,26 @@ from monitor.errors import UndecodableError
 MOST_MESSAGES = 10_000
 """The most messages that one request may carry."""
 
+MOST_BROKEN = 20
+"""Of an array with more messages that aren't JSON than these, nothing is told apart: each is looked for."""
+
 _SPACE = re.compile(r"[ \t\r\n]*")
+_END_OF_BROKEN = re.compile(r"\}(?=[ \t\r\n]*(?:,[ \t\r\n]*\{|\][ \t\r\n]*\Z))")
 _decoder = JSONDecoder()
 
 
 def split_rtc(body: bytes) -> list[bytes]:
     """Return the messages of a request, each with exactly the bytes that it came with.
 
-    A message that isn't JSON doesn't take its neighbours along: each line of NDJSON stands alone.
-    What is neither a whole array nor lines is one message, for the decoder to judge.
+    A message that isn't JSON doesn't take its neighbours along: each line of NDJSON stands alone, and
+    so does each object of an array. What is neither a whole array nor lines is one message, for the
+    decoder to judge.
 
     Raises:
         UndecodableError: too_many.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        # A line that isn't UTF-8 must not spoil the others: bytes are split as well as text.
-        return _lines(body) if _holds_objects_by_line(body) else [body]
+    # A message that isn't UTF-8 must not spoil the others either.
+    text = body.decode(errors="surrogateescape")
     if text[_space(text, 0) :].startswith("["):
         return _elements(text) or ([] if _is_empty_array(text) else [body])
     if b"\n" not in body.strip():
@@ -37,17 +39,26 @@ def split_rtc(body: bytes) -> list[bytes]:
 
 
 def _elements(text: str) -> list[bytes]:
-    """Return the slices of an array's elements; nothing if it isn't an array through and through."""
+    """Return the slices of an array's elements; nothing if it isn't an array through and through.
+
+    The vendor's page prints a message that isn't JSON. Such an object ends where the next one begins, or
+    the array ends.
+    """
     slices: list[bytes] = []
+    broken = 0
     position = _space(text, 0) + 1
     while True:
         position = _space(text, position)
         end = _end_of_value(text, position)
         if end is None:
-            return []
+            broken += 1
+            closing = _END_OF_BROKEN.search(text, position)
+            if closing is None or text[position] != "{" or broken > MOST_BROKEN:
+                return []
+            end = closing.end()
         if len(slices) == MOST_MESSAGES:
             raise _too_many()
-        slices.append(text[position:end].encode())
+        slices.append(text[position:end].encode(errors="surrogateescape"))
         position = _space(text, end)
         follows = text[position : position + 1]
         if follows == "]" and _space(text, position + 1) == len(text):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import UndecodableError
-from monitor.vendors.rtc_batch import MOST_MESSAGES, split_rtc
+from monitor.vendors.rtc_batch import MOST_BROKEN, MOST_MESSAGES, split_rtc
 
 MESSAGES = st.lists(
     st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), min_size=1, max_size=3),
@@ -22,9 +22,32 @@ def test_an_empty_array_holds_nothing() -> None:
     assert split_rtc(b" [\n] ") == []
 
 
-@pytest.mark.parametrize("body", [b"[1,2", b"[1 2]", b"[1,]", b"[,1]", b"[1]x", b"[", b"[" * 20_000])
+@pytest.mark.parametrize(
+    "body", [b"[1,2", b"[1 2]", b"[1,]", b"[,1]", b"[1]x", b"[", b'[{"a":1},]', b"[" * 20_000]
+)
 def test_what_is_not_an_array_through_and_through_is_one_message(body: bytes) -> None:
     assert split_rtc(body) == [body]
+
+
+# The last is the form that the vendor's page prints.
+BROKEN_OBJECTS = [b'{"a":}', b'{"a":"\xff"}', b'{"a":{"b":1}', b'{"data":"{ "reply_id":"e8" }"}']
+
+
+@pytest.mark.parametrize("broken", BROKEN_OBJECTS)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_broken_object_of_an_array_stands_alone(broken: bytes, place: int) -> None:
+    messages = [b'{"a":{"b":"},{"}}', b'{"a":[{}, {}]}']
+    messages.insert(place, broken)
+
+    assert split_rtc(b" [ " + b" ,\n".join(messages) + b" ] ") == messages
+
+
+def test_broken_objects_are_told_apart_up_to_a_number() -> None:
+    def body(count: int) -> bytes:
+        return b"[" + b",".join([b'{"a":}'] * count) + b"]"
+
+    assert len(split_rtc(body(MOST_BROKEN))) == MOST_BROKEN
+    assert split_rtc(body(MOST_BROKEN + 1)) == [body(MOST_BROKEN + 1)]
 
 
 def test_one_message_over_several_lines_stays_one() -> None:
