@@ -153,6 +153,9 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
         phase = Phase.STARTING if fact.state is LinkState.CONNECTING else Phase.ENDED
     if phase is Phase.ENDED and (before is Phase.ENDED or (known is not None and known.phase is Phase.ENDED)):
         return
+    took_over = known is not None and phase is Phase.STARTING and _took_over(summary, known, fact)
+    if took_over:
+        phase = Phase.OUTAGE
     number = summary.facts
     summary.facts = number + 1
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
@@ -165,7 +168,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     signed = known.signed if known is not None and fact.signed is None else fact.signed
     outputs[fact.output] = Output(fact.state, phase, signed, fact.received, first, last)
     if len(outputs) > 1:
-        if fact.state is LinkState.CONNECTED:
+        if fact.state is LinkState.CONNECTED or took_over:
             never_connected = known is None or known.phase is Phase.STARTING
             _close_replaced(summary, fact, first, never_connected)
         if len(outputs) > MAX_OUTPUTS:
@@ -218,8 +221,21 @@ def _reopens(ended: Output, fact: LinkFact) -> bool:
     return fact.received - ended.received > REOPEN_SECONDS
 
 
+def _took_over(summary: LinkSummary, starting: Output, fact: LinkFact) -> bool:
+    """Whether a push that was lost had taken the place of the one that is connected, as far as was told.
+
+    It began to connect later, so the address was refreshed: its CONNECTED was lost, or it never got there.
+    Either way nothing is pushed any more.
+    """
+    if summary.phase is not Phase.CONNECTED or fact.state is LinkState.CONNECTING:
+        return False
+    return all(
+        output.last < starting.first for output in summary.outputs.values() if output.phase is Phase.CONNECTED
+    )
+
+
 def _close_replaced(summary: LinkSummary, connected: LinkFact, first: int, never_connected: bool) -> None:
-    """Close outputs that a new one has replaced as it connected (REFRESH_OUTPUT_URL).
+    """Close outputs that a new one has replaced as it connected or was lost (REFRESH_OUTPUT_URL).
 
     MetaStudio pushes to one output at a time and need not send an END for the one that was given up. What
     that one may still say, such as that it was disconnected, is nothing of the stream any more.

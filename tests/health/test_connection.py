@@ -203,6 +203,38 @@ def test_an_output_that_a_newer_one_replaced_says_nothing_of_the_stream_any_more
     assert story.known.end.outcome is Outcome.COMPLETED
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("word", ["D", "R"])
+def test_a_new_output_that_is_lost_is_an_outage_though_its_connected_never_came(
+    word: str, signed: bool
+) -> None:
+    def lost() -> Story:
+        story = Story()
+        for what, at, output in (("C", 0, "a"), ("G", 60, "b"), (word, 300, "b")):
+            story.link(what, at=at, signed=at if signed else None, output=output)
+        return story
+
+    story = lost()
+    assert story.status(360.0)[:2] == (Status.DOWN, START + 360)
+    story.link("C", at=400.0, signed=400 if signed else None, output="b")
+    assert story.known.phase is Phase.CONNECTED
+    assert counts(story) == (1, 1)
+
+    story = lost()
+    story.link("E", at=480.0, signed=480 if signed else None, output="b")
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+
+
+def test_an_output_that_gave_way_to_the_one_before_it_and_is_lost_is_no_outage() -> None:
+    story = Story()
+    for word, at, output in (("C", 0, "a"), ("G", 60, "b"), ("D", 61, "a"), ("C", 62, "a"), ("D", 70, "b")):
+        story.link(word, at=at, output=output)
+
+    assert story.known.phase is Phase.CONNECTED
+    assert counts(story) == (1, 1)
+
+
 def test_an_address_may_be_refreshed_to_the_one_before() -> None:
     story = Story()
     for word, at, output in (("C", 0, "a"), ("C", 60, "b"), ("C", 120, "a"), ("D", 121, "b")):
