@@ -200,6 +200,26 @@ def test_a_lost_connected_ends_an_outage_and_counts_its_reconnect() -> None:
     assert story.status(121.0).status is Status.DEGRADED
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("parting", ["E", "D", "D E"])
+def test_a_proved_push_is_that_of_the_new_address_though_the_old_one_said_the_last_word(
+    parting: str, signed: bool
+) -> None:
+    story = Story()
+    story.links("C", signed=signed)
+    story.link("G", at=60.0, signed=60 if signed else None, output="b")
+    story.now = 60.0
+    story.links(parting, step=1.0, signed=signed)
+    running(story, at=90.0, duration=90.0, push=80.0)
+    running(story, at=100.0, duration=100.0, push=90.0)
+    assert story.status(100.0).status is Status.HEALTHY
+
+    story.link("D", at=120.0, signed=120 if signed else None, output="b")
+    assert story.status(180.0).status is Status.DOWN
+    story.link("E", at=300.0, signed=300 if signed else None, output="b")
+    assert end_of(story) == (Outcome.CUT_OFF, False)
+
+
 @pytest.mark.parametrize("signed", [100, 99], ids=["a copy", "a late delivery"])
 @pytest.mark.parametrize("settled", [False, True])
 def test_a_delivery_from_before_a_proved_push_does_not_undo_it(signed: int, settled: bool) -> None:
