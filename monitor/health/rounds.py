@@ -64,14 +64,27 @@ def copied(rounds: Rounds) -> Rounds:
         count=rounds.count,
         skipped=rounds.skipped,
         signed=rounds.signed,
+        leftover=rounds.leftover,
     )
 
 
-def give_plan(rounds: Rounds, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
-    """Take the plan that somebody gave, over one that was learned; what was played extends it."""
-    order = dict.fromkeys(paragraph.key for paragraph in given)
+def give_plan(rounds: Rounds, order: dict[str, None], origin: PlanOrigin) -> None:
+    """Take the plan that somebody gave, over the one there was.
+
+    What the round that plays has played and isn't given stays planned for that round, where it stood.
+    """
     played = rounds.round.played if rounds.round is not None else {}
-    rounds.plan = (*order, *(key for key in played if key not in order))
+    followers: dict[str | None, list[str]] = {}
+    before = None
+    for key in rounds.plan:
+        if key in order:
+            before = key
+        elif key in played:
+            followers.setdefault(before, []).append(key)
+    rounds.plan = tuple(
+        key for known in (None, *order) for key in (known, *followers.get(known, ())) if key is not None
+    )
+    rounds.leftover = tuple(key for key in rounds.plan if key not in order)
     rounds.origin = origin
     rounds.tentative = rounds.doubted = None
 
@@ -355,4 +368,7 @@ def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -
     rounds.count += 1
     rounds.skipped += sum(key not in current.played for key in planned)
     rounds.finished = FinishedRound(current, planned, at)
+    if rounds.leftover:
+        rounds.plan = tuple(key for key in rounds.plan if key not in rounds.leftover)
+        rounds.leftover = ()
     rounds.round = None

@@ -69,10 +69,19 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
 
 
 def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
-    """Take the plan that somebody gave, over one that was learned; what was played extends it."""
-    for rounds in (script.current, script.settled):
+    """Take the plan that somebody gave, over one that was learned, or given before."""
+    current, order = script.current, dict.fromkeys(paragraph.key for paragraph in given)
+    if current.origin is not None and current.plan == tuple(order):
+        current.origin = origin
+        if script.settled is not None:
+            script.settled.origin = origin
+        return
+    if current.origin is not None and script.settled is not None:
+        # What was played until now counts by the plan of then; put in its place later, it would by this one.
+        script.settled, script.recent = copied(current), []
+    for rounds in (current, script.settled):
         if rounds is not None:
-            give_plan(rounds, given, origin)
+            give_plan(rounds, order, origin)
 
 
 def share(script: Script) -> None:

@@ -198,7 +198,8 @@ class Rounds:
     plan: in playing order; while `origin` is None it is only what the first round has shown so far.
     tentative: a paragraph that came back too early; the next one decides what it was. doubted: one that
     RTC seemed to refute, until anything else is played. count, skipped: rounds finished, and paragraphs that
-    they left out. signed: the newest signed second.
+    they left out. signed: the newest signed second. leftover: what is planned for this round alone, since it
+    had played it when another plan was given.
     """
 
     plan: tuple[str, ...] = ()
@@ -210,6 +211,7 @@ class Rounds:
     count: int = 0
     skipped: int = 0
     signed: int | None = None
+    leftover: tuple[str, ...] = ()
 
 
 class Witness(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.event import CallbackKind, Channel, LinkState, Paragraph, RandomPlayMode, Relay
+from monitor.event import CallbackKind, Channel, JobRegistered, LinkState, Paragraph, RandomPlayMode, Relay
 from monitor.health.effect import Effect
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
 from monitor.health.stream import PlanOrigin
@@ -114,6 +114,35 @@ def test_a_paragraph_outside_the_plan_extends_it() -> None:
     story.paragraphs("123 4")
     assert len(story.known.script.plan) == 4
     assert facts(story)[:3] == (0, None, 1.0)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("mode", [RandomPlayMode.NONE, RandomPlayMode.SCRIPT_ITEM])
+@pytest.mark.parametrize("plan", [4, 0], ids=["registered", "learned"])
+def test_a_plan_that_is_registered_anew_holds_what_is_written_out_of_it_for_the_round_that_played_it(
+    plan: int, mode: RandomPlayMode, signed: bool
+) -> None:
+    story = Story()
+    story.register(plan=plan, mode=mode)
+    story.paragraphs("1234 12", signed=signed)
+    rewritten = tuple(Paragraph("Scene", number) for number in (1, 3, 4, 5))
+    story.tell(JobRegistered(random_play_mode=mode, plan=rewritten), at=story.now + 1, channel=Channel.API)
+    story.paragraphs("345", signed=signed)
+    assert facts(story)[:3] == (1, 1.0, 1.0)
+
+    story.paragraphs("1345 1", signed=signed)
+    assert story.known.script.plan == tuple(paragraph.key for paragraph in rewritten)
+    assert facts(story)[:3] == (3, 1.0, 0.25)
+    assert story.settle(story.now + 60).script.skipped == 0
+
+
+def test_a_plan_that_is_registered_again_as_it_was_changes_nothing() -> None:
+    story = registered(plan=4)
+    story.paragraphs("123 2")
+    story.register(at=story.now + 1, plan=4)
+    story.paragraphs("3")
+
+    assert facts(story)[:2] == (1, 0.75)
 
 
 @pytest.mark.parametrize("plan", [4, 0], ids=["registered", "learned"])
