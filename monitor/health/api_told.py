@@ -102,7 +102,7 @@ def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
     if state.link.current.phase is Phase.CONNECTED:
         return
     # The push goes to the address that was refreshed to last, whatever the one before still said in parting.
-    still_open = (name for name, output in outputs.items() if output.phase is not Phase.ENDED)
-    newest = max(still_open, key=lambda name: outputs[name].first)
+    still_open = [name for name, output in outputs.items() if output.phase is not Phase.ENDED]
+    newest = max(still_open or outputs, key=lambda name: outputs[name].first)
     state.missed += CallbackKind.LINK in state.job.subscribed
     take_link_fact(state, stored, LinkFact(None, at, newest, LinkState.CONNECTED, 0), _BY_API)

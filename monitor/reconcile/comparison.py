@@ -6,6 +6,7 @@ from monitor.event import JobObserved, JobState, Vendor
 from monitor.health.observation import (
     AFTER_END_SECONDS,
     MEASURED_SECONDS,
+    is_measured,
     may_be_contradicted,
     outcome_of,
     outranks,
@@ -98,8 +99,9 @@ def _compare_unknown(job: ObservedJob, now: float) -> Difference | None:
 
 def _compare_ended(state: StreamState, said: JobObserved, known: End, now: float) -> Difference | None:
     if may_be_contradicted(state, said.state):
-        # Once the vendor has had its time to clear up, a job that still runs isn't over.
-        return Difference.STATE if now - known.at >= AFTER_END_SECONDS else None
+        # Once the vendor has had its time to clear up, a job whose push goes on isn't over.
+        due = now - known.at >= AFTER_END_SECONDS
+        return Difference.STATE if due and is_measured(state.observed, said) else None
     if said.state not in FINAL or said.state is None:
         return None
     outcome = outcome_of(state, said.state)
