@@ -42,6 +42,11 @@ def _held(name: str, label: str, names: dict[str, Colour], first: int = 1) -> st
 
 def _status() -> list[Place]:
     described = "vendor, source, job_id, room_id, rtc_room_id, play_mode, random_play_mode, view_mode"
+    runs = f'max(livestream_status{{{STREAM}, status!="ended"}} == 1) * 0'
+    # Its series are gone some time after the end; how it ended stays right.
+    ended = (
+        f"max by (outcome) (last_over_time(livestream_end_timestamp_seconds{{{STREAM}}}[$__range])) * 1000"
+    )
     return [
         Place(
             stat(
@@ -120,9 +125,9 @@ def _status() -> list[Place]:
                 "How the stream ended, if it has: the outcome, and when. Anything but completed is a page.",
                 [
                     Query(
-                        f"max by (outcome) (livestream_end_timestamp_seconds{{{STREAM}}}) * 1000"
-                        ' or label_replace(vector(0), "outcome", "still running", "", "")',
+                        f'label_replace({runs}, "outcome", "still running", "", "") or on () {ended}',
                         "{{outcome}}",
+                        now=True,
                     )
                 ],
                 unit="dateTimeFromNow",
@@ -206,6 +211,7 @@ def _push() -> list[Place]:
 
 def _script() -> list[Place]:
     planned = f"max by (origin) (livestream_script_paragraphs_planned{{{STREAM}}})"
+    known = f"{of_stream('livestream_status_since_timestamp_seconds')} * 0"
     return [
         Place(
             graph(
@@ -296,8 +302,9 @@ def _script() -> list[Place]:
                 [
                     Query(
                         f"max by (warning_type) (livestream_live_warning{{{STREAM}}}) == 1"
-                        ' or label_replace(vector(0), "warning_type", "none", "", "")',
+                        f' or on () label_replace({known}, "warning_type", "none", "", "")',
                         "{{warning_type}}",
+                        now=True,
                     )
                 ],
                 unit="none",

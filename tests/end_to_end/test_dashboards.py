@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dashboards.reading import NAMES, Asked, dashboard, queries
-from tests.end_to_end.browsing import tell
+from tests.end_to_end.browsing import SOURCE, link_body, tell
 from tests.end_to_end.database import ask, scraping
 from tests.end_to_end.running import Service, Simulation, hastened, http, wait_for
 
@@ -70,6 +71,13 @@ class Scraped:
     def seconds(self) -> int:
         """Return how long it has been scraped."""
         return math.ceil(time.time() - self.begun)
+
+    def shown(self, asked: Asked) -> list[dict[str, Any]]:
+        """Return the series of which a panel shows a value as of now."""
+        if asked.kind == "stat" and not asked.now:
+            # The newest that there is in the time shown, however old.
+            return self.series(asked)
+        return self.series(asked._replace(now=True))
 
     def series(self, asked: Asked) -> list[dict[str, Any]]:
         """Return the series that a query answers."""
@@ -195,3 +203,33 @@ def test_every_annotation_is_valid_and_a_new_version_is_marked(scraped: Scraped,
         found = scraped.series(Asked(name, annotation["name"], "annotation", expression, now=False))
         # This Prometheus has no rules, so no alert fires in it.
         assert bool(found) == (annotation["name"] == "Deployments")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[Service, Scraped]]:
+    """Yield a service with two streams that run, and a Prometheus that has seen both."""
+    begun = time.time()
+    service = Service(tmp_path)
+    try:
+        service.start()
+        with scraping(tmp_path / "prometheus", service.admin) as database:
+            tell(service.callbacks, [link_body(job, "CONNECTED") for job in ("one", "other")])
+            seen = 'count(livestream_status{status="healthy"} == 1) == 2'
+            wait_for(lambda: ask(database, "query", query=seen)["result"], seconds=30, what="the streams")
+            chosen = {"vendor": "metastudio", "source": SOURCE, "stream": "one", "room": "room-of-one"}
+            yield service, Scraped(database, begun, chosen)
+    finally:
+        service.close()
+
+
+def _words(one: Scraped, panel: str, label: str) -> set[str]:
+    (asked,) = (asked for asked in queries("stream") if asked.panel == panel)
+    return {series["metric"][label] for series in one.shown(asked)}
+
+
+def test_a_stream_still_runs_or_has_ended_and_not_both(watched: tuple[Service, Scraped]) -> None:
+    service, one = watched
+    assert _words(one, "Ended", "outcome") == {"still running"}
+
+    tell(service.callbacks, [link_body("one", "END")])
+    wait_for(lambda: _words(one, "Ended", "outcome") == {"completed"}, seconds=30, what="its end alone")
