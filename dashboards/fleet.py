@@ -2,7 +2,7 @@
 
 from dashboards.assembly import Row, dashboard
 from dashboards.panels import Colour, Column, Place, Query, Step, bars, graph, matrix, stat, table
-from dashboards.selectors import BY_STREAM, FLEET, of_streams, or_zero, or_zero_by_source, rate
+from dashboards.selectors import BY_STREAM, FLEET, of_streams, or_none, or_zero, or_zero_by_source, rate
 from dashboards.thresholds import (
     BURNS,
     COVERAGE_RATIO,
@@ -61,7 +61,7 @@ def _now() -> list[Place]:
         panel = stat(
             status.capitalize(),
             f"Streams whose status is {status} now.",
-            [Query(or_zero(_streams(status)))],
+            [Query(_streams(status), now=True)],
             unit="short",
             steps=[Step(None, Colour.GREY), Step(1, colour)] if troubled else [Step(None, colour)],
             runbooks=runbooks.get(status, ()),
@@ -72,7 +72,7 @@ def _now() -> list[Place]:
             graph(
                 "Streams by status",
                 "All streams that are shown, by their status; those that ended stay for a while.",
-                [Query(or_zero(_streams(status)), status) for status in STATUSES],
+                [Query(_streams(status), status) for status in STATUSES],
                 unit="short",
                 stacked=True,
                 colours=STATUSES,
@@ -199,8 +199,7 @@ def _push() -> list[Place]:
                 "Streams that ended and are still shown. Any outcome but completed is a page.",
                 [
                     Query(
-                        f"count by (outcome) ({ended})"
-                        ' or label_replace(vector(0), "outcome", "completed", "", "")',
+                        or_none(f"count by (outcome) ({ended})", "outcome", "completed"),
                         "{{outcome}}",
                     )
                 ],
@@ -277,8 +276,7 @@ def _script() -> list[Place]:
                 "How many streams the vendor warned of, by its warning. Advice, not a fault.",
                 [
                     Query(
-                        f"sum by (warning_type) ({warnings})"
-                        ' or label_replace(vector(0), "warning_type", "none", "", "")',
+                        or_none(f"sum by (warning_type) ({warnings})", "warning_type", "none"),
                         "{{warning_type}}",
                         now=True,
                     )
@@ -319,12 +317,13 @@ def _share(window: str, total: str) -> str:
 
 def _unavailable(window: str) -> str:
     """The share of all chosen sources together."""
-    return f"({_share(window, 'sum')} or vector(0))"
+    return f"({_share(window, 'sum')})"
 
 
 def _unavailable_worst(window: str) -> str:
     """The share of the source that has most; an alert is of one source, and others would hide it."""
-    return f"(max({_share(window, 'sum by (vendor, source)')}) or vector(0))"
+    share = _share(window, "sum by (vendor, source)")
+    return f"({or_zero(f'max({share})')})"
 
 
 def _objective() -> list[Place]:

@@ -1,7 +1,7 @@
 """What the pipeline's dashboard shows of callbacks on their way into the log, and of those left aside."""
 
 from dashboards.panels import Colour, Place, Query, Step, graph
-from dashboards.selectors import FLEET, PROCESSES, SOURCES, or_zero, quantile, rate
+from dashboards.selectors import FLEET, PROCESSES, SOURCES, or_none, or_zero, quantile, rate
 from dashboards.thresholds import (
     AUTHENTICATION_SHARE,
     CLOCK_SKEW_SECONDS,
@@ -142,9 +142,12 @@ def kept_apart() -> list[Place]:
                 "Authentic messages that could not be decoded, by source and reason.",
                 [
                     Query(
-                        "topk(10, sum by (source, reason) "
-                        f"(increase(monitor_dead_letters_total{{{SOURCES}}}[$__rate_interval])) > 0)"
-                        ' or label_replace(vector(0), "reason", "none", "", "")',
+                        or_none(
+                            "topk(10, sum by (source, reason) "
+                            f"(increase(monitor_dead_letters_total{{{SOURCES}}}[$__rate_interval])) > 0)",
+                            "reason",
+                            "none",
+                        ),
                         "{{source}} {{reason}}",
                     )
                 ],
@@ -162,9 +165,12 @@ def kept_apart() -> list[Place]:
                 "By their code; codes of quota and capacity stop new streams.",
                 [
                     Query(
-                        "topk(10, sum by (source, code, category) "
-                        f"(increase(monitor_vendor_errors_total{{{FLEET}}}[$__rate_interval])) > 0)"
-                        ' or label_replace(vector(0), "category", "none", "", "")',
+                        or_none(
+                            "topk(10, sum by (source, code, category) "
+                            f"(increase(monitor_vendor_errors_total{{{FLEET}}}[$__rate_interval])) > 0)",
+                            "category",
+                            "none",
+                        ),
                         "{{source}} {{code}} {{category}}",
                     )
                 ],

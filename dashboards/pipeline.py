@@ -3,7 +3,7 @@
 from dashboards import asked, intake
 from dashboards.assembly import Row, dashboard
 from dashboards.panels import Colour, Column, Place, Query, Step, graph, stat, table
-from dashboards.selectors import FLEET, PROCESSES, or_zero, quantile, rate
+from dashboards.selectors import FLEET, PROCESSES, quantile, rate
 from dashboards.thresholds import CHECKPOINT_SECONDS, LAG_SECONDS
 from dashboards.variables import SOURCE
 
@@ -36,7 +36,7 @@ def _now() -> list[Place]:
             stat(
                 "Processes up",
                 "Processes of the service that Prometheus reaches, of all that it knows.",
-                [Query(f"sum(up{up})", "up"), Query(f"count(up{up})", "known")],
+                [Query(f"sum(up{up})", "up", now=True), Query(f"count(up{up})", "known", now=True)],
                 unit="short",
                 runbooks=["MonitorDown"],
             ),
@@ -47,7 +47,7 @@ def _now() -> list[Place]:
             stat(
                 "Recovering",
                 "Whether a worker still replays the log and exports no streams yet.",
-                [Query(f"max(monitor_recovering{up})")],
+                [Query(f"max(monitor_recovering{up})", now=True)],
                 unit="none",
                 words=_YES_IS_BAD,
                 runbooks=["MonitorRecoveringTooLong"],
@@ -59,7 +59,7 @@ def _now() -> list[Place]:
             stat(
                 "Stalled",
                 "Whether events wait and a worker has stopped taking them, or pages show what is old.",
-                [Query(f"max(monitor_consumer_stalled{up})")],
+                [Query(f"max(monitor_consumer_stalled{up})", now=True)],
                 unit="none",
                 words=_YES_IS_BAD,
                 runbooks=["MonitorLagging"],
@@ -71,7 +71,7 @@ def _now() -> list[Place]:
             stat(
                 "Events waiting",
                 "Events that are durable in the log and not folded yet.",
-                [Query(or_zero(f"sum(monitor_log_lag_events{up})"))],
+                [Query(f"sum(monitor_log_lag_events{up})", now=True)],
                 unit="short",
                 runbooks=["MonitorLagging"],
             ),
@@ -82,7 +82,7 @@ def _now() -> list[Place]:
             stat(
                 "Last checkpoint",
                 "How long ago the state was last known to be saved, of the process that is furthest behind.",
-                [Query(f"time() - min(monitor_checkpoint_timestamp_seconds{up})")],
+                [Query(f"time() - min(monitor_checkpoint_timestamp_seconds{up})", now=True)],
                 unit="s",
                 steps=[Step(None, Colour.GOOD), Step(CHECKPOINT_SECONDS, Colour.WARNING)],
                 runbooks=["MonitorCheckpointStale"],
@@ -109,6 +109,8 @@ def _now() -> list[Place]:
 
 def _worker() -> list[Place]:
     oldest = f"time() - min(monitor_log_oldest_unfolded_timestamp_seconds{{{PROCESSES}}})"
+    # Only who knows what waits can say that nothing does.
+    none_waits = f"sum(monitor_log_lag_events{{{PROCESSES}}}) * 0"
     return [
         Place(
             graph(
@@ -171,7 +173,7 @@ def _worker() -> list[Place]:
             graph(
                 "Oldest event that waits",
                 "How long ago the oldest event that is not folded yet was received; 0 if none waits.",
-                [Query(or_zero(oldest), "oldest")],
+                [Query(f"({oldest}) or {none_waits}", "oldest")],
                 unit="s",
                 steps=[Step(LAG_SECONDS, Colour.BAD)],
                 runbooks=["MonitorLagging"],

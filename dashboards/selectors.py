@@ -32,9 +32,18 @@ def of_stream(name: str, matchers: str = "") -> str:
     return f"max({name}{{{STREAM}{more}}})"
 
 
+ZERO = f"max(monitor_build_info{{{PROCESSES}}}) * 0"
+"""0 while a process of the service answers: of one that is away it would be a claim that nobody can make."""
+
+
 def or_zero(query: str) -> str:
     """Return a query of one series that is 0 where nothing has happened yet."""
-    return f"({query}) or vector(0)"
+    return f"({query}) or {ZERO}"
+
+
+def or_none(query: str, label: str, word: str) -> str:
+    """Return a query that is 0 for a word of its label where nothing has happened yet."""
+    return f'({query}) or label_replace({ZERO}, "{label}", "{word}", "", "")'
 
 
 def or_zero_by_source(query: str) -> str:
@@ -52,4 +61,4 @@ def quantile(share: float, name: str, matchers: str) -> str:
     asked = (
         f"histogram_quantile({share:g}, sum by (le) (rate({name}_bucket{{{matchers}}}[$__rate_interval])))"
     )
-    return f"({asked} >= 0) or vector(0)"
+    return or_zero(f"{asked} >= 0")

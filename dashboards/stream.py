@@ -52,7 +52,7 @@ def _status() -> list[Place]:
             stat(
                 "Status",
                 "The one answer to whether the stream is fine.",
-                [Query(_held("livestream_status", "status", STATUSES))],
+                [Query(_held("livestream_status", "status", STATUSES), now=True)],
                 unit="none",
                 words=numbered(STATUSES),
                 runbooks=["LivestreamDown", "LivestreamSilent", "LivestreamStuckConnecting"],
@@ -64,7 +64,7 @@ def _status() -> list[Place]:
             stat(
                 "For",
                 "How long the status has held.",
-                [Query(f"time() - {of_stream('livestream_status_since_timestamp_seconds')}")],
+                [Query(f"time() - {of_stream('livestream_status_since_timestamp_seconds')}", now=True)],
                 unit="s",
             ),
             4,
@@ -277,7 +277,7 @@ def _script() -> list[Place]:
             stat(
                 "Script remaining",
                 "Estimate of how long the script still lasts, where it repeats a finite number of times.",
-                [Query(of_stream("livestream_script_remaining_seconds"))],
+                [Query(of_stream("livestream_script_remaining_seconds"), now=True)],
                 unit="s",
                 steps=[Step(None, Colour.WARNING), Step(REMAINING_SECONDS, Colour.GOOD)],
                 runbooks=["LivestreamScriptRunningOut"],

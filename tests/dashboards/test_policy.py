@@ -185,7 +185,7 @@ def test_what_is_marked_is_counted_as_the_alert_counts_it() -> None:
     # A push that came late at the start stays missing for good, and is no alert.
     assert f"[{UNPUSHED_WINDOW}:1m]" in asked["Running without push"]
     # The alert is of one source: the others' good hours must not hide it.
-    assert asked["Burn rate of the error budget"].startswith("(max(sum by (vendor, source) (")
+    assert asked["Burn rate of the error budget"].startswith("((max(sum by (vendor, source) (")
 
 
 def test_a_clock_that_is_behind_is_seen_as_well_as_one_ahead() -> None:

@@ -30,6 +30,8 @@ MAY_BE_EMPTY = {
 
 MAY_BE_ZERO = {
     "fleet: Ended": "a run ends before its streams do, or after; either is right",
+    "fleet: Down": "as of now, and all may just be up",
+    "fleet: Degraded": "as of now, and all may just be fine",
     "fleet: Silent": "the simulator's streams always say something",
     "fleet: Starting": "a stream starts within a second or two",
     "fleet: Error budget left": "may be just used up",
@@ -49,6 +51,19 @@ MAY_BE_ZERO = {
     "pipeline: What callbacks had not told": "no vendor's API is configured, so none is asked",
 }
 """Panels whose every value may be 0 in this run, and why; all others must show that something happened."""
+
+MAY_OUTLIVE_THE_SERVICE = {
+    "fleet: Availability": "of the time shown, as far as it is known",
+    "fleet: Error budget left": "of the time shown, as far as it is known",
+    "fleet: Burn rate of the error budget": "of windows of hours and days",
+    "stream: Started": "what was told once stays right",
+    "stream: Paragraphs planned": "what was told once stays right",
+    "stream: Expected end": "what was told once stays right",
+    "stream: Reconnects": "of the last ten minutes",
+    "pipeline: Processes up": "this is the panel that says so",
+    "pipeline: Time to scrape": "Prometheus itself counts it",
+}
+"""Panels that show something of a service that is away, and why; of all others it would be a claim."""
 
 
 @dataclass
@@ -160,7 +175,7 @@ def _panel(asked: Asked) -> str:
 
 def test_every_exception_is_a_panel_that_there_is() -> None:
     panels = {_panel(asked) for name in NAMES for asked in queries(name)}
-    assert MAY_BE_EMPTY.keys() | MAY_BE_ZERO.keys() <= panels
+    assert MAY_BE_EMPTY.keys() | MAY_BE_ZERO.keys() | MAY_OUTLIVE_THE_SERVICE.keys() <= panels
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -225,6 +240,23 @@ def watched(tmp_path: Path) -> Iterator[tuple[Service, Scraped]]:
 def _words(one: Scraped, panel: str, label: str) -> set[str]:
     (asked,) = (asked for asked in queries("stream") if asked.panel == panel)
     return {series["metric"][label] for series in one.shown(asked)}
+
+
+def test_of_a_service_that_is_away_no_panel_tells_anything_as_of_now(
+    watched: tuple[Service, Scraped],
+) -> None:
+    service, one = watched
+    service.kill()
+    wait_for(lambda: ask(one.database, "query", query="up == 0")["result"], seconds=30, what="its end")
+    # A rate tells of what was shortly before: here it looks back as far as one scrape.
+    told = [
+        str(asked)
+        for name in NAMES
+        for asked in queries(name)
+        if _panel(asked) not in MAY_OUTLIVE_THE_SERVICE
+        and one.shown(asked._replace(expression=asked.expression.replace("$__rate_interval", "1s")))
+    ]
+    assert told == []
 
 
 def test_a_stream_still_runs_or_has_ended_and_not_both(watched: tuple[Service, Scraped]) -> None:
