@@ -16,10 +16,11 @@ from dashboards.words import STATUSES
 
 STREAM_LINK = (
     "/d/livestream-stream?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
-    "&var-vendor=${__data.fields.vendor}&var-source=${__data.fields.source}"
-    "&var-stream=${__data.fields.job_id}&${__url_time_range}"
+    "&var-vendor=${__data.fields.vendor:percentencode}&var-source=${__data.fields.source:percentencode}"
+    "&var-stream=${__data.fields.job_id:percentencode}&${__url_time_range}"
 )
-"""From a line of a table to the stream's own dashboard."""
+"""From a line of a table to the stream's own dashboard. By itself Grafana leaves as it is what has a meaning
+in an address, such as `#`, `&` and `+`, and an id may have any character."""
 
 WORST = 20
 """Streams in a table: with 10,000 of them, nobody reads more."""

@@ -1,5 +1,6 @@
 """The rules that a linter of dashboards knows, for each panel and each query."""
 
+import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -141,6 +142,13 @@ def test_a_variable_is_a_regular_expression_where_grafana_escapes_it_and_nowhere
     assert read
     assert {operator for operator, variable in read if several[variable]} == {"=~"}
     assert {operator for operator, variable in read if not several[variable]} <= {"="}
+
+
+def test_a_link_to_a_stream_encodes_all_that_means_something_in_an_address() -> None:
+    # Grafana writes a field into an address as encodeURI does: the stream `a#b` would be `a`.
+    read = [json.dumps(panel) for name in NAMES for panel in panels(name)]
+    fields = {field for text in read for field in re.findall(r"\$\{__data\.fields\.([^}]+)\}", text)}
+    assert fields == {"vendor:percentencode", "source:percentencode", "job_id:percentencode"}
 
 
 @pytest.mark.parametrize("asked", ALL_QUERIES)
