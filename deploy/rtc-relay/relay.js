@@ -101,7 +101,7 @@ class LivestreamRelay {
   // Put a message into its envelope: whose it is, its number, and when the room told it.
   _number(message, at) {
     this._seq += 1;
-    this._write(sessionStorage, LivestreamRelay.SEQ, String(this._seq));
+    this._keepNumber();
     const text = JSON.stringify({ relay: this._id, seq: this._seq, at_ms: at, message });
     this._enqueue({ key: this._key(this._id, this._seq), text }, true);
   }
@@ -110,9 +110,10 @@ class LivestreamRelay {
   // has its original's name: whoever comes second finds the lock held and takes a name of its own.
   async _takeName() {
     const known = this._read(sessionStorage, LivestreamRelay.NAME);
-    if (known !== null && (await this._hold(known))) {
+    const reached = this._read(sessionStorage, LivestreamRelay.SEQ + known);
+    if (reached !== null && (await this._hold(known))) {
       this._id = known;
-      this._seq = Number(this._read(sessionStorage, LivestreamRelay.SEQ)) || 0;
+      this._seq = Number(reached);
       return;
     }
     this._takeNewName();
@@ -123,7 +124,12 @@ class LivestreamRelay {
     this._id = LivestreamRelay.newName();
     this._seq = 0;
     this._write(sessionStorage, LivestreamRelay.NAME, this._id);
-    this._write(sessionStorage, LivestreamRelay.SEQ, "0");
+    this._keepNumber();
+  }
+
+  // Beside the name: a page may have several relays, and each counts for itself.
+  _keepNumber() {
+    this._write(sessionStorage, LivestreamRelay.SEQ + this._id, String(this._seq));
   }
 
   // True if no other page has this name; it is ours then until the page goes.
@@ -369,7 +375,7 @@ class LivestreamRelay {
 
 LivestreamRelay.PREFIX = "livestream-relay ";
 LivestreamRelay.NAME = "livestream-relay name";
-LivestreamRelay.SEQ = "livestream-relay seq";
+LivestreamRelay.SEQ = "livestream-relay seq ";
 // Below the monitor's max_body_bytes (64 KiB), which is also what browsers send of a page that leaves.
 LivestreamRelay.MOST_BYTES = 60000;
 LivestreamRelay.MOST_MESSAGES = 500;

@@ -192,6 +192,29 @@ async def test_two_tabs_of_one_browser_have_names_of_their_own(one: Room) -> Non
     assert [envelope["seq"] for envelope in envelopes] == [1, 1]
 
 
+async def test_relays_of_one_page_each_keep_their_own_numbers_over_a_reload(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await take(page, 1)
+    await delivered(page)
+    await page.evaluate("window.first = window.relay")
+    await one.relay(page)
+    await take(page, 2, 3, 4)
+    await delivered(page)
+    await page.evaluate("(message) => window.first.take(message)", json.dumps(progress(5)))
+    await one.arrived(5)
+
+    await page.reload()
+    await one.relay(page)
+    await take(page, 6)
+    await delivered(page)
+
+    envelopes = await one.envelopes()
+    assert paragraphs(envelopes) == [1, 2, 3, 4, 5, 6]
+    # Of a number that was there before, the monitor would take the message for a copy.
+    assert len({(envelope["relay"], envelope["seq"]) for envelope in envelopes}) == 6
+
+
 async def test_an_offline_browser_sends_when_it_is_online_again(one: Room) -> None:
     context = await one.browser.new_context()
     page = await one.page(context)
