@@ -139,7 +139,8 @@ class LivestreamRelay {
       navigator.locks
         .request(LivestreamRelay.PREFIX + name, { ifAvailable: true }, (lock) => {
           resolve(lock !== null);
-          if (lock === null) return undefined;
+          // A relay that was closed meanwhile holds nothing that another one waits for.
+          if (lock === null || this._closed) return undefined;
           return new Promise((release) => {
             this._release = release;
           });

@@ -215,6 +215,29 @@ async def test_relays_of_one_page_each_keep_their_own_numbers_over_a_reload(one:
     assert len({(envelope["relay"], envelope["seq"]) for envelope in envelopes}) == 6
 
 
+async def test_a_relay_that_was_closed_at_once_is_in_nobodys_way(one: Room) -> None:
+    page = await one.page()
+    await one.relay(page)
+    await page.evaluate("window.relay.ready")
+    await one.go()
+    await take(page, 1)
+    await page.reload()
+    await page.evaluate(
+        """async (endpoint) => {
+            const relay = new LivestreamRelay({ endpoint, token: "any" });
+            relay.close();
+            await relay.ready;
+        }""",
+        f"http://{one.address}/rtc/prod/{JOB}",
+    )
+
+    await one.come()
+    await one.relay(page)
+    await one.arrived(1)
+
+    assert paragraphs(await one.envelopes()) == [1]
+
+
 async def test_an_offline_browser_sends_when_it_is_online_again(one: Room) -> None:
     context = await one.browser.new_context()
     page = await one.page(context)
