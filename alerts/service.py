@@ -34,7 +34,7 @@ def pipeline(thresholds: Thresholds) -> Group:
         "monitor-pipeline",
         (
             *_down(view, limits),
-            _lagging(view, limits),
+            *_lagging(view, limits),
             _spool(view, limits),
             _checkpoint(view, limits),
             *_recovering(view, limits),
@@ -194,25 +194,42 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
     )
 
 
-def _lagging(view: View, limits: Pipeline) -> Alert:
-    # While it recovers it lags by its nature; MonitorRecoveringTooLong watches that.
-    return Alert(
-        "MonitorLagging",
-        Severity.CRITICAL,
-        Dashboard.PIPELINE,
-        f"""
-        (
-          time() - monitor_log_oldest_unfolded_timestamp_seconds{{job="{view.job}"}} > {limits.lag_seconds}
-          or (monitor_consumer_stalled{{job="{view.job}"}} == 1)
+def _lagging(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
+    job = f'{{job="{view.job}"}}'
+    stalled, saved = f"monitor_consumer_stalled{job} == 1", f"monitor_checkpoint_timestamp_seconds{job}"
+    settle = span(view.settle_seconds)
+
+    def alert(severity: Severity, behind: str, summary: str, description: str) -> Alert:
+        # While it recovers it lags by its nature; MonitorRecoveringTooLong watches that.
+        return Alert(
+            "MonitorLagging",
+            severity,
+            Dashboard.PIPELINE,
+            f"(\n  {behind}\n)\n  unless on (job, instance) max_over_time(monitor_recovering[{settle}]) == 1",
+            summary,
+            description,
+            seconds=limits.lag_for_seconds,
+            # What is busy misses scrapes, and is restarted: neither closes the page and opens another.
+            keep_firing=limits.down_for_seconds,
         )
-          unless on (job, instance) max_over_time(monitor_recovering[{span(view.settle_seconds)}]) == 1
-        """,
-        f"{_INSTANCE} is behind its log",
-        f"{_INSTANCE} folds events later than they come, or not at all, so pages come late. Streams that "
-        "seem silent or stalled meanwhile may be fine; those pages are held back.",
-        seconds=limits.lag_for_seconds,
-        # What is busy misses scrapes, and is restarted: neither closes the page and opens another.
-        keep_firing=limits.down_for_seconds,
+
+    # Only a worker saves checkpoints. A process that only shows streams is behind with nobody's pages.
+    return (
+        alert(
+            Severity.CRITICAL,
+            f"time() - monitor_log_oldest_unfolded_timestamp_seconds{job} > {limits.lag_seconds}\n"
+            f"  or ({stalled} and on (job, instance) {saved})",
+            f"{_INSTANCE} is behind its log",
+            f"{_INSTANCE} folds events later than they come, or not at all, so pages come late. Streams that "
+            "seem silent or stalled meanwhile may be fine; those pages are held back.",
+        ),
+        alert(
+            Severity.WARNING,
+            f"{stalled} unless on (job, instance) {saved}",
+            f"{_INSTANCE} shows streams as they were",
+            f"The page and the API of {_INSTANCE} are old: it can't read what workers keep. The streams are "
+            "folded and page as ever; look at them at another process meanwhile.",
+        ),
     )
 
 

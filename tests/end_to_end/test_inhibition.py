@@ -37,6 +37,7 @@ RECOVERING = {
 }
 ONE_RECOVERING = RECOVERING | {"scope": "instance"}
 LAGGING = {"alertname": "MonitorLagging", "severity": "critical", "instance": "a"}
+OLD_PAGES = LAGGING | {"severity": "warning"}
 REFUSED = {"alertname": "MonitorCallbacksRefused", "severity": "critical", "source": "s", "instance": "a"}
 NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
 
@@ -71,6 +72,8 @@ LEAVES_ALONE = [
     (ONE_RECOVERING, DOWN | STREAM),
     (MONITOR_DOWN, INCIDENT),
     (LAGGING, DOWN | STREAM),
+    (OLD_PAGES, SILENT | STREAM),
+    (OLD_PAGES, NO_CALLBACKS),
     (REFUSED, SILENT | STREAM | OTHER_SOURCE),
     (REFUSED, DOWN | STREAM),
     (NO_CALLBACKS, SILENT | STREAM | OTHER_SOURCE),
