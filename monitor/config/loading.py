@@ -148,7 +148,8 @@ def _resolve_paths(values: Table, folder: Path) -> None:
     log = values.setdefault("log", {})
     if isinstance(log, dict):
         path = log.setdefault("path", str(LogSettings().path))
-        if isinstance(path, str):
+        # Of an empty one, as of a variable that nobody set, it would make the folder.
+        if isinstance(path, str) and path:
             log["path"] = folder / path
     kafka = values.get("kafka")
     if isinstance(kafka, dict) and isinstance(kafka.get("ssl_cafile"), str):

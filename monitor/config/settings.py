@@ -93,6 +93,8 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _file(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("must name a file")
     if "\0" in str(path) or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
         raise ValueError("must be a path that a file can have")
     return path

@@ -340,6 +340,7 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("MONITOR_SOURCES", "{}", "sources: must be a list"),
         ("MONITOR_SOURCES__0__NAME", "one", "sources: must be a list"),
         ("MONITOR_LOG", "[]", "log: must be a table"),
+        ("MONITOR_LOG__PATH", "", "log.path: must name a file"),
         ("MONITOR_KAFKA__PARTITIONS", "many", "kafka.partitions: must be a whole number"),
     ],
 )
