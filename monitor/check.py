@@ -13,7 +13,8 @@ import httpx
 
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
-from monitor.log import kafka_client, kafka_topics
+from monitor.log import kafka_client, kafka_topics, sqlite_file
+from monitor.log.sqlite_schema import LOG, SPOOL
 
 FREE_BYTES = 256 * 1024 * 1024
 """With less room than this the log would be full within hours of moderate traffic."""
@@ -63,6 +64,11 @@ def _log_path(log: LogSettings) -> Check:
         return Check("log.path", False, f"{log.path} is a folder; name a file in it")
     if log.path.exists() and not os.access(log.path, os.R_OK | os.W_OK):
         return Check("log.path", False, f"this user may not write {log.path}")
+    if log.path.exists():
+        try:
+            sqlite_file.look(log.path, SPOOL if log.backend == "kafka" else LOG)
+        except LogUnavailableError as error:
+            return Check("log.path", False, str(error))
     return Check("log.path", True, f"{log.path} can be written")
 
 

@@ -69,19 +69,43 @@ def prepare(path: Path, kind: Kind) -> None:
     Raises:
         LogUnavailableError: it can't be, or it is something else; it says what to do.
     """
-    with named_failures(path):
+    with named_failures(path), _named_damage(path, kind):
         _make_folders(path.parent)
-        try:
-            with closing(connect(path, synchronous="FULL")) as connection:
-                _prepare(connection, path, kind)
-        except sqlite3.DatabaseError as error:
-            # The lowest byte is the kind of what is wrong, those above it where it was seen.
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise
-            raise LogUnavailableError(
-                f"{path}: {error}. Put a copy of {kind.name} back, or move it away with the -wal and -shm "
-                "beside it: the service then begins a new one"
-            ) from error
+        with closing(connect(path, synchronous="FULL")) as connection:
+            _prepare(connection, path, kind)
+
+
+def look(path: Path, kind: Kind) -> None:
+    """Make sure that `prepare` would take the file as it is; change nothing, and make no file beside it.
+
+    Raises:
+        LogUnavailableError: it is something else, or can't be read; it says what to do.
+    """
+    # Immutable: no lock and no shared memory, which a service that uses the file would share. What the file
+    # is doesn't change meanwhile.
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with (
+        named_failures(path),
+        _named_damage(path, kind),
+        closing(sqlite3.connect(address, uri=True)) as connection,
+    ):
+        if _holds_anything(connection):
+            check(connection, path, kind)
+
+
+@contextmanager
+def _named_damage(path: Path, kind: Kind) -> Iterator[None]:
+    """Say of a file that is damaged, or no database, what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        # The lowest byte is the kind of what is wrong, those above it where it was seen.
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        raise LogUnavailableError(
+            f"{path}: {error}. Put a copy of {kind.name} back, or move it away with the -wal and -shm "
+            "beside it: the service then begins a new one"
+        ) from error
 
 
 @contextmanager
@@ -124,7 +148,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
     with transaction(connection):
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if _holds_anything(connection):
             check(connection, path, kind)
         else:
             for statement in kind.schema.split(";\n"):
@@ -136,6 +160,12 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
         raise LogUnavailableError(
             f"{path}: no write-ahead log is possible here; is it a network file system?"
         )
+
+
+def _holds_anything(connection: sqlite3.Connection) -> bool:
+    """Whether it is more than an empty file, which may become one of any kind."""
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return tables > 0
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -1,12 +1,17 @@
 import json
 import socket
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from monitor.check import Check, check_all
 from monitor.config import AdminSettings, KafkaSettings, LogSettings, ReceiverSettings, Settings
+from monitor.log.sqlite_file import Kind, prepare
+from monitor.log.sqlite_schema import LOG, SPOOL
 from tests.cli.running import SERVICE, run
 
 
@@ -79,6 +84,61 @@ def test_a_log_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None
     assert failed(settings_of(tmp_path, log=log))[0] == Check(
         "log.path", False, "this user may not write in /proc/sys"
     )
+
+
+def notes(path: Path) -> None:
+    path.write_text("This is no database, but what somebody wrote down about the log.\n")
+
+
+def database_of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def embedded_log(path: Path) -> None:
+    prepare(path, LOG)
+
+
+def embedded_log_of_a_newer_program(path: Path) -> None:
+    prepare(path, LOG._replace(version=LOG.version + 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "backend", "problem"),
+    [
+        (notes, "sqlite", "file is not a database. Put a copy of an event log of livestream-monitor back"),
+        (database_of_another_program, "sqlite", "this file is not an event log of livestream-monitor"),
+        (embedded_log, "kafka", "this file is not a spool of livestream-monitor; name another path"),
+        (embedded_log_of_a_newer_program, "sqlite", "an event log of livestream-monitor of version 2, newer"),
+    ],
+)
+def test_a_log_path_that_the_service_would_refuse_is_an_error_and_left_as_it_was(
+    make: Callable[[Path], None], backend: Literal["sqlite", "kafka"], problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "monitor.db"
+    make(path)
+    content, beside = path.read_bytes(), sorted(tmp_path.iterdir())
+
+    found = failed(settings_of(tmp_path, log=LogSettings(backend=backend, path=path)))[0]
+
+    assert found.name == "log.path"
+    assert found.detail.startswith(f"{path}: {problem}")
+    assert (path.read_bytes(), sorted(tmp_path.iterdir())) == (content, beside)
+
+
+@pytest.mark.parametrize(("kind", "backend"), [(LOG, "sqlite"), (SPOOL, "kafka")])
+def test_a_log_that_a_service_has_open_is_well_and_an_empty_file_too(
+    kind: Kind, backend: Literal["sqlite", "kafka"], tmp_path: Path
+) -> None:
+    used, empty = tmp_path / "used.db", tmp_path / "empty.db"
+    prepare(used, kind)
+    empty.touch()
+    with closing(sqlite3.connect(used, isolation_level=None)) as service:
+        service.execute("BEGIN EXCLUSIVE")
+
+        for path in (used, empty):
+            found = check_all(settings_of(tmp_path, log=LogSettings(backend=backend, path=path)))
+            assert found[0] == Check("log.path", True, f"{path} can be written")
 
 
 def test_an_address_that_is_taken_is_an_error(tmp_path: Path, taken: socket.socket) -> None:
