@@ -10,7 +10,7 @@ from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.exposition import Exposition
 from monitor.reconcile import run_reconcile
-from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
+from monitor.service.parts import build_metrics, build_receiver, listen_to_signals, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
@@ -20,6 +20,7 @@ from monitor.worker.shard import Shard
 
 async def serve_all(settings: Settings) -> None:
     """Run the service until a signal."""
+    signalled = listen_to_signals()
     clock = build_clock(settings)
     metrics = build_metrics(settings)
     async with _open_log(settings) as (log, checkpoints):
@@ -33,7 +34,7 @@ async def serve_all(settings: Settings) -> None:
                 serving(settings, operators, receiver),
                 run_reconcile(settings, fleet, log, metrics, clock, random.Random()),
             ):
-                await until_signalled(worker.run())
+                await until_signalled(signalled, worker.run())
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from monitor.log.kafka_records import place
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
 from monitor.reconcile import run_reconcile
-from monitor.service.parts import build_metrics, build_receiver, serving, until_signalled
+from monitor.service.parts import build_metrics, build_receiver, listen_to_signals, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
@@ -39,6 +39,7 @@ _log = structlog.get_logger(__name__)
 
 async def serve_role(settings: Settings, role: Role) -> None:
     """Run one role of the service, or all, until a signal."""
+    signalled = listen_to_signals()
     clock = build_clock(settings)
     metrics = build_metrics(settings)
     # A fleet that nobody fills recovers for ever: a process without partitions makes no claims.
@@ -65,7 +66,7 @@ async def serve_role(settings: Settings, role: Role) -> None:
                 owns = partial(_owns_list, settings, folded)
                 asking = run_reconcile(settings, folded, log, metrics, clock, random.Random(), owns)
                 await stack.enter_async_context(asking)
-            await until_signalled(*(begin() for begin in work))
+            await until_signalled(signalled, *(begin() for begin in work))
 
 
 def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:

@@ -61,17 +61,31 @@ async def serving(
         yield
 
 
-async def until_signalled(*work: Coroutine[Any, Any, None]) -> None:
+def listen_to_signals() -> asyncio.Event:
+    """Return an event that a signal to stop sets.
+
+    Called before anything is begun that takes its time: a signal that came before would end the process where
+    it is or, where that is the first of a container, be lost.
+    """
+    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    return signalled
+
+
+async def until_signalled(signalled: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
     """Let work run until a signal comes or one part of it fails; each may finish what it began.
 
     Raises:
         MonitorError: a part has ended, which none should without a signal.
     """
     tasks = [asyncio.create_task(one) for one in work]
-    stopping = asyncio.create_task(_signalled())
+    stopping = asyncio.create_task(signalled.wait())
     try:
         await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        is_told = stopping.done()
+        is_told = signalled.is_set()
+        if is_told:
+            _log.info("stopping")
     finally:
         stopping.cancel()
         for task in tasks:
@@ -82,11 +96,3 @@ async def until_signalled(*work: Coroutine[Any, Any, None]) -> None:
             raise outcome
     if not is_told:
         raise MonitorError("a part of the service has ended by itself; see the log")
-
-
-async def _signalled() -> None:
-    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
-    _log.info("stopping")

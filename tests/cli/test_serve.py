@@ -127,6 +127,30 @@ async def test_a_process_that_starts_while_kafka_is_away_says_whether_streams_ar
     assert f"\nmonitor_recovering {recovering}.0\n" in page.text
 
 
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+async def test_a_service_that_is_told_to_stop_while_it_waits_for_kafka_ends_with_0(
+    told: signal.Signals, tmp_path: Path
+) -> None:
+    asked = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as broker:
+        port = broker.sockets[0].getsockname()[1]
+        text = KAFKA_AWAY.replace("127.0.0.1:1", f"127.0.0.1:{port}") + CONFIGURATION
+        process = await start("serve", config=write(tmp_path, text))
+        async with asyncio.timeout(30):
+            await asked.wait()
+            process.send_signal(told)
+            _, stderr = await process.communicate()
+
+    assert process.returncode == 0
+    assert json.loads(stderr.splitlines()[-1])["event"] == "stopped"
+
+
 @pytest.mark.parametrize("role", ["all", "worker", "web"])
 async def test_a_service_on_kafka_whose_address_is_taken_says_so_last(role: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
