@@ -309,6 +309,21 @@ def test_a_paused_page_stands_still_until_it_goes_on(service: Service, window: V
     expect(window.page.locator(row_of("bad"))).to_contain_text("down")
 
 
+def test_a_paused_page_goes_on_when_it_is_asked_for_something_else(service: Service, window: Visit) -> None:
+    tell(service.callbacks, [link_body(job, "CONNECTED") for job in ("good", "bad")])
+    tell(service.callbacks, [link_body("bad", "DISCONNECTED")])
+    window.open(service.operators)
+    expect(window.page.locator(row_of("good"))).to_contain_text("healthy")
+    expect(window.page.locator(row_of("bad"))).to_contain_text("down")
+    button = window.page.get_by_role("button", name="Pause")
+    button.click()
+    window.page.get_by_role("radio", name="down").check()
+    expect(window.page.locator(row_of("good"))).to_have_count(0)
+    expect(window.page.locator(row_of("bad"))).to_contain_text("down")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    window.wait_until_live()
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "width"), [("light", "light", 1280), ("dark", "dark", 1280), ("phone", "dark", 390)]
 )

@@ -181,7 +181,7 @@ function filterChanged(push) {
   const address = `?${new URLSearchParams(new FormData(form))}`;
   if (push) history.pushState(null, "", address);
   else history.replaceState(null, "", address);
-  connect();
+  setPaused(false); // what stands still would not be what the filter asks for
 }
 
 function readAddress() {
@@ -189,7 +189,7 @@ function readAddress() {
   for (const name of ["q", "vendor", "source"]) form.elements[name].value = asked.get(name) || "";
   form.elements.status.value = asked.get("status") || "";
   form.elements.rows.value = asked.get("rows") || form.elements.rows.defaultValue;
-  connect();
+  setPaused(false);
 }
 
 function setUpFilter() {
@@ -224,14 +224,16 @@ function setUpFilter() {
 function setUpPause() {
   if (!pause || !document.body.dataset.live) return;
   pause.hidden = false;
-  pause.addEventListener("click", () => {
-    isPaused = !isPaused;
-    pause.setAttribute("aria-pressed", String(isPaused));
-    if (isPaused) {
-      disconnect();
-      showConnection("paused", false);
-    } else connect();
-  });
+  pause.addEventListener("click", () => setPaused(!isPaused));
+}
+
+function setPaused(paused) {
+  isPaused = paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  if (paused) {
+    disconnect();
+    showConnection("paused", false);
+  } else connect();
 }
 
 document.documentElement.classList.add("scripted");
