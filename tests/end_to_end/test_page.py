@@ -300,6 +300,7 @@ def test_a_paused_page_stands_still_until_it_goes_on(service: Service, window: V
     expect(window.page.locator(row_of("bad"))).to_contain_text("healthy")
     window.page.get_by_role("button", name="Pause").click()
     expect(window.page.locator("#connection")).to_have_text("paused")
+    expect(window.page).to_have_title("? down · Livestreams")
     tell(service.callbacks, [link_body("bad", "DISCONNECTED")])
     other = visit(window.page.context)
     other.open(service.operators)
@@ -307,6 +308,7 @@ def test_a_paused_page_stands_still_until_it_goes_on(service: Service, window: V
     expect(window.page.locator(row_of("bad"))).to_contain_text("healthy")
     window.page.get_by_role("button", name="Pause").click()
     expect(window.page.locator(row_of("bad"))).to_contain_text("down")
+    expect(window.page).to_have_title("1 down · Livestreams")
 
 
 def test_a_paused_page_goes_on_when_it_is_asked_for_something_else(service: Service, window: Visit) -> None:

@@ -174,7 +174,7 @@ function showConnection(text, isLost) {
   if (!connection) return;
   connection.textContent = text;
   connection.classList.toggle("lost", isLost);
-  if (form && isLost) document.title = "? down · Livestreams";
+  if (form && (isLost || isPaused)) document.title = "? down · Livestreams";
 }
 
 function filterChanged(push) {
