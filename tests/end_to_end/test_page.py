@@ -160,7 +160,7 @@ def test_the_keyboard_alone_reaches_a_stream_and_what_it_told(service: Service, 
     expect(window.page.locator(f"{row_of('bad')} a")).to_be_focused()
     window.page.keyboard.press("Enter")
 
-    expect(window.page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(window.page.get_by_role("heading", name="Timeline (UTC)")).to_be_visible()
     summary = window.page.locator("#events summary").first
     summary.focus()
     window.page.keyboard.press("Enter")
