@@ -12,18 +12,11 @@ from typing import NamedTuple
 
 from monitor.config import Settings, Source
 from monitor.errors import UndecodableError
-from monitor.event import UNKNOWN_TYPE, Event, EventId
+from monitor.event import RETRY_RECEIVER, UNKNOWN_TYPE, Event, EventId
 from monitor.log import kafka_client, kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
 from monitor.log.sqlite import SqliteLog, must_be_there
 from monitor.vendors import registry
-
-RETRY_RECEIVER = "retry"
-"""The receiver's name in the ids of retried events.
-
-Not the name of the one that took the letter: its stream may have seen newer ids of that receiver
-since, and would take the event for one it has folded already.
-"""
 
 NO_SUCH_LETTER = "there is no dead letter of this number"
 

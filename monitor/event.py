@@ -33,6 +33,14 @@ UNKNOWN_TYPE = "unknown"
 """The event type of what an authentic sender told and nobody published."""
 
 
+RETRY_RECEIVER = "retry"
+"""How the receiver's name begins in the id of an event that was a dead letter.
+
+Not with the name of the one that took the letter: its stream may have seen newer ids of that receiver
+since, and would take the event for one it has folded already.
+"""
+
+
 class EventId(NamedTuple):
     """Names one acceptance of one message; compared by (boot, sequence) within a receiver.
 
@@ -46,6 +54,11 @@ class EventId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.receiver}-{self.boot}-{self.sequence}"
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether the event was a dead letter, so that it may come hours after what followed it."""
+        return self.receiver.partition("-")[0] == RETRY_RECEIVER
 
     @classmethod
     def parse(cls, text: str) -> "EventId":

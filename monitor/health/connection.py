@@ -51,7 +51,7 @@ def apply(link: Link, fact: LinkFact) -> Effect:
 
 def marker(link: Link) -> Link:
     """Return the little of an ended link by which a late fact is told from a new beginning."""
-    return Link(current=_copied(link.current), from_start=link.from_start)
+    return Link(current=_copied(link.current), from_start=link.from_start, told_at=link.told_at)
 
 
 def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:

@@ -41,7 +41,7 @@ from monitor.health.stream import (
     RelayMark,
     StreamState,
 )
-from monitor.health.told import Told, note, subscribe, was_a_guess
+from monitor.health.told import Told, is_outdated, note, subscribe, was_a_guess
 
 V = TypeVar("V")
 
@@ -177,6 +177,9 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
         # It changes nothing of a stream that is over, but it did come.
         script.hear_witness(state.script, payload.paragraph.key, event.signed)
         return after_end
+    if is_outdated(event, state.script.told_at):
+        return Effect.LATE
+    state.script.told_at = max(state.script.told_at, event.received)
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
@@ -193,6 +196,9 @@ def _progress(state: StreamState, told: Told) -> Effect:
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
         return after_end
+    if is_outdated(stored.event, state.script.told_at):
+        return Effect.LATE
+    state.script.told_at = max(state.script.told_at, stored.event.received)
     if not _is_narrator(state, decoded, at):
         return Effect.DUPLICATE
     due = at + WITNESS_SECONDS if CallbackKind.PARAGRAPH in state.job.subscribed else None

@@ -111,7 +111,7 @@ class Link:
 
     settled: what all facts before `recent` add up to; None while there is nothing recent. current: settled
     and recent together. outages, reconnects: the most that `current` ever said, for a counter never goes
-    down. from_start: the push was seen from its start.
+    down. from_start: the push was seen from its start. told_at: when the newest that was told of it came in.
     """
 
     settled: LinkSummary | None = None
@@ -120,6 +120,7 @@ class Link:
     outages: int = 0
     reconnects: int = 0
     from_start: bool = False
+    told_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -229,7 +230,8 @@ class Script:
     can be re-ordered. current: settled and recent together. rounds: the most that `current` ever
     counted, for a counter never goes down. witnesses: paragraphs whose callback is awaited.
     first_progress_at, progress_at, resumed_at: the first sign that the script moved, the last one, the
-    first after a stall. longest, mean: seconds of a long paragraph lately, of a usual one.
+    first after a stall. longest, mean: seconds of a long paragraph lately, of a usual one. told_at: when the
+    newest that was told of it came in.
     """
 
     settled: Rounds | None = None
@@ -242,6 +244,7 @@ class Script:
     resumed_at: float | None = None
     longest: float | None = None
     mean: float | None = None
+    told_at: float = 0.0
 
     @property
     def plan(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from monitor.config import HealthSettings
-from monitor.event import CallbackKind, Decoded, Stored
+from monitor.event import CallbackKind, Decoded, Event, Stored
 from monitor.health.stream import End, Outcome, StreamState
 from monitor.health.timeline import Transition
 
@@ -26,6 +26,14 @@ def subscribe(state: StreamState, kind: CallbackKind) -> None:
 def was_a_guess(end: End) -> bool:
     """Whether the end is our own conclusion, so that a sign of life takes it back."""
     return end.outcome in (Outcome.LOST, Outcome.VANISHED)
+
+
+def is_outdated(event: Event, told_at: float) -> bool:
+    """Whether a dead letter that was retried tells of before what was told since, without a signed time.
+
+    Arrival orders what isn't signed, but when a letter arrived is known, and it isn't now.
+    """
+    return event.id.is_retried and event.signed is None and event.received < told_at
 
 
 def note(state: StreamState, stored: Stored, at: float, what: str) -> None:

@@ -14,16 +14,13 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from monitor.config import KafkaSettings
-from monitor.event import Event, EventId
+from monitor.event import RETRY_RECEIVER, Event, EventId
 from monitor.log import kafka_client, kafka_reading, kafka_topics
 from monitor.log.cloudevents import letter_from_headers
 from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_reading import Partition
 from monitor.log.kafka_records import event_record, place
 from monitor.log.protocol import StoredLetter, StoredLetters
-
-RETRY_RECEIVER = "retry-"
-"""How the receiver's name begins in the id of a retried event; the letter's id follows."""
 
 ACKNOWLEDGE_SECONDS = 15.0
 """How long Kafka may take over a retry: a broker that was lost has been replaced by then."""
@@ -77,7 +74,7 @@ class KafkaDeadLetters:
         if stored is None:
             raise LookupError(f"there is no dead letter {number}; was it retried already?")
         letter = str(stored.letter.id)
-        again = event._replace(id=EventId(f"{RETRY_RECEIVER}{letter}", 1, 1))
+        again = event._replace(id=EventId(f"{RETRY_RECEIVER}-{letter}", 1, 1))
         key, partition = place(again.source, again.job_id, self._kafka.partitions)
         record, topics = event_record(again, key), kafka_topics.names(self._kafka)
         async with _producing(self._kafka) as producer:

@@ -5,6 +5,7 @@ from zlib import crc32
 
 from monitor.config import HealthSettings
 from monitor.event import (
+    RETRY_RECEIVER,
     Channel,
     Decoded,
     Event,
@@ -60,6 +61,7 @@ class Story:
         signed: int | None = None,
         channel: Channel = Channel.CALLBACK,
         relay: Relay | None = None,
+        receiver: str = "r",
     ) -> Effect:
         """Fold one event received at `at`."""
         self.now = max(self.now, at)
@@ -69,7 +71,7 @@ class Story:
         if self.vendor is Vendor.SOFTSUGAR:
             body += str(absolute).encode()
         event = Event(
-            EventId("r", 1, self.events),
+            EventId(receiver, 1, self.events),
             self.vendor,
             "prod",
             "job",
@@ -95,6 +97,10 @@ class Story:
             self.now += step
             effects.append(self.link(word, at=self.now, signed=int(self.now) if signed else None))
         return effects
+
+    def retry(self, payload: Payload, *, at: float, channel: Channel = Channel.CALLBACK) -> Effect:
+        """Tell now what came at a time, and was a dead letter since."""
+        return self.tell(payload, at=at, channel=channel, receiver=RETRY_RECEIVER)
 
     def paragraph(self, number: int, *, at: float, signed: int | None = None, scene: str = "Scene") -> Effect:
         """Tell a switch to a paragraph."""

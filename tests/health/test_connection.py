@@ -2,12 +2,13 @@
 
 import pytest
 
-from monitor.event import LinkState
+from monitor.event import LinkChanged, LinkState
 from monitor.health.effect import Effect
+from monitor.health.fold import retire
 from monitor.health.reading import rtmp_state, seconds
 from monitor.health.status import Status
 from monitor.health.stream import Outcome, Phase
-from tests.health.story import START, Story
+from tests.health.story import LINK_WORDS, START, Story
 
 
 def counts(story: Story) -> tuple[int, int]:
@@ -284,6 +285,41 @@ def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_ou
     other.links("C E", signed=False)
     other.link("C", at=21.0, output="b")
     assert other.known.end is None
+
+
+def test_a_dead_letter_that_is_retried_does_not_bring_an_older_state_back() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.link("D", at=4000.0)
+    for word, at in (("D", 100.0), ("C", 110.0)):
+        assert story.retry(LinkChanged("a", LINK_WORDS[word]), at=at) is Effect.LATE
+
+    assert story.status(4060.0)[:2] == (Status.DOWN, START + 4060)
+    assert counts(story) == (1, 0)
+
+
+@pytest.mark.parametrize("retired", [False, True])
+def test_a_dead_letter_that_is_retried_does_not_open_a_stream_that_ended_since(retired: bool) -> None:
+    story = Story()
+    story.links("C E", signed=False)
+    story.reply("r", at=4000.0)
+    if retired:
+        story.state = retire(story.known)
+    story.retry(LinkChanged("a", LINK_WORDS["C"]), at=15.0)
+
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.COMPLETED
+
+
+def test_dead_letters_that_are_retried_tell_what_nobody_told_since() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.reply("r", at=4000.0)
+    for word, at in (("D", 100.0), ("C", 110.0), ("D", 200.0)):
+        assert story.retry(LinkChanged("a", LINK_WORDS[word]), at=at) is Effect.APPLIED
+
+    assert story.known.phase is Phase.OUTAGE
+    assert counts(story) == (2, 1)
 
 
 def test_an_end_repeated_is_a_duplicate() -> None:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from monitor.event import CallbackKind, Channel, JobRegistered, LinkState, Paragraph, RandomPlayMode, Relay
+from monitor.event import (
+    CallbackKind,
+    Channel,
+    JobRegistered,
+    LinkState,
+    Paragraph,
+    ParagraphStarted,
+    RandomPlayMode,
+    Relay,
+    ScriptProgress,
+)
 from monitor.health.effect import Effect
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
 from monitor.health.stream import PlanOrigin
@@ -114,6 +124,18 @@ def test_a_paragraph_outside_the_plan_extends_it() -> None:
     story.paragraphs("123 4")
     assert len(story.known.script.plan) == 4
     assert facts(story)[:3] == (0, None, 1.0)
+
+
+def test_a_dead_letter_that_is_retried_does_not_move_the_script_back() -> None:
+    story = registered(plan=4)
+    story.paragraphs("1234 123")
+    before = facts(story)
+    first = Paragraph("Scene", 1)
+
+    assert story.retry(ParagraphStarted(first), at=101.0) is Effect.LATE
+    assert story.retry(ScriptProgress(first, 5), at=102.0, channel=Channel.RTC) is Effect.LATE
+    story.paragraphs("4")
+    assert (facts(story)[:2], coverage(story.known.script)) == (before[:2], 1.0)
 
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
