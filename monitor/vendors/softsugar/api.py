@@ -47,6 +47,7 @@ _TOO_FREQUENT = "89999999"
 _NO_SUCH_SESSION = frozenset({"84115929", "84115946", "84115953"})
 _TOKEN_IS_OVER = frozenset({"401", "60112505", "84115943", "50101503", "50101504"})
 
+_NUMBER = re.compile(r"[0-9]{1,12}")
 _STATUS_AS_CODE = re.compile(r"[345][0-9]{2}")
 """Among the published codes are 400 and 500, so any of HTTP's may come as a code."""
 
@@ -200,7 +201,7 @@ def _error(call: Call, said: VendorSaid) -> ApiError:
         return ThrottledError(str(call), "asked too often", said, None)
     if code in _NO_SUCH_SESSION:
         return NoSuchJobError(str(call), "the vendor doesn't know the session (any more)", said)
-    published = lookup(int(code)) if code.isascii() and code.isdigit() else None
+    published = lookup(int(code)) if _NUMBER.fullmatch(code) else None
     status = int(code) if _STATUS_AS_CODE.fullmatch(code) else said.status or 0
     if published is None and status >= 300:
         return _error_of_status(call, said, status)

@@ -238,6 +238,18 @@ async def test_a_code_becomes_the_error_of_its_category(
     assert (caught.value.said.code, caught.value.said.message) == (str(code), "No more")
 
 
+# Text, digits to Python but no number, and more of them than it would read.
+@pytest.mark.parametrize("code", ["E1", "²", "9" * 5000], ids=["text", "digit", "long"])
+async def test_a_code_that_is_none_of_the_vendors_is_a_refusal(
+    code: str, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, f'{{"code": "{code}", "message": "No more"}}'.encode()))
+
+    with pytest.raises(RefusedError):
+        await api.close_session("s-1")
+
+
 @pytest.mark.parametrize("body", [b"<html>Moved</html>", b""])
 async def test_a_redirect_is_told_as_one_and_what_to_do(
     body: bytes, vendor: TestedVendor, api: SoftSugarApi
