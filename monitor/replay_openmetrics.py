@@ -4,6 +4,8 @@
 """
 
 import math
+import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -49,13 +51,17 @@ class _Families:
     """Collects a file's samples by family: in OpenMetrics a family stands in one piece.
 
     Args:
-        path: the file, which is written when the context ends well.
+        path: the file, which is written when the context ends well; a link is followed, and a pipe or a
+            device written to.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._is_file = path.is_file() or not path.exists()
+        self._path = Path(os.path.realpath(path)) if self._is_file else path
         self._files: dict[str, TextIO] = {}
-        self._folder = TemporaryDirectory(prefix=".replay-", dir=path.parent)
+        # Beside the file, so that the whole can take its place at once.
+        beside = self._path.parent if self._is_file else None
+        self._folder = TemporaryDirectory(prefix=".replay-", dir=beside)
         self.written = Written(0, 0)
 
     def __enter__(self) -> Self:
@@ -109,7 +115,11 @@ class _Families:
                 for lines in series.values():
                     target.writelines(lines)
             target.write(OPENMETRICS_END.decode())
-        whole.replace(self._path)
+        if self._is_file:
+            whole.replace(self._path)
+            return
+        with whole.open(encoding="utf-8") as source, self._path.open("w", encoding="utf-8") as target:
+            shutil.copyfileobj(source, target)
 
 
 class _Series:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -200,6 +201,28 @@ def test_errors_that_a_vendor_told_are_counted_in_the_series_from_0_on(folder: P
     quota = [s.value for s in counted if s.labels["category"] == "quota" and s.labels["code"] != "10009"]
     assert quota
     assert set(quota) == {0}
+
+
+def test_series_go_to_where_a_link_points_and_the_link_stays(kept: Path) -> None:
+    series, link = kept / "series.txt", kept / "link"
+    link.symlink_to(series)
+    assert replay(kept, "--openmetrics", str(link), "--step", "10").returncode == 0
+    assert link.is_symlink()
+    assert "livestream_status" in families_of(series)
+
+
+def test_series_go_through_a_pipe_and_the_pipe_stays(kept: Path) -> None:
+    pipe = kept / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        try:
+            done = replay(kept, "--openmetrics", str(pipe), "--step", "10")
+            assert (done.returncode, pipe.is_fifo()) == (0, True)
+            came, _ = reader.communicate(timeout=30)
+        finally:
+            reader.kill()
+    (kept / "series.txt").write_bytes(came)
+    assert "livestream_status" in families_of(kept / "series.txt")
 
 
 def test_a_file_is_left_as_it_was_where_the_log_cannot_be_opened(kept: Path) -> None:
