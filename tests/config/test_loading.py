@@ -373,6 +373,16 @@ AGAINST_THE_RULE = (
     "sources[0].keys[1]: SoftSugar wants upper case, lower case and digits in an AuthKey: "
     "is this the right one?"
 )
+ACCOUNT = """keys = ["Abc123def"]
+[sources.api]
+endpoint = "https://aigc.softsugar.com"
+app_id = "app"
+app_key = "key"
+"""
+ACCOUNT_TWICE = (
+    "sources[1].api: is the account of sources[0] already: each session shows up under both, "
+    "and ends as vanished under the one that it doesn't call back to"
+)
 DOWN_TOO_LATE = (
     "health.down_after_seconds: MetaStudio ends a job after an outage of about 180 s: "
     "a stream would be gone before it counts as down"
@@ -410,6 +420,13 @@ DOWN_TOO_LATE = (
             + SOFTSUGAR.replace('"softsugar-prod"', '"softsugar-test"')
             + 'keys = ["Abc123def"]\n',
             "sources[1].public_url: is that of sources[0] already: only one of the two is posted to",
+        ),
+        (
+            SOFTSUGAR
+            + ACCOUNT
+            + SOFTSUGAR.replace("softsugar-prod", "softsugar-test")
+            + ACCOUNT.replace("softsugar.com", "softsugar.com/"),
+            ACCOUNT_TWICE,
         ),
         (
             SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = "fifteen letters"\n',
