@@ -198,7 +198,8 @@ class HttpProtocol(asyncio.Protocol):
             and parser.should_keep_alive()
             and not self._connections.stopping.is_set(),
             chunks=version == "1.1",
-            waits=self._waits,
+            # An older client takes the first thing that comes for its answer: RFC 9110, section 10.1.1.
+            waits=self._waits and version == "1.1",
         )
         self._unanswered.append(exchange)
         if len(self._unanswered) == 1:

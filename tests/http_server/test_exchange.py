@@ -86,6 +86,23 @@ async def test_an_old_client_gets_the_same_answer_without_chunks_until_the_conne
     assert body == b"hello you"
 
 
+async def test_an_old_client_that_would_wait_with_its_body_gets_the_answer_alone() -> None:
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await echo(scope, receive, send)
+
+    async with _served(app) as (reader, writer):
+        writer.write(OLD.replace(b"host: x", b"expect: 100-continue\r\ncontent-length: 5"))
+        await begun.wait()
+        writer.write(b"hello")
+        came = await reader.read()
+
+    assert came.startswith(b"HTTP/1.1 200 ")
+    assert came.endswith(b"hello")
+
+
 async def test_a_head_alone_is_answered_without_the_body() -> None:
     head, body = await _asked(_answering(b"hello", headers=FIVE), HEAD)
 
