@@ -14,6 +14,7 @@ import httpx
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics, sqlite_file
+from monitor.log.kafka import BODIES_TOO_LARGE, takes_bodies
 from monitor.log.sqlite_schema import LOG, SPOOL
 
 FREE_BYTES = 256 * 1024 * 1024
@@ -46,6 +47,8 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _log_path(settings.log)
     yield _disk(settings.log)
     if settings.log.backend == "kafka":
+        if not takes_bodies(settings):
+            yield Check("receiver.max_body_bytes", False, BODIES_TOO_LARGE)
         reached = _brokers(settings.kafka)
         yield reached
         if reached.ok:

@@ -30,6 +30,13 @@ MAX_WAITING = 20_000
 MAX_BODY_BYTES = kafka_topics.RECORD_BYTES - 100_000
 """The largest body that a record has room for, with its attributes."""
 
+BODIES_TOO_LARGE = f"at most {MAX_BODY_BYTES} fit into a record of Kafka's"
+
+
+def takes_bodies(settings: Settings) -> bool:
+    """Return whether each body that the receiver would take fits into a record."""
+    return settings.receiver.max_body_bytes <= MAX_BODY_BYTES
+
 
 class KafkaLog:
     """An EventLog; made by `open`. It belongs to the event loop that opened it."""
@@ -59,10 +66,8 @@ class KafkaLog:
         """
         # What it refuses is refused before a spool is made.
         kafka_client.options(settings.kafka)
-        if settings.receiver.max_body_bytes > MAX_BODY_BYTES:
-            raise ConfigurationError(
-                [f"receiver.max_body_bytes: at most {MAX_BODY_BYTES} fit into a record of Kafka's"]
-            )
+        if not takes_bodies(settings):
+            raise ConfigurationError([f"receiver.max_body_bytes: {BODIES_TOO_LARGE}"])
         with ExitStack() as stack:
             stack.enter_context(hold(settings.log.path))
             spool = await Spool.open(Path(settings.log.path), capacity_bytes=capacity_bytes)

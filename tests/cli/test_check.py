@@ -177,6 +177,20 @@ def test_brokers_that_nobody_answers_for_are_one_error(tmp_path: Path) -> None:
     ]
 
 
+def test_bodies_that_fit_into_no_record_of_kafkas_are_an_error(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path,
+        log=LogSettings(backend="kafka", path=tmp_path / "spool.db"),
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+    )
+    receiver = ReceiverSettings(listen="127.0.0.1:0", max_body_bytes=1_000_000)
+
+    found = failed(settings.model_copy(update={"receiver": receiver}))
+
+    assert found[0] == Check("receiver.max_body_bytes", False, "at most 900000 fit into a record of Kafka's")
+    assert [one.name for one in failed(settings)] == ["kafka.bootstrap_servers"]
+
+
 def test_the_command_exits_0_with_a_line_for_each_thing_that_is_well(configuration: Path) -> None:
     ran = run("check", config=configuration)
 
