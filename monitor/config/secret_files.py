@@ -3,11 +3,13 @@
 import stat
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from monitor.config.findings import FILE, Findings, Location
 from monitor.config.sections import SECRET_FILES, Table
-from monitor.config.settings import KEY_LENGTH, ApiSettings, KafkaSettings, Source
+from monitor.config.settings import KEY_LENGTH, ApiSettings, HeaderSecret, KafkaSettings, Source
+
+_sent_in_header: TypeAdapter[SecretStr] = TypeAdapter(HeaderSecret)
 
 
 def tables(values: Table) -> list[tuple[Location, type[BaseModel], Table]]:
@@ -48,6 +50,18 @@ def read_secret_files(values: Table, folder: Path, findings: Findings) -> None:
                 findings.mistake(where, "the file must hold one line, the secret alone")
             else:
                 table[content_key] = text.strip()
+                if file_key in model.model_fields:
+                    table[file_key] = folder / name
+
+
+def read_again(path: Path) -> SecretStr:
+    """Return what a file that held a secret for a header holds by now.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it holds something else.
+    """
+    return _sent_in_header.validate_python(path.read_text(encoding="utf-8-sig").strip())
 
 
 def warn_of_open_file(values: Table, path: Path, findings: Findings) -> None:

@@ -328,6 +328,7 @@ class ApiSettings(FrozenModel):
     """`[sources.api]`: the vendor's API.
 
     MetaStudio: project_id, and a token or access_key with secret_key. SoftSugar: app_id, app_key.
+    token_file: what the token was read from, and is read from again, since it lives for a day.
     calls_per_minute: the most that reconcile asks. ask_every_seconds: how often it asks when something
     is amiss; less often when all agree.
     """
@@ -337,6 +338,7 @@ class ApiSettings(FrozenModel):
     access_key: HeaderText | None = Field(default=None, repr=False)
     secret_key: Secret | None = None
     token: HeaderSecret | None = None
+    token_file: Path | None = None
     app_id: Name | None = None
     app_key: Secret | None = None
     calls_per_minute: Count = 60

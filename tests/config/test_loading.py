@@ -213,6 +213,15 @@ def test_every_key_of_the_file_arrives_under_its_own_name(tmp_path: Path) -> Non
     assert settings.warnings == ()
 
 
+def test_the_file_of_a_token_stays_known_since_its_token_is_renewed(tmp_path: Path) -> None:
+    api = '[sources.api]\nendpoint = "https://metastudio.example.com"\nproject_id = "p"\n'
+    path = write(tmp_path, METASTUDIO + api + 'token_file = "secrets/token"\n', token="of-today\n")
+
+    [source] = load_settings(path, {}).sources
+    assert source.api is not None
+    assert (source.api.token, source.api.token_file) == (SecretStr("of-today"), tmp_path / "secrets/token")
+
+
 def test_a_keys_file_holds_one_key_a_line_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
     settings = load_settings(write_every_key(tmp_path), {})
 

@@ -1,12 +1,16 @@
 """MetaStudio's API: the calls of its livestreaming jobs, typed, signed by token or access key."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from monitor.clock import Clock
 from monitor.config import ApiSettings
+from monitor.config.secret_files import read_again
 from monitor.vendors.api_errors import (
     ApiError,
     ForbiddenError,
@@ -62,6 +66,7 @@ class MetaStudioApi:
         self._settings = settings
         self._transport = transport
         self._clock = clock
+        self._newest_token = settings.token
         self._prefix = f"/v1/{_segment(settings.project_id or '')}"
 
     async def start_job(self, room_id: str, request: StartRequest) -> StartAnswer:
@@ -170,13 +175,23 @@ class MetaStudioApi:
             _refuse(call, answer)
         return answer
 
+    def _token(self) -> SecretStr | None:
+        """Return the token that its file holds now: it lives for a day, and is renewed there."""
+        settings = self._settings
+        if settings.token_file is None:
+            return settings.token
+        # While the file is being written the last one stands; the vendor tells if it is of no use any more.
+        with suppress(OSError, ValueError):
+            self._newest_token = read_again(settings.token_file)
+        return self._newest_token
+
     async def _authorize(self, call: Call) -> Prepared:
         settings = self._settings
         headers = {"Host": self._transport.host, "Content-Type": _JSON}
         query = canonical_query(call.query)
         target = f"{call.path}?{query}" if query else call.path
-        if settings.token is not None:
-            headers["X-Auth-Token"] = settings.token.get_secret_value()
+        if (token := self._token()) is not None:
+            headers["X-Auth-Token"] = token.get_secret_value()
             return Prepared(target, headers)
         assert settings.access_key is not None
         assert settings.secret_key is not None

@@ -1,9 +1,11 @@
 """MetaStudio's calls against a real server that checks the signature, and against Huawei's own client."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,9 @@ from huaweicloudsdkmetastudio.v1 import (
     StopSmartLiveRequest,
     VideoConfig,
 )
+from pydantic import SecretStr
 
+from monitor.clock import SystemClock
 from monitor.vendors.api_errors import (
     ApiError,
     ForbiddenError,
@@ -56,7 +60,9 @@ from tests.vendors.vendor_server import (
     TestedVendor,
     error,
     metastudio_api,
+    metastudio_settings,
     running_vendor,
+    transport,
 )
 
 BODY: dict[str, Any] = {
@@ -303,6 +309,26 @@ async def test_a_token_stands_in_for_the_access_key(vendor: TestedVendor) -> Non
 
     assert vendor.asked[0].headers["x-auth-token"] == TOKEN
     assert "authorization" not in vendor.asked[0].headers
+
+
+async def test_a_token_that_was_renewed_in_its_file_is_used_from_then_on(
+    vendor: TestedVendor, tmp_path: Path
+) -> None:
+    vendor.jobs[JOB] = FULL_JOB
+    file = tmp_path / "token"
+    settings = metastudio_settings(vendor, by_token=True).model_copy(
+        update={"token": SecretStr("of-yesterday"), "token_file": file}
+    )
+    api = MetaStudioApi(settings, transport(vendor), SystemClock())
+    # Whoever renews it may do so by removing it first, or be in the middle of it.
+    for text in (None, "", "of yes\nterday", TOKEN + "\n", ""):
+        if text is not None:
+            file.write_text(text)
+        with contextlib.suppress(UnauthenticatedError):
+            await api.show_job(ROOM, JOB)
+    await api.close()
+
+    assert [one.headers["x-auth-token"] for one in vendor.asked] == ["of-yesterday"] * 3 + [TOKEN] * 2
 
 
 @pytest.mark.parametrize(
