@@ -220,9 +220,12 @@ class PartitionWorker:
             position = await consumer.position(partition)
             if position is None:
                 continue
-            if not holding.ready and holding.goal is not None and position >= holding.goal:
-                holding.ready = True
-                self._is_ready.set()
+            if holding.goal is not None:
+                # Also where nothing came: what has expired, or was never committed, waits no more.
+                holding.shard.position = position - 1
+                if not holding.ready and position >= holding.goal:
+                    holding.ready = True
+                    self._is_ready.set()
             end = consumer.known_end(partition)
             if end is not None and not self._stalled:
                 self._metrics.log_lag.labels(str(partition)).set(max(0, end - position))

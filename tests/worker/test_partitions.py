@@ -18,7 +18,7 @@ from monitor.log import kafka_client, kafka_topics
 from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
-from monitor.log.kafka_consumer import Read
+from monitor.log.kafka_consumer import HealthReader, Read
 from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import partitions
@@ -121,6 +121,16 @@ async def append(
     identity, kind = log.next_id(), "REPLY_COMMAND_FINISH"
     signed = int(now) if channel is Channel.CALLBACK else None
     await log.append([Event(identity, SOURCE.vendor, SOURCE.name, job_id, channel, kind, now, signed, body)])
+
+
+async def until_all_is_folded(reader: HealthReader) -> None:
+    """Return once workers have kept, for all that a process without partitions knows, that none waits."""
+    async with asyncio.timeout(60):
+        while True:
+            await reader.read(300, 0.2)
+            folded, there = await reader.folded()
+            if folded == there:
+                break
 
 
 JOBS = tuple(f"job-{number}" for number in range(9))
@@ -237,6 +247,35 @@ async def test_events_that_expired_before_they_were_folded_are_told_of(
 
     told = [(line["partition"], line["events"]) for line in lines if "expired" in line["event"]]
     assert told == [(partition, 3)]
+
+
+async def test_events_that_expired_or_were_never_committed_wait_for_no_worker(
+    settings: Settings, log: KafkaLog
+) -> None:
+    await reply(log, *JOBS, count=2)
+    async with working(settings, log):
+        pass
+    await reply(log, "job-0", first=2, count=4)
+    events = kafka_topics.names(settings.kafka).events
+    _, partition = place(SOURCE.name, "job-0", settings.kafka.partitions)
+    admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+    await admin.start()
+    await admin.delete_records({TopicPartition(events, partition): RecordsToDelete(before_offset=-1)})
+    await admin.close()
+    stranger = AIOKafkaProducer(**kafka_client.options(settings.kafka), transactional_id="stranger")
+
+    async with working(settings, log) as process, stranger, HealthReader.open(settings) as reader:
+        await until_all_is_folded(reader)
+
+        for number in range(settings.kafka.partitions):
+            await stranger.begin_transaction()
+            await stranger.send_and_wait(events, b"{}", partition=number)
+            await stranger.abort_transaction()
+        await until_all_is_folded(reader)
+
+        # They hold up nothing that comes behind them.
+        await reply(log, *JOBS, first=6)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
 
 
 async def test_a_state_that_cannot_be_read_ends_the_worker_with_where_it_is(
