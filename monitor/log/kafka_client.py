@@ -1,12 +1,13 @@
 """What every client of Kafka is made with: the addresses, the security, and aiokafka's compiled part."""
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.config import KafkaSettings
@@ -27,6 +28,8 @@ REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
 same each time."""
 
+_logger = logging.getLogger("aiokafka")
+
 
 def address(kafka: KafkaSettings) -> str:
     """Return how errors call the cluster."""
@@ -35,7 +38,39 @@ def address(kafka: KafkaSettings) -> str:
 
 def tell_nothing() -> None:
     """Let aiokafka log nothing, in a command: it tells of each attempt to connect, an error of ours once."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    _logger.addHandler(logging.NullHandler())
+    _logger.propagate = False
+
+
+@contextmanager
+def named_refusals() -> Iterator[None]:
+    """Name why no broker lets a client in, its password or its certificate: aiokafka tells its log alone.
+
+    Raises:
+        KafkaConnectionError: with what was said of each broker.
+    """
+    heard = _Heard()
+    _logger.addHandler(heard)
+    try:
+        yield
+    except KafkaConnectionError as error:
+        raise KafkaConnectionError("; ".join(heard.lines) or str(error)) from error
+    finally:
+        _logger.removeHandler(heard)
+
+
+class _Heard(logging.Handler):
+    """Keeps what this task's client says of brokers; others may be made at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+        self._task = asyncio.current_task()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line, unless it is advice of a connection, which has a logger of its own."""
+        if record.name == _logger.name and asyncio.current_task() is self._task:
+            self.lines.append(record.getMessage())
 
 
 @contextmanager

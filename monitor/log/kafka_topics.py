@@ -157,7 +157,8 @@ async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
     admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
     try:
         with kafka_client.named_failures(kafka_client.address(kafka)):
-            await admin.start()
+            with kafka_client.named_refusals():
+                await admin.start()
             yield admin
     finally:
         await stop_in_time(admin.close())

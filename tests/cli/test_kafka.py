@@ -30,6 +30,13 @@ partitions = {partitions}
 replication_factor = {replication_factor}
 """
 
+PASSWORD = """
+security_protocol = "SASL_PLAINTEXT"
+sasl_mechanism = "PLAIN"
+sasl_username = "monitor"
+sasl_password_file = "password"
+"""
+
 
 @pytest.fixture
 def config(kafka: Brokers, tmp_path: Path) -> Path:
@@ -44,8 +51,8 @@ def settings(config: Path) -> Settings:
     return load_settings(config, {})
 
 
-def write(config: Path, kafka: KafkaSettings) -> None:
-    config.write_text(CONFIGURATION.format(**kafka.model_dump()) + SERVICE)
+def write(config: Path, kafka: KafkaSettings, more: str = "") -> None:
+    config.write_text(CONFIGURATION.format(**kafka.model_dump()) + more + SERVICE)
 
 
 async def keep(settings: Settings, folder: Path, *letters: DeadLetter) -> None:
@@ -171,6 +178,22 @@ async def test_dead_letters_of_a_kafka_that_is_away_are_one_line(settings: Setti
     assert (code, stdout) == (1, b"")
     assert stderr.startswith("Kafka at 127.0.0.1:1: ")
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("check",), ("dead-letters", "list"), ("replay",)])
+async def test_why_a_broker_does_not_let_a_command_in_is_said(
+    command: tuple[str, ...], settings: Settings, config: Path
+) -> None:
+    # The broker takes no passwords, and says so.
+    write(config, settings.kafka, PASSWORD)
+    (config.parent / "password").write_text("secret")
+    (config.parent / "password").chmod(0o600)
+
+    code, stdout, stderr = await run_beside(*command, config=config)
+
+    [said] = [line for line in f"{stdout.decode()}{stderr}".splitlines() if "Kafka at" in line]
+    assert code == 1
+    assert "IllegalSaslState" in said
 
 
 async def test_a_check_reaches_the_brokers_and_finds_topics_that_differ(
