@@ -54,6 +54,7 @@ class EventConsumer:
 
     def __init__(self, settings: Settings, owner: Owner) -> None:
         kafka = settings.kafka
+        self._settings = settings
         self._topic = kafka_topics.names(kafka).events
         self._partitions = kafka.partitions
         self._timeout = kafka.session_timeout_seconds
@@ -68,14 +69,20 @@ class EventConsumer:
             # What a worker had it keeps as far as possible, and with it the states in its memory.
             partition_assignment_strategy=(StickyPartitionAssignor,),
         )
-        self._consumer.subscribe([self._topic], listener=_Listener(self._consumer, owner))
+        self._consumer.subscribe([self._topic], listener=_Listener(self, self._consumer, owner))
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether there are no events at all, rather than none for this process."""
+        return not (self._consumer.assignment() or self._consumer.partitions_for_topic(self._topic))
 
     async def start(self) -> None:
-        """Join the group.
+        """Join the group; make the topics again if they were deleted.
 
         Raises:
             LogUnavailableError: Kafka can't be reached.
         """
+        await kafka_topics.make_missing(self._settings)
         with kafka_client.named_failures(self._topic):
             await self._consumer.start()
 
@@ -107,6 +114,9 @@ class EventConsumer:
         Raises:
             LogUnavailableError: the consumer can't go on.
         """
+        if self.is_deleted:
+            # The client would look whether it is back once in five minutes.
+            raise LogUnavailableError(f"the topic {self._topic} was deleted")
         with kafka_client.named_failures(self._topic):
             found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=limit)
             return [
@@ -199,13 +209,17 @@ class EventConsumer:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no annotations
-    def __init__(self, consumer: AIOKafkaConsumer, owner: Owner) -> None:
-        self._consumer, self._owner = consumer, owner
+    def __init__(self, events: EventConsumer, consumer: AIOKafkaConsumer, owner: Owner) -> None:
+        self._events, self._consumer, self._owner = events, consumer, owner
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
         self._owner.revoked()
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        if self._events.is_deleted:
+            # The group shares out nothing: a process that took that for its share would show no stream, and
+            # say that none is missing.
+            return
         self._consumer.pause(*assigned)
         self._owner.assigned(frozenset(place.partition for place in assigned))
 

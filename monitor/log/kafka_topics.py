@@ -105,6 +105,25 @@ async def ensure(settings: Settings) -> None:
         raise ConfigurationError(problems)
 
 
+async def make_missing(settings: Settings) -> None:
+    """Make again what was deleted since `ensure`; a broker would make it for a reader, in its own way.
+
+    Topics that are there aren't looked at: a process that runs goes on with them as they are.
+
+    Raises:
+        LogUnavailableError: Kafka can't be reached, or can't make topics.
+    """
+    async with _administration(settings.kafka) as admin:
+        wanted = layouts(settings)
+        there = {topic["topic"] for topic in await _all_topics(admin)}
+        missing = [layout for layout in wanted if layout.name not in there]
+        if not missing:
+            return
+        if refused := await _make(admin, missing, settings.kafka):
+            raise LogUnavailableError("; ".join(refused))
+        await _seen(admin, wanted)
+
+
 async def problems(settings: Settings) -> list[str]:
     """Return a line for each topic that isn't as it has to be, or can't be made; change nothing.
 

@@ -57,9 +57,17 @@ async def settings(kafka: Brokers, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def log(settings: Settings) -> AsyncIterator[KafkaLog]:
+    async with opened_log(settings) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def opened_log(settings: Settings) -> AsyncIterator[KafkaLog]:
     opened = await KafkaLog.open(settings)
-    yield opened
-    await opened.close()
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 RTC_REPLY = b'{"message_type":"reply_command_finish_notify","data":{"reply_id":"%d"}}'
@@ -211,6 +219,29 @@ async def test_partitions_that_were_added_to_the_topic_hold_up_no_other_and_are_
 
     [line] = [line for line in lines if line["log_level"] == "error"]
     assert line["partitions"] == [3, 4, 5, 6, 7]
+
+
+async def test_a_worker_whose_events_were_deleted_with_their_topic_goes_on_with_the_next_ones(
+    kafka: Brokers, tmp_path: Path
+) -> None:
+    # As many partitions as a broker makes by itself, which may be asked for them before the worker is.
+    settings = Settings(
+        kafka=kafka.settings(partitions=4), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
+    )
+    await kafka_topics.ensure(settings)
+    async with opened_log(settings) as log, working(settings, log) as process:
+        await reply(log, *JOBS, count=2)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 2))
+        admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+        await admin.start()
+        await admin.delete_topics([kafka_topics.names(settings.kafka).events])
+        await admin.close()
+
+        # Nobody can say that the streams are true, until they can be.
+        await eventually(lambda: process.metric("monitor_recovering") == 1)
+        await reply(log, *JOBS, first=2)
+        await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
+        assert process.metric("monitor_recovering") == 0
 
 
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
