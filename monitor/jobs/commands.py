@@ -1,6 +1,7 @@
 """The commands of `monitor jobs`: options in, one call, a table or JSON out."""
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -208,19 +209,30 @@ def _request(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        # Not stdin's own text: where the locale is C, it lets through what is no UTF-8.
+        text = (_stdin() if str(path) == "-" else path.read_bytes()).decode()
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError([f"--body {path}: can't be read as a text"]) from None
     try:
         document = json.loads(text)
-    except ValueError as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise ConfigurationError([f"--body {path}: isn't JSON{where}"]) from None
+        # Python reads more than it can send.
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    except json.JSONDecodeError as error:
+        raise ConfigurationError([f"--body {path}: isn't JSON (line {error.lineno})"]) from None
+    except ValueError:
+        problem = "holds what can't be sent: NaN, Infinity, half a character or an endless number"
+        raise ConfigurationError([f"--body {path}: {problem}"]) from None
     except RecursionError:
         raise ConfigurationError([f"--body {path}: is nested too deeply"]) from None
     if not isinstance(document, dict):
         raise ConfigurationError([f"--body {path}: must be a JSON object"])
     return document
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "stdin is closed")
+    return sys.stdin.buffer.read()
 
 
 def _words(value: object) -> str:

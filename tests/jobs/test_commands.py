@@ -272,6 +272,9 @@ async def test_a_request_comes_from_a_file_with_the_options_on_top(
         (b"{", "isn't JSON (line 1)"),
         (b"[]", "must be a JSON object"),
         (b"[" * 100_000, "is nested too deeply"),
+        (b"\xff", "can't be read as a text"),
+        (b'{"job_run_config": {"half": "\\ud83d"}}', "holds what can't be sent"),
+        (b'{"job_run_config": {"number": NaN}}', "holds what can't be sent"),
     ],
 )
 async def test_a_request_that_cannot_work_is_wrong_usage_and_not_sent(
@@ -281,7 +284,18 @@ async def test_a_request_that_cannot_work_is_wrong_usage_and_not_sent(
 
     assert ran.code == 2
     assert problem in ran.err
+    assert len(ran.err.splitlines()) == 1
     assert vendor.asked == []
+
+
+async def test_a_request_from_a_stdin_that_is_closed_is_one_line(config: Path) -> None:
+    command = f"{sys.executable} -m monitor jobs start sugar --body - --config {config} <&-"
+
+    process = await asyncio.create_subprocess_shell(command, stderr=asyncio.subprocess.PIPE)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+
+    assert process.returncode == 2
+    assert err.decode() == "--body -: can't be read as a text\n"
 
 
 async def test_a_play_policy_is_not_sent_to_the_vendor_that_has_none(
