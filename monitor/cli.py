@@ -6,11 +6,13 @@ the configuration is imported inside it, so that the others start quickly.
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -47,12 +49,16 @@ app.add_typer(jobs, name="jobs", no_args_is_help=True)
 Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 DEFAULT_CONFIG = Path("monitor.toml")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 GREATEST_NUMBER = 2**63 - 1
 """Of a dead letter; the logs number by no greater ones."""
 
 
 def main() -> None:
     """Run the command line; a failure with a name is one sentence on stderr, without a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Vendors' words are Chinese, and a terminal may know Latin letters alone.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="monitor")
     except ConfigurationError as error:
@@ -60,6 +66,11 @@ def main() -> None:
         sys.exit(2)
     except MonitorError as error:
         _complain(str(error))
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _complain(f"what there is to say can't be written: {error.strerror}")
         sys.exit(1)
 
 

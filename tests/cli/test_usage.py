@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,11 +19,15 @@ keys = ["Abc123def"]
 
 
 def run(
-    *arguments: str, folder: Path, environment: dict[str, str] | None = None
+    *arguments: str,
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    stdout: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "monitor", *arguments],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
         cwd=folder,
@@ -111,3 +116,28 @@ def test_the_environment_counts_in_the_process(tmp_path: Path) -> None:
 
     assert ran.returncode == 2
     assert ran.stderr == "log.backend: must be 'sqlite' or 'kafka'\n"
+
+
+def test_what_a_terminal_has_no_letters_for_is_spelled_by_their_numbers(tmp_path: Path) -> None:
+    tmp_path.joinpath("monitor.toml").write_text(CONFIGURATION)
+
+    latin = {"PYTHONIOENCODING": "latin-1", "MONITOR_LOG__PATH": "直播.db"}
+    ran = run("check", folder=tmp_path, environment=latin)
+
+    assert ran.returncode == 0
+    assert "\\u76f4\\u64ad.db can be written" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["check"], ["check", "--json"], ["simulate", "--help"]], ids=" ".join
+)
+def test_an_answer_that_there_is_no_room_for_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    tmp_path.joinpath("monitor.toml").write_text(CONFIGURATION)
+
+    with Path("/dev/full").open("w") as full:
+        ran = run(*arguments, folder=tmp_path, stdout=full)
+
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    last = ran.stderr.splitlines()[-1]
+    assert last == "what there is to say can't be written: No space left on device"
