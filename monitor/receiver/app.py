@@ -86,11 +86,12 @@ class Receiver:
         match scope["raw_path"].split(b"/"):
             case [b"", b"healthz"]:
                 return HEALTHY if scope["method"] in _PROBE_METHODS else _NO_PROBE.answer
-            # A slash too many in the address that the vendor was given is no other mistake than a wrong name.
-            case [b"", b"callbacks", *_]:
-                self._refuse_unknown()
             case [b"", b"rtc", name, job_text] if job_text:
                 return await self._answer_relay(unquote(name), job_text, scope, receive)
+            # A slash too many in the address that the vendor was given, or what a proxy leaves in front of
+            # it, is no other mistake than a wrong name.
+            case segments if b"callbacks" in segments:
+                self._refuse_unknown()
         return NOT_FOUND
 
     async def _answer_relay(self, name: str, job_text: bytes, scope: Scope, receive: Receive) -> Answer:
