@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import structlog
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from monitor import __version__
-from monitor.clock import Clock
+from monitor.clock import Clock, Seldom
 from monitor.config import Settings, Source, build_clock
 from monitor.errors import LogUnavailableError, UndecodableError
 from monitor.event import Channel, Event, Vendor, canonical_job_id
@@ -47,6 +47,9 @@ MAX_REGISTRATION_BYTES = 1_048_576
 
 MAX_KEPT_BYTES = 900_000
 """Of a registration, what goes into the log: a record that Kafka refuses would hold up the spool for ever."""
+
+REPEAT_SECONDS = 30.0
+"""A complaint about the log is told once in this time: whoever registers jobs tries again and again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +99,7 @@ def build(
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
-    app.add_exception_handler(LogUnavailableError, _unavailable)
+    app.add_exception_handler(LogUnavailableError, _unavailable())
     app.add_exception_handler(ClientDisconnect, _incomplete)
     return app
 
@@ -305,11 +308,17 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     return answer
 
 
-async def _unavailable(_request: Request, error: Exception) -> Response:
-    _log.error("log unavailable", error=str(error))
-    answer = _problem(503, "overloaded", "The event log is not available. Try again.")
-    answer.headers["retry-after"] = "1"
-    return answer
+def _unavailable() -> Callable[[Request, Exception], Awaitable[Response]]:
+    telling = Seldom(REPEAT_SECONDS)
+
+    async def answered(_request: Request, error: Exception) -> Response:
+        if telling.is_due():
+            _log.error("log unavailable", error=str(error))
+        answer = _problem(503, "overloaded", "The event log is not available. Try again.")
+        answer.headers["retry-after"] = "1"
+        return answer
+
+    return answered
 
 
 async def _incomplete(_request: Request, _error: Exception) -> Response:

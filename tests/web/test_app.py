@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.clock import stopwatch
 from monitor.config import Settings, Source
@@ -272,8 +273,12 @@ async def test_a_log_that_cannot_be_read_is_told_without_where_it_is(
 ) -> None:
     await log.close()
 
-    answer = await operators.get("/api/streams/prod/job/events")
+    with capture_logs() as lines:
+        answer = await operators.get("/api/streams/prod/job/events")
+        await operators.get("/api/streams/prod/job/events")
 
+    # Once for both: whoever asks decides how often, and must not decide how much is logged.
+    assert [line["event"] for line in lines] == ["log unavailable"]
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json() == {
         "error": "overloaded",
