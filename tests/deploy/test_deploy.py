@@ -225,6 +225,15 @@ def test_the_unit_runs_as_the_user_that_its_readme_gives_the_keys_to() -> None:
     assert f'path = "/var/lib/{service["StateDirectory"]}/monitor.db"' in told
 
 
+def test_the_unit_s_readme_makes_the_log_s_folder_before_it_has_it_checked() -> None:
+    service, told = unit()["Service"], (SYSTEMD / "README.md").read_text()
+    user, mode, name = service["User"], service["StateDirectoryMode"], service["StateDirectory"]
+
+    # systemd makes it at the first start; the check is before that, and its user can't make it.
+    made = told.index(f"# install -d -m {mode.removeprefix('0')} -o {user} -g {user} /var/lib/{name}\n")
+    assert made < told.index("monitor check")
+
+
 def test_the_unit_leaves_time_to_stop() -> None:
     assert int(unit()["Service"]["TimeoutStopSec"]) > 2 * SHUTDOWN_SECONDS
 
