@@ -4,27 +4,48 @@ import re
 from collections.abc import Iterable, Sequence
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+_RULES_WIDTH = 3
+"""Of a table's column: what stands to the left of its text, and behind it."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, else one line a row with tabs between."""
+    """Print a table: drawn on a terminal, else one line a row with tabs between.
+
+    A terminal that is too narrow gets one line a value: an id that was cut can't be copied.
+    """
     console = Console()
     if not console.is_terminal:
         for row in rows:
             typer.echo("\t".join(row))
         return
+    rows = list(rows)
+    words = [_longest_word(texts) for texts in zip(columns, *rows, strict=True)]
+    fits = sum(words) + _RULES_WIDTH * len(words) < console.width
+    if all(columns) and not fits:
+        name_width = max(map(len, columns))
+        for row in rows:
+            lines = zip(columns, row, strict=True)
+            typer.echo("\n".join(f"{name:{name_width}}  {text}".rstrip() for name, text in lines) + "\n")
+        return
     table = Table(show_header=any(columns))
-    for column in columns:
-        # Folded, never cut: an id that was cut can't be copied.
-        table.add_column(column, overflow="fold")
+    for name, *texts in zip(columns, *rows, strict=True):
+        # Prose is folded; where there is no room for all else, that too, but nothing is cut.
+        table.add_column(name, overflow="fold", no_wrap=fits and not any(" " in text for text in texts))
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    """Return how wide a column has to be, so that no word in it is cut."""
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
 
 
 def complain(text: str) -> None:
