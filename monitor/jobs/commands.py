@@ -83,7 +83,11 @@ def start(
         request = calling.with_callbacks(source, request)
 
     started = _ask(settings, source, lambda api: api.start(room, request))
-    registration = asyncio.run(calling.register(settings, source, started, service))
+    try:
+        registration = asyncio.run(calling.register(settings, source, started, service))
+    except KeyboardInterrupt:
+        # Whoever doesn't want to wait for the service has to hear which job it is that runs.
+        registration = calling.Registration(False, "it was interrupted")
     answer = {
         **started.described,
         "registered": registration.registered,

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -227,6 +229,33 @@ async def test_a_start_that_cannot_be_registered_says_so_and_names_the_job(
     assert not ran.answer["registered"]
     assert "the job runs, but isn't registered" in ran.err
     assert len(vendor.calls("/smart-live-jobs")) == 1
+
+
+async def test_a_start_that_is_interrupted_while_the_service_hangs_names_the_job(config: Path) -> None:
+    asked = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as service:
+        port = service.sockets[0].getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "monitor", "jobs", "start", "meta", "--room", ROOM, "--json"),
+            *("--service", f"http://127.0.0.1:{port}", "--config", str(config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            # A shell lets what it runs in the background ignore Ctrl-C, these tests and their children too.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        )
+        await asyncio.wait_for(asked.wait(), 30)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 1
+    assert json.loads(out)["job_id"] == JOB
+    assert err.decode() == "the job runs, but isn't registered: it was interrupted\n"
 
 
 async def test_a_proxy_on_the_way_to_the_vendor_is_not_taken_to_the_service_of_this_machine(
