@@ -7,6 +7,7 @@ request, by which its support finds it. None holds a credential, a URL with its 
 from typing import NamedTuple
 
 from monitor.errors import MonitorError
+from monitor.terminal import cell
 
 PERHAPS_DONE = " (it may have been done all the same)"
 """The end of what went wrong with a call that changes something, if the vendor may have heard it."""
@@ -46,7 +47,7 @@ class ApiError(MonitorError):
         parts = [f"{call}: {what}"]
         if said.code is not None or said.message is not None:
             told = " ".join(part for part in (said.code, said.message) if part)
-            parts.append(f"the vendor says: {told[:MESSAGE_LENGTH]}")
+            parts.append(f"the vendor says: {cell(told[:MESSAGE_LENGTH])}")
         if said.request_id is not None:
             parts.append(f"request id {said.request_id}")
         super().__init__("; ".join(parts))

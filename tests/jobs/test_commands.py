@@ -31,6 +31,7 @@ from tests.vendors.vendor_server import (
     ROOM,
     SECRET_KEY,
     TestedVendor,
+    error,
     running_vendor,
 )
 
@@ -435,6 +436,17 @@ async def test_a_vendors_error_is_one_sentence_with_its_code_and_request_id(
         "POST (stop): was refused (status 400); the vendor says: MSS.00000003 Invalid parameter; "
         "request id 0a1b2c3d4e5f"
     )
+
+
+async def test_a_vendors_error_of_several_lines_is_one_sentence_too(
+    vendor: TestedVendor, config: Path
+) -> None:
+    vendor.faults.append(error(400, "MSS.00000003", "Invalid\nparameter \x1b[2J"))
+
+    ran = await jobs(config, "stop", "meta", "--room", ROOM, "--job", JOB)
+
+    assert "MSS.00000003 Invalid parameter  [2J; request id" in ran.err
+    assert len(ran.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("proxy", ["socks5://somebody:password@127.0.0.1:9", "proxy://x", "http://[::1"])
