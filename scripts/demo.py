@@ -102,10 +102,13 @@ def _environment() -> dict[str, str]:
     """Return the environment of both programs: real addresses, and a clock that runs fast in both."""
     with CONFIGURATION.open("rb") as file:
         written = tomllib.load(file)
-    environment = dict(os.environ)
+    # What else a shell has set is a real service's: its log is none to write simulated streams to.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith("MONITOR_")
+    }
     for section in ("receiver", "admin"):
         name = f"MONITOR_{section.upper()}__LISTEN"
-        environment[name] = _free_address(name, environment.get(name, written[section]["listen"]))
+        environment[name] = _free_address(name, os.environ.get(name, written[section]["listen"]))
     environment["MONITOR_CLOCK__ORIGIN"] = str(time.time())
     environment["MONITOR_CLOCK__SPEED"] = str(SPEED)
     return environment

@@ -22,8 +22,10 @@ LIMIT_SECONDS = 90.0
 
 
 @pytest.fixture
-def demo() -> Iterator[subprocess.Popen[str]]:
+def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {
+        # Of a real service, as the shell of its operator may have it.
+        "MONITOR_LOG__PATH": str(tmp_path / "real.db"),
         "MONITOR_RECEIVER__LISTEN": "127.0.0.1:0",
         "MONITOR_ADMIN__LISTEN": "127.0.0.1:0",
     }
@@ -87,7 +89,7 @@ def _refuses_connections(url: str) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_the_demo_shows_streams_and_ends_with_all_its_programs(
-    demo: subprocess.Popen[str], number: signal.Signals
+    demo: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
 ) -> None:
     announcement = _announcement(demo)
     metrics, callbacks = _address(announcement, "metrics"), _address(announcement, "callbacks")
@@ -114,6 +116,7 @@ def test_the_demo_shows_streams_and_ends_with_all_its_programs(
     assert not [program for program in programs if Path(f"/proc/{program}").exists()]
     assert _refuses_connections(metrics)
     assert _refuses_connections(callbacks)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
