@@ -95,7 +95,7 @@ def _brokers(kafka: KafkaSettings) -> Check:
             socket.create_connection(server, timeout=CONNECT_SECONDS).close()
         except OSError:
             continue
-        return Check("kafka.bootstrap_servers", True, f"{server.host}:{server.port} answers")
+        return Check("kafka.bootstrap_servers", True, f"{server} answers")
     return Check("kafka.bootstrap_servers", False, "none of them can be reached")
 
 
@@ -115,7 +115,6 @@ def _topics(settings: Settings) -> Iterator[Check]:
 
 
 def _listen(name: str, address: Address) -> Check:
-    where = f"{address.host}:{address.port}"
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -125,9 +124,9 @@ def _listen(name: str, address: Address) -> Check:
             server.bind(place)
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _is_the_service(address):
-            return Check(name, True, f"{where} is a running service's")
-        return Check(name, False, f"{where} can't be listened on: {error.strerror}")
-    return Check(name, True, f"{where} is free")
+            return Check(name, True, f"{address} is a running service's")
+        return Check(name, False, f"{address} can't be listened on: {error.strerror}")
+    return Check(name, True, f"{address} is free")
 
 
 def _is_the_service(address: Address) -> bool:

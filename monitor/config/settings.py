@@ -54,12 +54,16 @@ class Address(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """Return it as a configuration has it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     @property
     def url(self) -> str:
         """Where this machine reaches it over HTTP, without a slash at the end."""
         # A server that listens on all addresses is reached on the machine's own.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://{Address(host, self.port)}"
 
 
 def is_source_name(text: str) -> bool:

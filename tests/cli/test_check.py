@@ -149,11 +149,12 @@ def test_an_address_that_is_taken_is_an_error(tmp_path: Path, taken: socket.sock
     ]
 
 
-def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
-    (found,) = failed(settings_of(tmp_path, admin="192.0.2.1:9108"))
+@pytest.mark.parametrize("address", ["192.0.2.1:9108", "[2001:db8::1]:9108"])
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path, address: str) -> None:
+    (found,) = failed(settings_of(tmp_path, admin=address))
 
     assert found.name == "admin.listen"
-    assert found.detail.startswith("192.0.2.1:9108 can't be listened on: ")
+    assert found.detail.startswith(f"{address} can't be listened on: ")
 
 
 def test_brokers_are_looked_at_only_where_the_log_is_in_kafka(tmp_path: Path, taken: socket.socket) -> None:

@@ -561,6 +561,7 @@ def test_a_refused_value_is_not_in_the_error_of_a_model() -> None:
 )
 def test_an_address_is_host_and_port(text: str, expected: Address) -> None:
     assert parse_address(text) == expected
+    assert str(expected) == text
 
 
 @pytest.mark.parametrize(
