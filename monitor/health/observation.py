@@ -92,17 +92,25 @@ def is_measured(known: Observation | None, said: JobObserved) -> bool:
     """Whether the answer tells how long the job ran and pushed, and enough later than the last measure."""
     if said.duration is None or said.push_duration is None:
         return False
-    if known is None or known.duration is None or known.push is None or known.measured_at is None:
-        return True
-    return not (0 <= said.duration - known.duration < MEASURED_SECONDS and said.push_duration >= known.push)
+    grown = None if known is None else _grown(known, said)
+    return grown is None or not (0 <= grown[0] < MEASURED_SECONDS and grown[1] >= 0)
+
+
+def _grown(known: Observation, said: JobObserved) -> tuple[float, float] | None:
+    """Return how much longer the job ran and pushed than at the last measure, in seconds; None if unknown."""
+    if known.measured_at is None or known.duration is None or known.push is None:
+        return None
+    if said.duration is None or said.push_duration is None:
+        return None
+    return said.duration - known.duration, said.push_duration - known.push
 
 
 def _measure(known: Observation, said: JobObserved, at: float) -> None:
     """Learn whether the job pushes, from how much more it ran and pushed than at the last measure."""
-    if said.duration is None or said.push_duration is None or not is_measured(known, said):
+    if not is_measured(known, said):
         return
-    if known.duration is not None and known.push is not None and known.measured_at is not None:
-        ran, pushed = said.duration - known.duration, said.push_duration - known.push
+    if (grown := _grown(known, said)) is not None:
+        ran, pushed = grown
         known.proved = None
         if ran >= MEASURED_SECONDS and pushed >= 0:
             known.pushing = pushed >= PUSHING_SHARE * ran
