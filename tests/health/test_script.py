@@ -312,13 +312,19 @@ def test_progress_without_an_offset_that_lags_behind_a_new_round_moves_nothing()
     assert facts(story)[:3] == (1, 1.0, 0.5)
 
 
-def test_a_callback_that_rtc_seemed_to_refute_is_not_missed_once_rtc_comes_to_its_paragraph() -> None:
-    # In random order the second round may begin with any paragraph; the first one has to teach the plan.
+def learning() -> Story:
+    """Tell three paragraphs, by both witnesses, of a script in random order whose plan has to be learned."""
     story = Story()
     story.register(mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
     for number in (1, 2, 3):
         story.paragraph(number, at=20.0 * number)
         story.progress(number, offset=5, at=20.0 * number + 5.0)
+    return story
+
+
+def test_a_callback_that_rtc_seemed_to_refute_is_not_missed_once_rtc_comes_to_its_paragraph() -> None:
+    # In random order the second round may begin with any paragraph.
+    story = learning()
     story.paragraph(2, at=80.0)
     story.progress(3, offset=20, at=81.0)
     story.progress(2, offset=2, at=83.0)
@@ -328,11 +334,7 @@ def test_a_callback_that_rtc_seemed_to_refute_is_not_missed_once_rtc_comes_to_it
 
 
 def test_a_callback_that_rtc_refuted_long_ago_is_none_of_what_rtc_begins_now() -> None:
-    story = Story()
-    story.register(mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
-    for number in (1, 2, 3):
-        story.paragraph(number, at=20.0 * number)
-        story.progress(number, offset=5, at=20.0 * number + 5.0)
+    story = learning()
     # A copy of the second paragraph's callback: RTC goes on with the third one.
     story.paragraph(2, at=66.0)
     story.progress(3, offset=10, at=70.0)

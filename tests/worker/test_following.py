@@ -106,6 +106,12 @@ def settings_on(kafka: Brokers, folder: Path, *, partitions: int = 1) -> Setting
     return Settings(kafka=kafka.settings(partitions=partitions), log=log)
 
 
+def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Look often, and return settings by which what stands still for a second has stood still for long."""
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+
+
 @pytest.fixture
 def settings(kafka: Brokers, tmp_path: Path) -> Settings:
     return settings_on(kafka, tmp_path)
@@ -176,8 +182,7 @@ async def test_nothing_is_shown_before_the_states_of_all_partitions_are_read(
 async def test_what_somebody_has_not_committed_yet_is_no_end_and_then_makes_states_old(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
-    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    settings = impatient(settings, monkeypatch)
     await kafka_topics.ensure(settings)
     topic = kafka_topics.names(settings.kafka).health
     producer = AIOKafkaProducer(
@@ -261,8 +266,7 @@ async def test_states_of_a_topic_that_was_deleted_are_not_shown_beside_those_of_
 async def test_states_are_called_old_while_events_wait_that_no_worker_folds(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
-    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    settings = impatient(settings, monkeypatch)
     await kafka_topics.ensure(settings)
     await keep(settings, "one", -1)
 
@@ -285,8 +289,7 @@ async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_an
 ) -> None:
     # Only the look at where the partition ends makes them old.
     monkeypatch.setattr(following, "FRESH_SECONDS", 1000.0)
-    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
-    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"stall_seconds": 1.0})})
+    settings = impatient(settings, monkeypatch)
     await kafka_topics.ensure(settings)
     await keep(settings, "one", 1)
 
