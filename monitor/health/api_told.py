@@ -14,7 +14,7 @@ from monitor.health import observation, session
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link_fact
 from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
-from monitor.health.told import Told, note, was_a_guess
+from monitor.health.told import Told, hear, note, was_a_guess
 
 _BY_API = " (the vendor's API says so)"
 
@@ -105,4 +105,5 @@ def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
     still_open = [name for name, output in outputs.items() if output.phase is not Phase.ENDED]
     newest = max(still_open or outputs, key=lambda name: outputs[name].first)
     state.missed += CallbackKind.LINK in state.job.subscribed
+    hear(state.link, stored.event)
     take_link_fact(state, stored, LinkFact(None, at, newest, LinkState.CONNECTED, 0), _BY_API)

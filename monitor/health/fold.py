@@ -6,7 +6,7 @@ settles in between, and folding a log in two parts gives what one pass gives.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 from monitor.config import HealthSettings
@@ -27,7 +27,7 @@ from monitor.event import (
     Stored,
     Unrecognised,
 )
-from monitor.health import connection, observation, replies, script, session
+from monitor.health import connection, observation, relays, replies, script, session
 from monitor.health.api_told import take_observation
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link
@@ -38,21 +38,14 @@ from monitor.health.stream import (
     Phase,
     PlanOrigin,
     Play,
-    RelayMark,
     StreamState,
 )
-from monitor.health.told import Told, is_outdated, note, subscribe, was_a_guess
-
-V = TypeVar("V")
+from monitor.health.told import Told, hear, note, remember, subscribe, was_a_guess
 
 WITNESS_SECONDS = 10.0
 """How long the callback of what RTC proved may take before it counts as missed."""
 
-DELAYED_SECONDS = 30.0
-"""RTC progress that a relay held back for longer says nothing of where the script is now."""
-
 REMEMBERED_RECEIVERS = 32
-REMEMBERED_RELAYS = 8
 
 
 def begin(event: Event) -> StreamState:
@@ -177,9 +170,8 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
         # It changes nothing of a stream that is over, but it did come.
         script.hear_witness(state.script, payload.paragraph.key, event.signed)
         return after_end
-    if is_outdated(event, state.script.told_at):
+    if not hear(state.script, event):
         return Effect.LATE
-    state.script.told_at = max(state.script.told_at, event.received)
     stall = stall_after(state, told.settings)
     play = Play(payload.paragraph.key, False, None, event.signed, at, crc32(event.body), None, stall)
     mode = state.job.random_play_mode
@@ -190,16 +182,15 @@ def _paragraph(state: StreamState, told: Told) -> Effect:
 def _progress(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: ScriptProgress = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    relayed = _relayed(state, decoded, stored.event.received)
+    relayed = relays.relayed(state, decoded, stored.event.received)
     if relayed is not Effect.APPLIED:
         return relayed
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
         return after_end
-    if is_outdated(stored.event, state.script.told_at):
+    if not hear(state.script, stored.event):
         return Effect.LATE
-    state.script.told_at = max(state.script.told_at, stored.event.received)
-    if not _is_narrator(state, decoded, at):
+    if not relays.is_narrator(state, decoded, at):
         return Effect.DUPLICATE
     due = at + WITNESS_SECONDS if CallbackKind.PARAGRAPH in state.job.subscribed else None
     stall = stall_after(state, told.settings)
@@ -216,7 +207,7 @@ def _reply(state: StreamState, told: Told) -> Effect:
         subscribe(state, CallbackKind.REPLY)
         if state.job.room_id is None:
             state.job.room_id = payload.room_id
-    elif _relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
+    elif relays.relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
         return Effect.DUPLICATE
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
@@ -318,38 +309,6 @@ def _late_if_ended(state: StreamState, effect: Effect) -> Effect:
     return Effect.LATE if ended and effect is Effect.APPLIED else effect
 
 
-def _relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
-    """Say whether a relay told this message before (duplicate) or held it back for long (late)."""
-    relay = decoded.relay
-    if relay is None:
-        return Effect.APPLIED
-    mark = state.relays.get(relay.relay)
-    if mark is not None and relay.sequence <= mark.sequence:
-        return Effect.DUPLICATE
-    # A page's clock may be wrong by minutes; what it was behind at best is the measure.
-    lag = None if relay.at is None else received - relay.at
-    best = mark.lag if mark is not None else None
-    if lag is not None:
-        best = lag if best is None else min(best, lag)
-    _remember(state.relays, relay.relay, RelayMark(relay.sequence, best), REMEMBERED_RELAYS)
-    if lag is not None and best is not None and lag - best > DELAYED_SECONDS:
-        return Effect.LATE
-    return Effect.APPLIED
-
-
-def _is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:
-    """Whether this relay's progress is followed: of several in a room, one at a time.
-
-    Two relays a moment apart would make the offset fall where nothing began again.
-    """
-    name = None if decoded.relay is None else decoded.relay.relay
-    other = state.narrator is not None and state.narrator != name
-    if other and state.narrated_at is not None and at - state.narrated_at <= DELAYED_SECONDS:
-        return False
-    state.narrator, state.narrated_at = name, at
-    return True
-
-
 def _was_folded(state: StreamState, told: EventId) -> bool:
     newest = state.folded
     if newest is None:
@@ -366,16 +325,8 @@ def _note_folded(state: StreamState, told: EventId) -> None:
     if newest is not None and newest.receiver != told.receiver:
         before = dict(state.folded_before)
         before.pop(told.receiver, None)
-        _remember(before, newest.receiver, (newest.boot, newest.sequence), REMEMBERED_RECEIVERS - 1)
+        remember(before, newest.receiver, (newest.boot, newest.sequence), REMEMBERED_RECEIVERS - 1)
         state.folded_before = before
-
-
-def _remember(known: dict[str, V], key: str, value: V, limit: int) -> None:
-    """Set a value, forgetting the key that was set longest ago where there are too many."""
-    known.pop(key, None)
-    known[key] = value
-    if len(known) > limit:
-        del known[next(iter(known))]
 
 
 def _phase(state: StreamState) -> Phase:

@@ -6,7 +6,7 @@ from monitor.event import CallbackKind, LinkChanged, Stored
 from monitor.health import connection
 from monitor.health.effect import Effect
 from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
-from monitor.health.told import Told, is_outdated, note, subscribe, was_a_guess
+from monitor.health.told import Told, hear, note, subscribe, was_a_guess
 
 REMEMBERED_RECONNECTS = 32
 
@@ -21,7 +21,7 @@ def take_link(state: StreamState, told: Told) -> Effect:
     subscribe(state, CallbackKind.LINK)
     if state.job.room_id is None:
         state.job.room_id = payload.room_id
-    if is_outdated(event, state.link.told_at):
+    if not hear(state.link, event):
         note(state, stored, at, f"{payload.state.value} (late)")
         return Effect.LATE
     fact = LinkFact(event.signed, at, payload.output, payload.state, crc32(event.body))
@@ -31,7 +31,6 @@ def take_link(state: StreamState, told: Told) -> Effect:
 def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: str) -> Effect:
     """Take an RTMP fact in, with what it means for the stream. source: words for the timeline."""
     at = fact.received
-    state.link.told_at = max(state.link.told_at, stored.event.received)
     before, reconnects = state.link.current.phase, state.link.reconnects
     effect = connection.apply(state.link, fact)
     if state.link.reconnects > reconnects:

@@ -1,11 +1,13 @@
 """What the handlers of events share: the event as they see it, and the timeline."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from monitor.config import HealthSettings
 from monitor.event import CallbackKind, Decoded, Event, Stored
-from monitor.health.stream import End, Outcome, StreamState
+from monitor.health.stream import End, Link, Outcome, Script, StreamState
 from monitor.health.timeline import Transition
+
+V = TypeVar("V")
 
 
 class Told(NamedTuple):
@@ -28,15 +30,26 @@ def was_a_guess(end: End) -> bool:
     return end.outcome in (Outcome.LOST, Outcome.VANISHED)
 
 
-def is_outdated(event: Event, told_at: float) -> bool:
-    """Whether a dead letter that was retried tells of before what was told since, without a signed time.
+def hear(dimension: Link | Script, event: Event) -> bool:
+    """Note when what is told of the push or of the script came in; False if it is outdated.
 
-    Arrival orders what isn't signed, but when a letter arrived is known, and it isn't now.
+    That is a dead letter that was retried, without a signed time, and tells of before what was told since:
+    arrival orders what isn't signed, but when a letter arrived is known, and it isn't now.
     """
-    # In the order that costs each other event least.
-    return event.received < told_at and event.signed is None and event.id.is_retried
+    if event.received >= dimension.told_at:
+        dimension.told_at = event.received
+        return True
+    return event.signed is not None or not event.id.is_retried
 
 
 def note(state: StreamState, stored: Stored, at: float, what: str) -> None:
     """Write a line of the stream's timeline."""
     state.transitions.add(Transition(at, what, stored.event.channel, stored.partition, stored.offset))
+
+
+def remember(known: dict[str, V], key: str, value: V, limit: int) -> None:
+    """Set a value, forgetting the key that was set longest ago where there are too many."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > limit:
+        del known[next(iter(known))]
