@@ -85,7 +85,9 @@ class Exchange:
     # What most requests never change stands here, and costs them nothing.
     disconnected = False
     over = False
-    _is_whole = False
+    is_whole = False
+    client_ended = False
+    _is_taken = False
     _has_news = False
     _news: asyncio.Event | None = None
     """Made where somebody has to wait: nearly all bodies are whole by the time that they are asked for."""
@@ -124,7 +126,12 @@ class Exchange:
 
     def end_body(self) -> None:
         """Hear that the body is whole."""
-        self._is_whole = True
+        self.is_whole = True
+        self._wake()
+
+    def end_client(self) -> None:
+        """Hear that the client says nothing more behind its whole request: it may wait for the answer."""
+        self.client_ended = True
         self._wake()
 
     def disconnect(self) -> None:
@@ -145,13 +152,14 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Return the next part of the body, or the news that nobody waits for an answer any more."""
-        if not (self._has_news or self.over):
+        if not (self._has_news or self.over or self.client_ended):
             await self._wait()
         self._has_news = False
-        if self.disconnected or self.over:
+        if self.disconnected or self.over or (self._is_taken and self.client_ended):
             return {"type": "http.disconnect"}
+        self._is_taken = self.is_whole
         body, self._body = bytes(self._body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": not self._is_whole}
+        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
     async def send(self, message: Message) -> None:
         """Send the next part of the answer; return when the client takes more.

@@ -152,6 +152,18 @@ class HttpProtocol(asyncio.Protocol):
         elif self._deadline is None and (self.is_inside_head or not self._unanswered):
             self._start_deadline()
 
+    def eof_received(self) -> bool:
+        """Go on with whole requests when the client ends its side; return whether there are any.
+
+        It may wait for the answers, or be gone: applications that ask for news are told the latter.
+        """
+        if not self._unanswered or not all(exchange.is_whole for exchange in self._unanswered):
+            return False
+        self._unanswered[-1].keep_alive = False
+        for exchange in self._unanswered:
+            exchange.end_client()
+        return True
+
     def pause_writing(self) -> None:
         """Hear that the client takes less than is written."""
         self.is_full = True
@@ -330,7 +342,7 @@ class HttpProtocol(asyncio.Protocol):
         except Exception as error:
             _log.error("request_failed", error=type(error).__name__, at=fault_place(error))
         else:
-            if not (exchange.over or exchange.disconnected):
+            if not (exchange.over or exchange.disconnected or exchange.client_ended):
                 _log.error("request_not_answered", path=exchange.scope["path"])
         finally:
             exchange.fail()

@@ -263,6 +263,65 @@ async def test_an_application_hears_it_too_while_its_client_s_next_request_waits
     assert heard == ["/ http.disconnect"]
 
 
+@pytest.mark.parametrize("bodies", [[b"hello"], [b"hello", b" you!"]])
+async def test_a_client_that_ends_its_side_behind_its_requests_gets_their_answers(
+    bodies: list[bytes],
+) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await finish.wait()
+        await echo(scope, receive, send)
+
+    async with _served(held) as (reader, writer):
+        for body in bodies:
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n" + body)
+        writer.write_eof()
+        await begun.wait()
+        # So that the end has arrived before there is an answer.
+        asyncio.get_running_loop().call_later(0.2, finish.set)
+        answers = (await reader.read()).split(b"HTTP/1.1 200 ")[1:]
+
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == bodies
+
+
+async def test_a_client_that_ends_its_side_inside_a_request_gets_no_answer() -> None:
+    heard: list[str] = []
+
+    async def reading(_scope: Any, receive: Any, _send: Any) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            assert message["more_body"]
+        heard.append("http.disconnect")
+
+    async with _served(reading) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhell")
+        writer.write_eof()
+
+        assert await reader.read() == b""
+        await eventually(lambda: bool(heard))
+
+
+async def test_an_answer_without_end_is_over_when_the_client_ends_its_side(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def following(_scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with _served(following) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"first")
+        writer.write_eof()
+
+        assert await reader.read() == b"\r\n"
+
+    written = capsys.readouterr()
+    assert "request_not_answered" not in written.out + written.err
+
+
 async def test_what_comes_behind_a_body_is_no_header() -> None:
     seen: list[Any] = []
 
