@@ -176,13 +176,24 @@ async def test_a_softsugar_body_that_is_cut_off_after_its_signature_is_kept_and_
     assert (letter.body, letter.reason, letter.signed) == (cut, "not_json", NOW)
 
 
-async def test_the_window_of_signed_times_is_open_to_its_very_edges(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fraction", [0, 0.999])
+async def test_the_window_of_signed_times_is_open_to_its_very_edges(tmp_path: Path, fraction: float) -> None:
+    """Signed times are whole seconds: what of our second has passed doesn't count."""
     async with running(tmp_path, PROD) as receiver:
-        for signed in (NOW - 300, NOW + 300):
-            answer = await receiver.client.post(
-                "/callbacks/prod", content=link_callback(), headers=head_signature(signed)
+        receiver.clock.time = NOW + fraction
+        answers = {
+            ahead: await receiver.client.post(
+                "/callbacks/prod", content=link_callback(), headers=head_signature(NOW + ahead)
             )
-            assert answer.status_code == 200
+            for ahead in (-301, -300, 300, 301)
+        }
+
+    assert {ahead: answer.status_code for ahead, answer in answers.items()} == {
+        -301: 401,
+        -300: 200,
+        300: 200,
+        301: 401,
+    }
 
 
 async def test_the_clock_s_skew_is_not_exported_before_a_signed_request_has_told_it(tmp_path: Path) -> None:
