@@ -7,6 +7,7 @@ read are values that no fold touches; they are written as text, and compressed, 
 """
 
 import asyncio
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,9 @@ SLICE = 200
 
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
+
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)
+"""What a client doesn't take, in a part of a header that says what it takes."""
 
 
 class Fleet(Protocol):
@@ -131,7 +135,7 @@ class Exposition:
             accept_encoding: the request's header: gzip or not.
         """
         wanted = _negotiate(accept)
-        gzip = gzip_accepted(accept_encoding)
+        gzip = gzip_accepted(_without_refused(accept_encoding))
         # Two pages at once would take twice the memory and be no faster.
         async with self._one_at_a_time:
             while True:
@@ -249,10 +253,15 @@ def _negotiate(accept: str) -> _Format:
     """Choose the format as prometheus_client does."""
     # The scheme "dots" renames every metric with an underscore. No name here needs escaping, and the
     # choice of scheme is the server's.
-    accept = accept.replace("escaping=dots", "escaping=underscores")
+    accept = _without_refused(accept).replace("escaping=dots", "escaping=underscores")
     try:
         encoder, content_type = choose_encoder(accept)
     except TypeError:
         # The library compares numbers with what stands after `version=`, whatever that is.
         encoder, content_type = choose_encoder("")
     return _Format(content_type, content_type.startswith("application/openmetrics-text"), encoder)
+
+
+def _without_refused(header: str) -> str:
+    """Return what a client accepts without what it says that it doesn't: the library passes over `q=0`."""
+    return ",".join(part for part in header.split(",") if not _REFUSED.search(part))

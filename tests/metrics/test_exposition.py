@@ -222,6 +222,15 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
             "application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5",
             "text/plain; version=0.0.4; charset=utf-8",
         ),
+        ("application/openmetrics-text; q=0, text/plain", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "application/openmetrics-text;Q=0.000;version=1.0.0, */*",
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.01",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
     ],
 )
 async def test_the_format_is_what_the_client_reads(desk: Desk, accept: str, content_type: str) -> None:
@@ -241,9 +250,10 @@ async def test_gzip_carries_the_same_page(desk: Desk, accept: str) -> None:
     desk.show(connected())
 
     plain = await desk.exposition.render(accept, "identity, br")
+    refused = await desk.exposition.render(accept, "gzip; q=0.0, br")
     zipped = await desk.exposition.render(accept, "br, gzip;q=0.8")
 
-    assert (plain.encoding, zipped.encoding) == (None, "gzip")
+    assert (plain.encoding, refused.encoding, zipped.encoding) == (None, None, "gzip")
     assert gzip.decompress(zipped.body) == plain.body
 
 
