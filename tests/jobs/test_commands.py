@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from monitor.jobs.calling import length, register
 from monitor.receiver.tokens import is_token_valid
 from monitor.vendors.api_protocol import StartedJob
 from monitor.vendors.api_transport import UNUSABLE_PROXY
+from tests.receiver.running import eventually
 from tests.vendors.vendor_server import (
     ACCESS_KEY,
     APP_ID,
@@ -30,6 +31,7 @@ from tests.vendors.vendor_server import (
     PROJECT,
     ROOM,
     SECRET_KEY,
+    Fault,
     TestedVendor,
     error,
     running_vendor,
@@ -242,21 +244,44 @@ async def test_a_start_that_is_interrupted_while_the_service_hangs_names_the_job
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as service:
         port = service.sockets[0].getsockname()[1]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "monitor", "jobs", "start", "meta", "--room", ROOM, "--json"),
-            *("--service", f"http://127.0.0.1:{port}", "--config", str(config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # A shell lets what it runs in the background ignore Ctrl-C, these tests and their children too.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-        )
-        await asyncio.wait_for(asked.wait(), 30)
-        process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        ran = await _interrupted_start(config, f"http://127.0.0.1:{port}", asked.wait())
 
-    assert process.returncode == 1
-    assert json.loads(out)["job_id"] == JOB
-    assert err.decode() == "the job runs, but isn't registered: it was interrupted\n"
+    assert ran.code == 1
+    assert ran.answer["job_id"] == JOB
+    assert ran.err == "the job runs, but isn't registered: it was interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "hanging"),
+    [({"job_id": JOB}, "/live-warning-info"), ({"job_id": JOB, "live_warning_info": []}, f"/{ROOM}")],
+)
+async def test_a_start_that_is_interrupted_while_the_vendor_is_asked_for_more_names_the_job(
+    vendor: TestedVendor, config: Path, answer: dict[str, Any], hanging: str
+) -> None:
+    vendor.faults += [Fault(202, json.dumps(answer).encode()), Fault(slow=True)]
+
+    asked = eventually(lambda: bool(vendor.calls(hanging)))
+    ran = await _interrupted_start(config, "http://127.0.0.1:9", asked)
+
+    assert ran.code == 1
+    assert ran.answer["job_id"] == JOB
+    assert ran.err.startswith("the job runs, but isn't registered")
+
+
+async def _interrupted_start(config: Path, service: str, hangs: Awaitable[object]) -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "monitor", "jobs", "start", "meta", "--room", ROOM, "--json"),
+        *("--service", service, "--config", str(config)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        # A shell lets what it runs in the background ignore Ctrl-C, these tests and their children too.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    await asyncio.wait_for(hangs, 30)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
 
 
 async def test_a_proxy_on_the_way_to_the_vendor_is_not_taken_to_the_service_of_this_machine(

@@ -1,5 +1,6 @@
 """MetaStudio's API in the words that every vendor's is asked in: jobs, what is known of them, a start."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
@@ -57,11 +58,15 @@ class MetaStudioJobs:
             raise InvalidRequestError(["room: MetaStudio starts a job in a room; name it"])
         request = start_request(body)
         answer = await self._api.start_job(room_id, request)
-        warnings = answer.live_warning_info
-        if warnings is None:
-            # The page's own example leaves them out of the answer.
-            warnings = await _if_told(self._warning_items, room_id)
-        room = await _if_told(self._api.show_room, room_id)
+        warnings, room = answer.live_warning_info, None
+        try:
+            if warnings is None:
+                # The page's own example leaves them out of the answer.
+                warnings = await _if_told(self._warning_items, room_id)
+            room = await _if_told(self._api.show_room, room_id)
+        except asyncio.CancelledError:
+            # The job runs: whoever doesn't want to wait for the rest has to hear which one it is.
+            pass
         return _started(room_id, request.registration(), answer, warnings, room)
 
     async def stop(self, room_id: str | None, job_id: str) -> None:
