@@ -355,10 +355,12 @@ def replay(
                 written = await write_openmetrics(events, settings, period, openmetrics, step)
                 return written, events.undecodable
 
+    # Behind the series' end nothing more may come.
+    shares_stdout = openmetrics is not None and _is_stdout(openmetrics)
     found, undecodable = asyncio.run(run())
     if isinstance(found, Written):
-        answer = found._asdict()
-        typer.echo(json.dumps(answer) if as_json else f"{found.samples} samples at {found.pages} moments")
+        told = f"{found.samples} samples at {found.pages} moments"
+        typer.echo(json.dumps(found._asdict()) if as_json else told, err=shares_stdout)
     elif as_json:
         typer.echo(json.dumps([row._asdict() for row in found]))
     else:
@@ -366,6 +368,13 @@ def replay(
         _print_rows(columns, [[_cell(value) for value in row] for row in found])
     if undecodable:
         _complain(f"{undecodable} events could not be decoded, and were left out")
+
+
+def _is_stdout(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

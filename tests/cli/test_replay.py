@@ -225,6 +225,15 @@ def test_series_go_through_a_pipe_and_the_pipe_stays(kept: Path) -> None:
     assert "livestream_status" in families_of(kept / "series.txt")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_series_that_go_to_stdout_are_all_that_goes_there(kept: Path, arguments: tuple[str, ...]) -> None:
+    done = replay(kept, "--openmetrics", "/dev/stdout", "--step", "10", *arguments)
+
+    assert done.returncode == 0
+    assert done.stdout.endswith("# EOF\n")
+    assert "samples" in done.stderr
+
+
 def test_a_file_is_left_as_it_was_where_the_log_cannot_be_opened(kept: Path) -> None:
     series = kept / "series.txt"
     series.write_text("as it was")
