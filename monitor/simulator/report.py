@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from monitor.errors import MonitorError
 from monitor.simulator.bodies import Identity
@@ -19,6 +18,7 @@ from monitor.simulator.delivery import Courier, Fate
 from monitor.simulator.options import SimulationOptions
 from monitor.simulator.pace import Pace
 from monitor.simulator.truth import Expectation, expectation
+from monitor.terminal import print_rows
 
 _REFRESH_SECONDS = 0.5
 
@@ -83,14 +83,9 @@ class Report:
         if self._options.json_output:
             print(json.dumps({**counts, "totals": truth["totals"]}))  # noqa: T201 - the command's answer
             return
-        table = Table("what", "number")
-        for name, number in counts.items():
-            table.add_row(name, str(number))
-        for name in ("streams", *_SUMMED):
-            table.add_row(name, str(truth["totals"][name]))
-        for outcome, number in truth["totals"]["ended"].items():
-            table.add_row(f"ended: {outcome}", str(number))
-        Console().print(table)
+        rows = [*counts.items(), *((name, truth["totals"][name]) for name in ("streams", *_SUMMED))]
+        rows += [(f"ended: {outcome}", number) for outcome, number in truth["totals"]["ended"].items()]
+        print_rows(("what", "number"), [(name, str(number)) for name, number in rows])
 
 
 def _write(path: Path, text: str, mode: str = "w") -> None:

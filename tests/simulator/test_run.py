@@ -80,11 +80,13 @@ def test_a_run_posts_where_it_should_and_writes_the_truth(
     assert said["acknowledged"] == len(service.paths)
 
 
-def test_the_table_is_printed_for_people(
+def test_a_program_that_asks_for_no_json_gets_a_line_for_each_number(
     options: SimulationOptions, service: Accepting, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate(aimed(options, service.address, json_output=False, streams=2)) == 0
-    assert "acknowledged" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert f"acknowledged\t{len(service.paths)}" in lines
+    assert "streams\t2" in lines
 
 
 def test_a_registration_that_nobody_takes_fails_the_run_clearly(
