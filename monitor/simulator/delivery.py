@@ -101,6 +101,8 @@ class Courier:
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []
         self.events: Counter[str] = Counter()
+        self.trouble = ""
+        """What became of the last try that wasn't acknowledged: `status 503`, unreachable or broken."""
 
     async def deliver(self, delivery: Delivery) -> bool:
         """Do one delivery; False if its fate is unknown, and with it the stream's.
@@ -200,13 +202,14 @@ class Courier:
                 answer = await self._client.post(post.url, headers=post.headers, content=post.content)
                 if answer.status_code in _SUCCESS:
                     return Fate.ACKNOWLEDGED, sent, self._pace.now(), broke
-                self._counts[f"status {answer.status_code}"] += 1
+                self.trouble = f"status {answer.status_code}"
             except (httpx.ConnectError, httpx.ConnectTimeout):
-                self._counts["unreachable"] += 1
+                self.trouble = "unreachable"
             except httpx.TransportError:
-                self._counts["broken"] += 1
+                self.trouble = "broken"
                 fate = Fate.UNKNOWN
                 broke += 1
+            self._counts[self.trouble] += 1
             if left <= 0:
                 return fate, sent, self._pace.now(), broke
             try:

@@ -137,10 +137,13 @@ async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace) 
         if registers and delivery.fact not in courier.told:
             # Unless the run was stopped meanwhile, and with it the attempts.
             await pace.sleep(0)
-            raise SimulationError(
-                "A job could not be registered: is the service running, and is [admin] listen of this "
-                "configuration the address of its POST /api/jobs?"
+            hint = (
+                "the service can keep nothing now, and its log says why."
+                if courier.trouble == "status 503"
+                else "is the service running, and is [admin] listen of this configuration the address of its "
+                "POST /api/jobs?"
             )
+            raise SimulationError(f"A job could not be registered ({courier.trouble}): {hint}")
 
 
 class Life:

@@ -37,11 +37,12 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Accepting
     protocol_version = "HTTP/1.1"
+    status = 200
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         self.server.paths.append(self.path)
-        self.send_response(200)
+        self.send_response(self.status)
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -100,6 +101,26 @@ def test_a_registration_that_nobody_takes_fails_the_run_clearly(
         settings = chosen.settings.model_copy(update={"admin": away})
         with pytest.raises(SimulationError, match=r"could not be registered.*\[admin\] listen"):
             simulate(replace(chosen, settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (404, r"\(status 404\): is the service running, and is \[admin\] listen"),
+        (503, r"\(status 503\): the service can keep nothing now"),
+    ],
+)
+def test_a_registration_that_is_refused_says_how(
+    options: SimulationOptions, service: Accepting, status: int, told: str
+) -> None:
+    with Accepting(("127.0.0.1", 0), type("Refusing", (Handler,), {"status": status})) as refusing:
+        refusing.paths = []
+        Thread(target=refusing.serve_forever, daemon=True).start()
+        chosen = aimed(options, service.address, attempts=1)
+        settings = chosen.settings.model_copy(update={"admin": AdminSettings(listen=refusing.address)})
+        with pytest.raises(SimulationError, match=told):
+            simulate(replace(chosen, settings=settings))
+        refusing.shutdown()
 
 
 def test_a_run_takes_no_proxy_of_the_environment(
