@@ -366,6 +366,8 @@ def replay(
     else:
         columns = replaying.Replayed._fields
         _print_rows(columns, [[_cell(value) for value in row] for row in found])
+    if not found:
+        _complain("the log holds no stream that was asked for")
     if undecodable:
         _complain(f"{undecodable} events could not be decoded, and were left out")
 

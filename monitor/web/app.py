@@ -213,6 +213,7 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
         summary="Register a started job: request, response, and the script it plays",
         responses={
             400: {"model": Problem, "description": "the body isn't a start with a job id"},
+            403: {"model": Problem, "description": "a page of another site sent it"},
             404: {"model": Problem, "description": "no such source"},
             413: {"model": Problem, "description": "the body is too large"},
             **_INVALID,
@@ -223,6 +224,8 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
         },
     )
     async def register(source: str, request: Request) -> Response:
+        if _is_of_another_site(request):
+            return _problem(403, "cross_site", "A page of another site can't register jobs here.")
         configured = sources.get(source)
         if configured is None:
             return _problem(404, "unknown_source", "No source of this name is configured.")
@@ -279,6 +282,16 @@ _REGISTRATION: dict[str, Any] = {
         "script_origin": {"type": "string", "description": "api if the script was read from the room"},
     },
 }
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Whether a page from elsewhere sent this, through the browser of an operator who looks at it.
+
+    Nobody has to say who he is here, so whoever gets an operator to open a page could register jobs. Browsers
+    name the page's origin with each POST; other clients name none.
+    """
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")
 
 
 def _not_true(fleet: Fleet) -> Response | None:

@@ -106,6 +106,13 @@ def test_a_part_of_the_log_is_chosen_by_time_and_stream(
     assert [row["job_id"] for row in json.loads(replay(kept, "--json", *arguments).stdout)] == jobs
 
 
+@pytest.mark.parametrize("arguments", [["--job", "third"], ["--to", str(BEGUN - 1)]])
+def test_that_there_is_no_such_stream_is_said(kept: Path, arguments: list[str]) -> None:
+    done = replay(kept, "--json", *arguments)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert "the log holds no stream that was asked for\n" in done.stderr
+
+
 def test_until_a_moment_the_stream_is_as_it_was_then(kept: Path) -> None:
     (row,) = json.loads(replay(kept, "--json", "--to", str(BEGUN + 165)).stdout)
     assert (row["status"], row["outcome"]) == ("down", None)

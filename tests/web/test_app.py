@@ -233,6 +233,27 @@ async def test_a_client_that_leaves_inside_its_registration_is_no_failure_of_our
     assert parts == []
 
 
+async def test_a_page_of_another_site_registers_no_job_through_an_operators_browser(
+    desk: Desk, log: SqliteLog
+) -> None:
+    app = build(Settings(sources=(SOURCE,)), log, desk.exposition, [desk.fleet], None)
+    transport = httpx.ASGITransport(app)
+    origins = ("https://elsewhere.example", "http://monitor.test:81", "null", "http://monitor.test", None)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        answers = {
+            origin: await client.post(
+                "/api/jobs/prod",
+                content=b'{"response": {"job_id": "job"}}',
+                headers={"content-type": "text/plain"} | ({} if origin is None else {"origin": origin}),
+            )
+            for origin in origins
+        }
+
+    assert [answer.status_code for answer in answers.values()] == [403, 403, 403, 202, 202]
+    assert answers["null"].json()["error"] == "cross_site"
+    assert await log.head() == 2
+
+
 async def test_a_registration_larger_than_any_is_refused_and_not_kept(desk: Desk, log: SqliteLog) -> None:
     app = build(Settings(sources=(SOURCE,)), log, desk.exposition, [desk.fleet], None)
     registration = b'{"response": {"job_id": "job"}}'
