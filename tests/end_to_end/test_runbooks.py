@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from monitor.event import LinkState
 from tests.end_to_end.paging import ROOT, Stream, Watch
-from tests.end_to_end.running import SOURCES, wait_for
+from tests.end_to_end.running import SOURCES, Service, free_port, http, wait_for
 
 # One line of servers for all of the file.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -69,8 +70,9 @@ def test_a_query_of_a_runbook_is_one_that_prometheus_answers(block: Block, watch
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.runbook)
 def test_a_command_of_a_runbook_does_what_it_should(block: Block, watch: Watch, tmp_path: Path) -> None:
+    # Whoever types it reads why a request was refused; here that is a failure.
     done = typed(
-        block.text,
+        block.text.replace("curl -sS", "curl -fsS"),
         tmp_path,
         MONITOR=watch.service.operators,
         RECEIVER=watch.service.callbacks,
@@ -79,6 +81,38 @@ def test_a_command_of_a_runbook_does_what_it_should(block: Block, watch: Watch, 
         JOB=JOB,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def recovering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits for its Kafka, and so for its streams."""
+    folder = tmp_path_factory.mktemp("recovering")
+    away = f'[kafka]\nbootstrap_servers = "127.0.0.1:{free_port()}"\n'
+    one = Service(folder, more=away, log='backend = "kafka"')
+
+    def answers() -> bool:
+        try:
+            return http.get(f"{one.operators}/readyz").status_code == 503
+        except httpx.HTTPError:
+            return False
+
+    one.launch()
+    wait_for(answers, seconds=30, what=f"an answer; see {folder}/serve.log")
+    yield one
+    one.close()
+
+
+STATES = sorted(
+    {line for block in blocks("sh") for line in re.findall(r".*MONITOR/(?:readyz|api).*", block.text)}
+)
+
+
+@pytest.mark.parametrize("request_line", STATES)
+def test_a_request_of_a_runbook_shows_why_a_service_refuses_it(
+    request_line: str, recovering: Service, tmp_path: Path
+) -> None:
+    done = typed(request_line, tmp_path, MONITOR=recovering.operators, SOURCE=SOURCE, JOB=JOB)
+    assert re.search("recovering|not available", done.stdout), done.stderr
 
 
 CHECKS = [block for block in blocks("sh") if "monitor check" in block.text]
