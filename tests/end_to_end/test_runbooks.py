@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -20,7 +21,9 @@ from tests.end_to_end.running import SOURCES, Service, free_port, http, wait_for
 pytestmark = pytest.mark.xdist_group("browser")
 
 RUNBOOKS = sorted((ROOT / "alerts" / "runbooks").glob("*.md"))
-SOURCE, JOB = "metastudio-open", "of-the-runbooks"
+SOURCE, JOB = "metastudio-open", 'of the "runbooks"/1? #2 [3]'
+IN_ADDRESS = quote(JOB, safe="")
+IN_QUERY = JOB.replace('"', r"\"")
 
 
 class Block(NamedTuple):
@@ -57,7 +60,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     one.start()
     stream = Stream(one, JOB)
     stream.tell(LinkState.CONNECTED)
-    seen = f'livestream_status{{source="{SOURCE}",job_id="{JOB}",status="healthy"}} == 1'
+    seen = f'livestream_status{{source="{SOURCE}",job_id="{IN_QUERY}",status="healthy"}} == 1'
     wait_for(lambda: one.prometheus.query(seen), seconds=30, what="the stream")
     yield one
     one.close()
@@ -65,7 +68,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
 
 @pytest.mark.parametrize("block", blocks("promql"), ids=lambda block: block.runbook)
 def test_a_query_of_a_runbook_is_one_that_prometheus_answers(block: Block, watch: Watch) -> None:
-    watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", JOB))
+    watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", IN_QUERY))
 
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.runbook)
@@ -78,9 +81,29 @@ def test_a_command_of_a_runbook_does_what_it_should(block: Block, watch: Watch, 
         RECEIVER=watch.service.callbacks,
         CONFIG=str(watch.service.config),
         SOURCE=SOURCE,
-        JOB=JOB,
+        JOB=IN_ADDRESS,
     )
     assert done.returncode == 0, done.stderr
+
+
+NAMED = sorted(
+    {
+        (path.stem, command)
+        for path in RUNBOOKS
+        for command in re.findall(r"`(monitor [^`]+)`", path.read_text())
+        # What stands above it with all that it needs is only named again.
+        if path.stem != "README" and not re.search(rf"(?m)^{command} ", path.read_text())
+    }
+)
+
+
+@pytest.mark.parametrize(("runbook", "command"), NAMED)
+def test_a_command_that_a_runbook_names_can_be_typed_as_it_stands(
+    runbook: str, command: str, watch: Watch, tmp_path: Path
+) -> None:
+    done = typed(command.replace("NUMBER", "1"), tmp_path, CONFIG=str(watch.service.config))
+    # That there is no letter 1 is an answer; 2 says that it was typed in a wrong way.
+    assert done.returncode in (0, 1), f"{runbook}: {done.stderr}"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +134,7 @@ STATES = sorted(
 def test_a_request_of_a_runbook_shows_why_a_service_refuses_it(
     request_line: str, recovering: Service, tmp_path: Path
 ) -> None:
-    done = typed(request_line, tmp_path, MONITOR=recovering.operators, SOURCE=SOURCE, JOB=JOB)
+    done = typed(request_line, tmp_path, MONITOR=recovering.operators, SOURCE=SOURCE, JOB=IN_ADDRESS)
     assert re.search("recovering|not available", done.stdout), done.stderr
 
 
@@ -137,6 +160,6 @@ def test_the_queries_about_the_stream_find_it(watch: Watch) -> None:
     found = [
         block.runbook
         for block in asked
-        if watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", JOB))
+        if watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", IN_QUERY))
     ]
     assert "LivestreamStuckConnecting" in found
