@@ -163,3 +163,30 @@ def test_the_queries_about_the_stream_find_it(watch: Watch) -> None:
         if watch.prometheus.query(block.text.replace("$source", SOURCE).replace("$job", IN_QUERY))
     ]
     assert "LivestreamStuckConnecting" in found
+
+
+def test_the_runbook_of_an_incident_names_each_stream_that_has_a_part_in_it(
+    watch: Watch, tmp_path: Path
+) -> None:
+    dark, given_up = Stream(watch, "dark"), Stream(watch, "given-up")
+
+    def named() -> set[str]:
+        given = {
+            found["metric"].get("job_id", "")
+            for block in blocks("promql")
+            if block.runbook == "LivestreamVendorIncident"
+            for found in watch.prometheus.query(block.text.replace("$source", SOURCE))
+        }
+        out = [
+            typed(block.text, tmp_path, MONITOR=watch.service.operators, SOURCE=SOURCE).stdout
+            for block in blocks("sh")
+            if block.runbook == "LivestreamVendorIncident"
+        ]
+        return given | set(re.findall(r'"job_id":"([^"]*)"', "".join(out)))
+
+    for stream in (dark, given_up):
+        stream.tell(LinkState.CONNECTED)
+        stream.tell(LinkState.DISCONNECTED)
+    given_up.tell(LinkState.END)
+    wait_for(lambda: {dark.job_id, given_up.job_id} <= named(), seconds=30, what="both")
+    dark.tell(LinkState.CONNECTED)
