@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from monitor.event import LinkState
+from tests.end_to_end.observing import Prometheus
 from tests.end_to_end.paging import ROOT, Stream, Watch
 from tests.end_to_end.running import SOURCES, Service, free_port, http, wait_for
 
@@ -190,3 +191,20 @@ def test_the_runbook_of_an_incident_names_each_stream_that_has_a_part_in_it(
     given_up.tell(LinkState.END)
     wait_for(lambda: {dark.job_id, given_up.job_id} <= named(), seconds=30, what="both")
     dark.tell(LinkState.CONNECTED)
+
+
+def test_the_example_of_a_prometheus_tells_the_watchdogs_runbook_that_alertmanager_is_away(
+    tmp_path: Path,
+) -> None:
+    example = ROOT / "deploy" / "prometheus" / "prometheus.yaml"
+    one = Prometheus(tmp_path, "", more=("--rules.alert.resend-delay=1s",))
+    config = example.read_text().replace("15s", "1s").replace("../../alerts", f"{ROOT}/alerts")
+    for usual, port in ((9090, one.port), (9093, free_port()), (9108, free_port())):
+        config = config.replace(f"127.0.0.1:{usual}", f"127.0.0.1:{port}")
+    one.config = config
+    (asked,) = (block.text for block in blocks("promql") if "prometheus_notifications" in block.text)
+    one.start()
+    try:
+        wait_for(lambda: one.query(f"{asked} > 0"), seconds=30, what="what keeps alerts from Alertmanager")
+    finally:
+        one.stop()
