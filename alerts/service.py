@@ -176,8 +176,9 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
             # Receivers may answer while every worker is gone: only a worker saves checkpoints.
             f"max(absent({up} == 1) or absent({saved}))",
             "Nobody watches the streams",
-            "No process of the service that folds callbacks answers. No stream would page now, so their "
-            "pages are held back. Callbacks that no receiver takes are lost for good.",
+            "No process of the service that folds callbacks answers, or none could open its log since it "
+            "started. No stream would page now, so their pages are held back. Callbacks that no receiver "
+            "takes are lost for good.",
             seconds=limits.down_for_seconds,
             labels={"scope": ALL},
         ),
