@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from alerts.build import rules
 from alerts.rule import Alert, Severity
@@ -52,6 +53,16 @@ def test_each_alert_goes_where_its_severity_says(alert: Alert) -> None:
 )
 def test_who_else_is_named_hears_of_it_too(receivers: str, labels: list[str]) -> None:
     routed(receivers, *labels)
+
+
+def test_the_dead_mans_switch_hears_of_the_watchdog_every_minute() -> None:
+    config = yaml.safe_load(CONFIG.read_text())
+    (route,) = (one for one in config["route"]["routes"] if one["receiver"] == "dead-mans-switch")
+    looks, repeats = (int(route[name].removesuffix("s")) for name in ("group_interval", "repeat_interval"))
+    # Alertmanager tells it again at the first look after that time. Where a look falls upon its end, chance
+    # decides between this look and the next.
+    assert repeats % looks != 0
+    assert (repeats // looks + 1) * looks == 60
 
 
 def test_every_secret_is_a_file() -> None:
