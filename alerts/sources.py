@@ -117,15 +117,16 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
     if burn.severity == "critical" and objective.still_seconds < burn.short_seconds:
         # When an incident is over, its short window isn't yet; nobody is to be paged for it again.
         windows.append(objective.still_seconds)
+    pace = "faster than allowed" if burn.factor == 1 else f"{burn.factor:g} times as fast as allowed"
     return Alert(
         name,
         Severity(burn.severity),
         Dashboard.FLEET,
         "\n  and ".join(f"{lost(window)} > {limit}" for window in windows)
         + f"\n  and {average} >= {objective.fewest_streams}",
-        f"{_NAME} uses up its error budget {burn.factor:g} times as fast as allowed",
+        f"{_NAME} uses up its error budget {pace}",
         f"For {long} and still now, the streams of {_NAME} were down or silent for "
         f"{{{{ $value | humanizePercentage }}}} of their running time; the objective allows "
-        f"{1 - objective.availability:.3g}. Find what the worst streams have in common.",
+        f"{100 * (1 - objective.availability):.3g}%. Find what the worst streams have in common.",
         labels={"window": long},
     )

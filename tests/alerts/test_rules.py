@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alerts.build import RULES, rule_files
+from alerts.build import RULES, rule_files, rules
 from alerts.generated import differences
-from alerts.rule import span
+from alerts.rule import Alert, span
 from alerts.thresholds import FILE, read
 from monitor.config import HealthSettings, Source
 from tests.components import promtool
@@ -119,3 +119,16 @@ def test_the_prometheus_that_we_ship_reads_the_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 rule files found" in done.stdout
     assert f"job_name: {read().view.job}\n" in config.read_text()
+
+
+def test_what_is_said_of_an_objective_compares_like_with_like() -> None:
+    burns = [rule for rule in rules(read()) if isinstance(rule, Alert) and "Availability" in rule.name]
+    assert len(burns) == 4
+    for burn in burns:
+        assert "humanizePercentage }} of their running time; the objective allows 1%." in burn.description
+    assert [burn.summary.split("error budget ")[1] for burn in burns] == [
+        "14.4 times as fast as allowed",
+        "6 times as fast as allowed",
+        "3 times as fast as allowed",
+        "faster than allowed",
+    ]
