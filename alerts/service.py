@@ -165,9 +165,13 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
     )
 
 
-def _down(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
+def _down(view: View, limits: Pipeline) -> tuple[Alert, ...]:
     up = f'up{{job="{view.job}"}}'
     saved = f'monitor_checkpoint_timestamp_seconds{{job="{view.job}"}}'
+
+    def answering(roles: str) -> str:
+        return f'max(monitor_build_info{{job="{view.job}",role=~"{roles}"}})'
+
     return (
         Alert(
             "MonitorDown",
@@ -184,11 +188,25 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
         ),
         Alert(
             "MonitorDown",
+            Severity.CRITICAL,
+            Dashboard.PIPELINE,
+            # Where one process does all, or no worker is there either, the alert above speaks.
+            f"{answering('worker')} unless on () {answering('all|receiver')}",
+            "Nobody takes callbacks",
+            "Workers answer, and no receiver does. Callbacks are lost for good, and streams are judged "
+            "without them: an outage would page nobody. Start a receiver, and look at the rooms themselves "
+            "meanwhile.",
+            seconds=limits.down_for_seconds,
+            labels={"scope": "receivers"},
+        ),
+        Alert(
+            "MonitorDown",
             Severity.WARNING,
             Dashboard.PIPELINE,
             f"{up} == 0 and on () max({up}) == 1",
             f"{_INSTANCE} doesn't answer",
-            f"The process at {_INSTANCE} can't be scraped; others answer, and have its streams.",
+            f"The process at {_INSTANCE} can't be scraped; others answer, and have its streams if it had "
+            "any.",
             seconds=limits.down_for_seconds,
             labels={"scope": "instance"},
         ),

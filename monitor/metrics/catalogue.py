@@ -332,8 +332,8 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
     Family(
         "monitor_build_info",
         _GAUGE,
-        ("version", "python_version"),
-        "Always 1; its labels say which build of the service this is",
+        ("version", "python_version", "role"),
+        "Always 1; its labels say which build of the service this is, and which part of it",
     ),
 )
 

@@ -36,12 +36,13 @@ class ServiceMetrics:
 
     Args:
         registry: where they are exported.
+        role: what the process does, as `--role` has it.
 
     Attributes:
         unpublished_codes: of each source, the error codes outside its vendor's list that have a series.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, role: str = "all") -> None:
         # The library would add a `_created` series to each counter: families outside the catalogue
         # that double the page. The switch is the library's only one, and it is for the process.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
@@ -70,7 +71,7 @@ class ServiceMetrics:
         self.recovering = self._gauge("monitor_recovering")
         self.checkpoint_timestamp = self._optional("monitor_checkpoint_timestamp_seconds")
         self.build_info = self._gauge("monitor_build_info")
-        self.build_info.labels(__version__, platform.python_version()).set(1)
+        self.build_info.labels(__version__, platform.python_version(), role).set(1)
         self.unpublished_codes: dict[str, set[str]] = {}
         self._sources: list[tuple[Vendor, str]] = []
 

@@ -4,7 +4,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 
-from monitor.config import Settings, build_clock
+from monitor.config import Role, Settings, build_clock
 from monitor.log.lock import hold
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
@@ -22,7 +22,7 @@ async def serve_all(settings: Settings) -> None:
     """Run the service until a signal."""
     signalled = listen_to_signals()
     clock = build_clock(settings)
-    metrics = build_metrics(settings)
+    metrics = build_metrics(settings, Role.ALL)
     async with _open_log(settings) as (log, checkpoints):
         shard = Shard(settings.health, {one.name: one.max_streams for one in settings.sources})
         fleet = Fleet(clock)

@@ -41,7 +41,7 @@ async def serve_role(settings: Settings, role: Role) -> None:
     """Run one role of the service, or all, until a signal."""
     signalled = listen_to_signals()
     clock = build_clock(settings)
-    metrics = build_metrics(settings)
+    metrics = build_metrics(settings, role)
     # A fleet that nobody fills recovers for ever: a process without partitions makes no claims.
     folded, followed = Fleet(clock), Fleet(clock)
     async with _open_log(settings) as log:

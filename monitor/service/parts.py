@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from monitor import __version__
 from monitor.clock import Clock
-from monitor.config import Settings
+from monitor.config import Role, Settings
 from monitor.errors import MonitorError
 from monitor.http_server import Application, serve
 from monitor.log.protocol import EventLog
@@ -23,9 +23,9 @@ from monitor.receiver.limits import Limits
 _log = structlog.get_logger(__name__)
 
 
-def build_metrics(settings: Settings) -> ServiceMetrics:
+def build_metrics(settings: Settings, role: Role) -> ServiceMetrics:
     """Return the service's own metrics, with every source declared."""
-    metrics = ServiceMetrics(CollectorRegistry())
+    metrics = ServiceMetrics(CollectorRegistry(), role)
     # Processor time, memory and open files, under the names that every dashboard knows.
     ProcessCollector(registry=metrics.registry)
     declare_sources(metrics, settings.sources)

@@ -29,6 +29,7 @@ FAST = {"alertname": "LivestreamAvailabilityBurnFast", "severity": "critical", "
 SLOW = {"alertname": "LivestreamAvailabilityBurnSlow", "severity": "warning", "window": "3d"} | SOURCE
 MONITOR_DOWN = {"alertname": "MonitorDown", "severity": "critical", "scope": "all"}
 ONE_DOWN = {"alertname": "MonitorDown", "severity": "warning", "scope": "instance", "instance": "a"}
+NO_RECEIVER = {"alertname": "MonitorDown", "severity": "critical", "scope": "receivers"}
 RECOVERING = {
     "alertname": "MonitorRecoveringTooLong",
     "severity": "critical",
@@ -54,6 +55,8 @@ SILENCES = [
     (MONITOR_DOWN, ENDED | STREAM),
     (MONITOR_DOWN, RECOVERING),
     (RECOVERING, SILENT | STREAM),
+    (NO_RECEIVER, SILENT | STREAM),
+    (NO_RECEIVER, NO_CALLBACKS),
     (LAGGING, SILENT | STREAM),
     (LAGGING, STALLED | STREAM),
     (LAGGING, NO_CALLBACKS),
@@ -70,6 +73,7 @@ LEAVES_ALONE = [
     (INCIDENT, QUOTA),
     (INCIDENT, MONITOR_DOWN),
     (ONE_DOWN, DOWN | STREAM),
+    (NO_RECEIVER, DOWN | STREAM),
     (ONE_RECOVERING, DOWN | STREAM),
     (MONITOR_DOWN, INCIDENT),
     (MONITOR_DOWN, ONE_RECOVERING),
