@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +42,7 @@ from tests.vendors.vendor_server import (
 RTC_TOKEN = "a-long-random-token-of-this-source"
 KEY = "GCTbw44s6MPLh4GqgDpnfuFHgy25Enly"
 BARE_JOB = JOB.replace("-", "")
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Ran(NamedTuple):
@@ -428,6 +431,30 @@ async def test_a_stop_of_a_job_that_the_vendor_does_not_know_has_failed(config: 
 
     assert stopped.code == 1
     assert "MSS.00000002" in stopped.err
+
+
+async def test_the_runbooks_commands_list_show_stop_and_start_a_job(
+    vendor: TestedVendor, config: Path, tmp_path: Path
+) -> None:
+    vendor.room = ROOM_ANSWER
+    vendor.jobs[JOB] = {"job_id": JOB, "room_id": ROOM, "state": "PROCESSING"}
+    command = tmp_path / "monitor"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
+    command.chmod(0o755)
+    (tmp_path / "start.json").write_text("{}")
+    typed = re.findall(r"(?m)^\$ (monitor jobs .*)$", (ROOT / "alerts/runbooks/README.md").read_text())
+    async with serving(config) as url:
+        values = {"SOURCE": "meta", "ROOM": ROOM, "JOB": BARE_JOB, "CONFIG": str(config), "MONITOR": url}
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        for line in typed:
+            process = await asyncio.create_subprocess_exec(
+                *("sh", "-eu", "-c", line), cwd=tmp_path, env=os.environ | path | values
+            )
+            assert await asyncio.wait_for(process.wait(), 60) == 0, line
+
+    calls = [(asked.method, asked.path.rpartition("/")[2]) for asked in vendor.asked]
+    assert ("POST", "stop") in calls
+    assert ("POST", "smart-live-jobs") in calls
 
 
 async def test_a_session_is_started_shown_listed_and_closed(config: Path) -> None:
