@@ -153,10 +153,10 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
         phase = Phase.STARTING if fact.state is LinkState.CONNECTING else Phase.ENDED
     if phase is Phase.ENDED and (before is Phase.ENDED or (known is not None and known.phase is Phase.ENDED)):
         return
-    took_over = known is not None and phase is Phase.STARTING and _took_over(summary, known, fact)
+    number = summary.facts
+    took_over = phase is not Phase.ENDED and _took_over(summary, known, fact)
     if took_over:
         phase = Phase.OUTAGE
-    number = summary.facts
     summary.facts = number + 1
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
         summary.newest_signed = fact.signed
@@ -221,17 +221,21 @@ def _reopens(ended: Output, fact: LinkFact) -> bool:
     return fact.received - ended.received > REOPEN_SECONDS
 
 
-def _took_over(summary: LinkSummary, starting: Output, fact: LinkFact) -> bool:
-    """Whether a push that was lost had taken the place of the one that is connected, as far as was told.
+def _took_over(summary: LinkSummary, known: Output | None, fact: LinkFact) -> bool:
+    """Whether a push that was lost had taken the place of the one that connected, as far as was told.
 
-    It began to connect later, so the address was refreshed: its CONNECTED was lost, or it never got there.
-    Either way nothing is pushed any more.
+    It began later, so the address was refreshed: its CONNECTED was lost, or it never got there. Either way
+    nothing is pushed any more.
     """
-    if summary.phase is not Phase.CONNECTED or fact.state is LinkState.CONNECTING:
+    if fact.state not in (LinkState.DISCONNECTED, LinkState.RECONNECTING):
         return False
-    return all(
-        output.last < starting.first for output in summary.outputs.values() if output.phase is Phase.CONNECTED
-    )
+    if known is not None and known.phase is not Phase.STARTING:
+        return False
+    began = summary.facts if known is None else known.first
+    others = [
+        output for output in summary.outputs.values() if output.phase in (Phase.CONNECTED, Phase.OUTAGE)
+    ]
+    return bool(others) and all(output.last < began for output in others)
 
 
 def _close_replaced(summary: LinkSummary, connected: LinkFact, first: int, never_connected: bool) -> None:

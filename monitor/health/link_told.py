@@ -31,7 +31,8 @@ def take_link(state: StreamState, told: Told) -> Effect:
 def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: str) -> Effect:
     """Take an RTMP fact in, with what it means for the stream. source: words for the timeline."""
     at = fact.received
-    before, reconnects = state.link.current.phase, state.link.reconnects
+    before, outcome = state.link.current.phase, state.link.current.outcome
+    reconnects = state.link.reconnects
     effect = connection.apply(state.link, fact)
     if state.link.reconnects > reconnects:
         state.reconnected_at += [at] * (state.link.reconnects - reconnects)
@@ -40,8 +41,11 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
         return effect
     summary, end = state.link.current, state.end
     if effect is Effect.APPLIED and before is Phase.ENDED and summary.phase is Phase.ENDED:
-        # Of the second in which the stream ended, and told behind the end: it opens nothing.
-        return Effect.AFTER_END
+        if summary.outcome is outcome:
+            # Of the second in which the stream ended, and told behind the end: it opens nothing.
+            return Effect.AFTER_END
+        # The first word of an output that went before the end.
+        effect = Effect.LATE
     late = " (late)" if effect is Effect.LATE else ""
     note(state, stored, at, fact.state.value + late + source)
     final = end is not None and end.by_api and not was_a_guess(end)

@@ -227,6 +227,68 @@ def test_a_new_output_that_is_lost_is_an_outage_though_its_connected_never_came(
     assert story.known.end.outcome is Outcome.CUT_OFF
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("word", ["D", "R"])
+def test_a_new_output_of_which_only_its_loss_is_told_has_replaced_the_one_before(
+    word: str, signed: bool
+) -> None:
+    def lost() -> Story:
+        story = Story()
+        for what, at, output in (("C", 0, "a"), (word, 300, "b")):
+            story.link(what, at=at, signed=at if signed else None, output=output)
+        return story
+
+    story = lost()
+    story.link("E", at=480.0, signed=480 if signed else None, output="b")
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+    assert counts(story) == (1, 1 if word == "R" else 0)
+
+    story = lost()
+    story.link("C", at=400.0, signed=400 if signed else None, output="a")
+    assert story.known.phase is Phase.CONNECTED
+    assert counts(story) == (1, 1)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("began", ["G", ""], ids=["told", "untold"])
+def test_an_address_refreshed_in_an_outage_that_is_lost_as_well_is_cut_off_by_its_own_end(
+    began: str, signed: bool
+) -> None:
+    story = Story()
+    for word, at, output in (
+        ("C", 0, "a"),
+        ("D", 10, "a"),
+        (began, 60, "b"),
+        ("D", 70, "b"),
+        ("E", 190, "b"),
+    ):
+        if word:
+            story.link(word, at=at, signed=at if signed else None, output=output)
+
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+    assert counts(story) == (1, 0)
+
+
+def test_the_end_of_a_new_output_that_overtook_all_it_said_before_is_cut_off_once_that_has_come() -> None:
+    story = Story()
+    for word, at, signed, output in (
+        ("C", 0.0, 0, "a"),
+        ("E", 60.0, 60, "a"),
+        ("E", 65.0, 65, "b"),
+        ("D", 66.0, 61, "b"),
+    ):
+        story.link(word, at=at, signed=signed, output=output)
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.COMPLETED
+
+    assert story.link("C", at=70.0, signed=58, output="b") is Effect.LATE
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+    assert counts(story) == (1, 0)
+
+
 def test_an_output_that_gave_way_to_the_one_before_it_and_is_lost_is_no_outage() -> None:
     story = Story()
     for word, at, output in (("C", 0, "a"), ("G", 60, "b"), ("D", 61, "a"), ("C", 62, "a"), ("D", 70, "b")):

@@ -137,6 +137,9 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
         received = min(received, following[0].at)
     # Signed when it was sent again: no earlier than what was sent before, no later than what follows.
     retry = first._replace(at=received, signed=max(step.signed or 0 for step in before))
+    if isinstance(first.payload, LinkChanged) and any(step.signed == retry.signed for step in following):
+        # Of one second, nobody can tell whether the output was replaced before or after it was told again.
+        return
     repeated = [*before, retry, *following]
     assert health(told(log_of(steps))) == health(told(log_of(repeated))), f"\n{written(repeated)}"
 
