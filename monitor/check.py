@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,11 @@ import httpx
 
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
+from monitor.health.status import Status
 from monitor.log import kafka_client, kafka_topics, sqlite_file
 from monitor.log.kafka import BODIES_TOO_LARGE, takes_bodies
 from monitor.log.sqlite_schema import LOG, SPOOL
+from monitor.worker.sources import UNHEARD
 
 FREE_BYTES = 256 * 1024 * 1024
 """With less room than this the log would be full within hours of moderate traffic."""
@@ -24,6 +27,9 @@ CONNECT_SECONDS = 3.0
 
 ANSWER_SECONDS = 1.0
 """How long whoever has an address may take to say that it is the service."""
+
+STREAMS_SECONDS = 5.0
+"""How long the service may take to list its streams."""
 
 
 class Check(NamedTuple):
@@ -41,6 +47,29 @@ def check_all(settings: Settings) -> list[Check]:
     one, whose new configuration is looked at before it is started again.
     """
     return list(_checks(settings))
+
+
+def unheard_streams(settings: Settings) -> list[str]:
+    """Say which sources have live streams at the running service and are not in this configuration.
+
+    Who takes a source out, or renames it, is to know before the service is started again. Where none runs
+    that serves the page, there is nothing to say.
+    """
+    live = {"status": [status.value for status in Status if status is not Status.ENDED]}
+    try:
+        url = f"{settings.admin.address.url}/api/streams"
+        answer = httpx.get(url, params=live, timeout=STREAMS_SECONDS, trust_env=False)
+        if answer.status_code != httpx.codes.OK:
+            return []
+        told = Counter(stream["source"] for stream in answer.json()["streams"])
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return []
+    names = {source.name for source in settings.sources}
+    return [
+        f"{number} live streams of {source!r}: {UNHEARD}"
+        for source, number in sorted(told.items())
+        if source not in names
+    ]
 
 
 def _checks(settings: Settings) -> Iterator[Check]:

@@ -113,20 +113,21 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
         else:
             _complain(str(error))
         raise typer.Exit(1) from None
-    from monitor.check import check_all
+    from monitor.check import check_all, unheard_streams
 
     checks = check_all(settings)
+    warnings = [*settings.warnings, *unheard_streams(settings)]
     well = all(found.ok for found in checks)
     if as_json:
         answer = {
             "ok": well,
             "problems": [],
-            "warnings": settings.warnings,
+            "warnings": warnings,
             "checks": [found._asdict() for found in checks],
         }
         typer.echo(json.dumps(answer))
     else:
-        for warning in settings.warnings:
+        for warning in warnings:
             _complain(f"warning: {warning}")
         rows = [("ok" if found.ok else "error", found.name, found.detail) for found in checks]
         rows.append(("ok", "sources", f"{len(settings.sources)} configured"))

@@ -16,6 +16,7 @@ from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.shard import Shard, retire_replaced
+from monitor.worker.sources import tell_unheard
 
 MARGIN_SECONDS = 2.0
 """An event received now may become visible in the log a moment later; what time brings about waits
@@ -58,6 +59,7 @@ class Worker:
         metrics: ServiceMetrics,
     ) -> None:
         self._retention = settings.log.retention_hours * 3600
+        self._sources = settings.sources
         self._log = log
         self._checkpointer = checkpointer
         self._shard = shard
@@ -108,6 +110,7 @@ class Worker:
             self._fleet.recovering = False
             self._metrics.recovering.set(0)
             _log.info("recovered", streams=len(shard.streams), position=shard.position)
+            tell_unheard(self._sources, shard.live)
         caught_up = len(batch) < BATCH
         self._show_lag(batch, await self._log.head())
         if caught_up and stopwatch() >= self._next_tick:

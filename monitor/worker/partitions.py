@@ -28,6 +28,7 @@ from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, Stal
 from monitor.worker.holding import Holding
 from monitor.worker.holdings import Holdings
 from monitor.worker.shard import retire_replaced
+from monitor.worker.sources import tell_unheard
 from monitor.worker.watchdog import Watchdog
 
 READ_SECONDS = 0.2
@@ -293,6 +294,7 @@ class PartitionWorker:
             if self._holds(partition, holding) and not self._fleet.has(partition):
                 self._fleet.join(holding.shard)
                 _log.info("recovered", partition=partition, streams=len(holding.shard.streams))
+                tell_unheard(self._settings.sources, holding.shard.live)
         self._show_recovery()
 
     async def _watch(self, consumer: EventConsumer) -> None:

@@ -1,9 +1,32 @@
 """Which source an event of the log is of, also when that one has left the configuration since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import structlog
 
 from monitor.config import Source
 from monitor.event import Event
+
+UNHEARD = (
+    "no source of this name is configured, so nothing is heard of its streams any more: they turn silent, "
+    "and are lost after abandon_after_seconds"
+)
+"""What becomes of the live streams of a source that was taken out, or has another name."""
+
+_log = structlog.get_logger(__name__)
+
+
+def tell_unheard(configured: Iterable[Source], live: Mapping[str, int]) -> None:
+    """Log which sources have live streams and are not configured.
+
+    Args:
+        configured: the sources as configured today.
+        live: how many streams of each source live.
+    """
+    names = {source.name for source in configured}
+    for source, streams in live.items():
+        if streams and source not in names:
+            _log.warning("source not configured", source=source, live_streams=streams, problem=UNHEARD)
 
 
 class Sources:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from monitor.worker.sources import UNHEARD
 from tests.cli.running import run_beside, start
 from tests.end_to_end.running import free_port
 
@@ -79,6 +80,32 @@ async def test_the_service_takes_a_simulation_and_ends_with_0_when_told_to_stop(
 
         service.send_signal(signal.SIGTERM)
         assert await service.wait() == 0
+
+
+async def test_a_check_beside_the_running_service_says_whose_live_streams_nobody_would_hear_any_more(
+    tmp_path: Path,
+) -> None:
+    admin = free_port()
+    ports = CONFIGURATION.replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "127.0.0.1:{admin}"')
+    configuration = write(tmp_path, ports)
+    async with serving(configuration) as (_, told), httpx.AsyncClient() as client:
+        for session, status in (("lives", 35), ("is over", 5)):
+            body = {"sessionId": session, "status": status}
+            (await client.post(f"{told['callbacks']}/callbacks/one", json=body)).raise_for_status()
+        for _ in range(600):
+            answer = await client.get(f"http://127.0.0.1:{admin}/api/streams")
+            if answer.is_success and len(answer.json()["streams"]) == 2:
+                break
+            await asyncio.sleep(0.05)
+
+        async def warnings() -> list[str]:
+            code, stdout, _ = await run_beside("check", "--json", config=configuration)
+            assert code == 0
+            return [warning for warning in json.loads(stdout)["warnings"] if "live streams" in warning]
+
+        assert await warnings() == []
+        write(tmp_path, ports.replace('name = "one"', 'name = "won"'))
+        assert await warnings() == [f"1 live streams of 'one': {UNHEARD}"]
 
 
 async def test_a_check_beside_the_running_service_finds_its_addresses_as_they_should_be(

@@ -123,6 +123,11 @@ async def reply(log: SqliteLog, job_id: str, *, first: int = 0, count: int = 1, 
         await append(log, job_id, REPLY % (job_id.encode(), number), at=at)
 
 
+async def recovered(process: Process) -> None:
+    """Wait until a process shows its streams."""
+    await eventually(lambda: not process.fleet.recovering)
+
+
 def broken_disk() -> Failing:
     """Return what a broken disk makes of a query."""
     return Failing(sqlite3.OperationalError("disk I/O error"))
@@ -138,6 +143,26 @@ async def test_a_worker_folds_what_came_before_it_and_what_comes_after(
         assert process.replies() == {"job": 2}
         await reply(log, "job", first=2)
         await eventually(lambda: process.replies() == {"job": 3})
+
+
+async def test_live_streams_of_a_source_that_is_not_configured_any_more_are_named_at_the_start(
+    settings: Settings, log: SqliteLog
+) -> None:
+    await reply(log, "job", count=2)
+    await reply(log, "other")
+    renamed = SOURCE.model_copy(update={"name": "renamed"})
+
+    told = []
+    for sources in ((SOURCE,), (renamed,)):
+        with capture_logs() as lines:
+            async with working(settings.model_copy(update={"sources": sources}), log) as process:
+                await recovered(process)
+        told.append([line for line in lines if line["event"] == "source not configured"])
+
+    assert [[(line["source"], line["live_streams"]) for line in lines] for lines in told] == [
+        [],
+        [(SOURCE.name, 2)],
+    ]
 
 
 async def test_no_stream_is_shown_before_all_is_folded_that_was_there_at_the_start(
