@@ -215,6 +215,10 @@ def test_the_unit_serves_and_tries_again_for_as_long_as_it_fails() -> None:
     assert unit()["Unit"]["StartLimitIntervalSec"] == "0"
 
 
+def test_the_unit_starts_once_the_clock_is_right() -> None:
+    assert "time-sync.target" in unit()["Unit"]["After"].split()
+
+
 def test_the_unit_runs_as_the_user_that_its_readme_gives_the_keys_to() -> None:
     service, told = unit()["Service"], (SYSTEMD / "README.md").read_text()
 
