@@ -75,11 +75,14 @@ def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome)
         state.session.state = (
             SessionState.COMPLETED if outcome is Outcome.COMPLETED else SessionState.ABNORMAL
         )
-    state.end = End(outcome, at, None, by_api=True)
+    assert state.observed is not None
+    rested = outcome is Outcome.COMPLETED and observation.was_given_up(state.observed, called_back=False)
+    if rested:
+        outcome = Outcome.CUT_OFF
+    state.end = End(outcome, at, None, by_api=True, rested=rested)
     note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
     heard_end = state.link.current.phase is Phase.ENDED
     if CallbackKind.LINK in state.job.subscribed and not heard_end and outcome is not Outcome.VANISHED:
-        assert state.observed is not None
         state.observed.end_due = at + observation.WITNESS_SECONDS
 
 

@@ -2,10 +2,11 @@
 
 from zlib import crc32
 
-from monitor.event import CallbackKind, LinkChanged, Stored
+from monitor.event import CallbackKind, LinkChanged, LinkState, Stored
 from monitor.health import connection
 from monitor.health.effect import Effect
-from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
+from monitor.health.observation import note_connected_again, was_given_up
+from monitor.health.stream import End, LinkFact, Outcome, Output, Phase, StreamState
 from monitor.health.told import Told, hear, note, subscribe, was_a_guess
 
 REMEMBERED_RECONNECTS = 32
@@ -31,12 +32,16 @@ def take_link(state: StreamState, told: Told) -> Effect:
 def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: str) -> Effect:
     """Take an RTMP fact in, with what it means for the stream. source: words for the timeline."""
     at = fact.received
+    known = state.link.current.outputs.get(fact.output)
     before, outcome = state.link.current.phase, state.link.current.outcome
     reconnects = state.link.reconnects
     effect = connection.apply(state.link, fact)
     if state.link.reconnects > reconnects:
         state.reconnected_at += [at] * (state.link.reconnects - reconnects)
         del state.reconnected_at[:-REMEMBERED_RECONNECTS]
+    if effect is Effect.DUPLICATE and state.observed is not None and _connects_anew(known, fact):
+        # The callbacks of an outage were lost, but the API may have seen it.
+        note_connected_again(state.observed, at)
     if effect is Effect.DUPLICATE or effect is Effect.AFTER_END:
         return effect
     summary, end = state.link.current, state.end
@@ -53,9 +58,12 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
         if final:
             _confirm_end(state, summary.outcome)
         elif before is not Phase.ENDED and summary.outcome is not None and summary.ended is not None:
-            state.end = End(summary.outcome, at, summary.ended.signed)
-            note(state, stored, at, f"ended: {summary.outcome.value}")
-        elif end is not None and summary.outcome is not None:
+            # A callback of the outage was lost, but it was seen.
+            rested = summary.outcome is Outcome.COMPLETED and was_given_up(state.observed, called_back=True)
+            how = Outcome.CUT_OFF if rested else summary.outcome
+            state.end = End(how, at, summary.ended.signed, rested=rested)
+            note(state, stored, at, f"ended: {how.value}")
+        elif end is not None and summary.outcome is not None and not end.rested:
             end.outcome = summary.outcome
     elif final:
         # The vendor's last word on a job is its last: what comes now happened before.
@@ -67,10 +75,18 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
     return effect
 
 
+def _connects_anew(known: Output | None, fact: LinkFact) -> bool:
+    """Whether a push that was told to be connected is told so again, and later: no copy as far as signed."""
+    if known is None or known.phase is not Phase.CONNECTED or fact.state is not LinkState.CONNECTED:
+        return False
+    return fact.signed is None or known.signed is None or fact.signed > known.signed
+
+
 def _confirm_end(state: StreamState, outcome: Outcome | None) -> None:
     """Take the callback of an end that the vendor's API told first."""
     if state.observed is not None:
         state.observed.end_due = None
     # The API tells that a job is over; whether that was in an outage, what led to its END tells better.
-    if state.end is not None and outcome is not None and state.end.outcome in _OF_THE_LINK:
-        state.end.outcome = outcome
+    end = state.end
+    if end is not None and outcome is not None and end.outcome in _OF_THE_LINK and not end.rested:
+        end.outcome = outcome

@@ -115,31 +115,53 @@ def _measure(known: Observation, said: JobObserved, at: float) -> None:
         if ran >= MEASURED_SECONDS and pushed >= 0:
             known.pushing = pushed >= PUSHING_SHARE * ran
             known.proved = known.measured_at if known.pushing else None
-            _follow_push(known, at)
+            _follow_push(known, at, ran - pushed)
     known.duration, known.push, known.measured_at = said.duration, said.push_duration, at
 
 
-def _follow_push(known: Observation, at: float) -> None:
+def _follow_push(known: Observation, at: float, rested: float) -> None:
     if known.pushing:
         if is_pushless(known):
             known.pushing_again_at = at
         known.push_seen, known.pushless_since, known.pushless_until = True, None, None
+        known.rested = 0.0
     elif known.push_seen:
         # Only of a job whose pushed time was seen to grow: the vendor may fill it in at the end.
         if known.pushless_since is None:
             known.pushless_since = known.measured_at
         known.pushless_until = at
+        known.rested += rested
 
 
 def note_connected(known: Observation) -> None:
     """Begin to measure anew: what was measured before the push connected says nothing of it now."""
     known.measured_at = known.proved = known.pushless_since = known.pushless_until = None
+    known.rested = 0.0
+
+
+def note_connected_again(known: Observation, at: float) -> None:
+    """Take it that a push that was thought to be connected has only now connected again."""
+    if is_pushless(known):
+        known.pushing_again_at = at
+    note_connected(known)
 
 
 def is_pushless(known: Observation) -> bool:
     """Whether the job runs and no longer pushes, as far as the last answers tell."""
     since, until = known.pushless_since, known.pushless_until
     return since is not None and until is not None and until - since >= PUSHLESS_SECONDS
+
+
+def was_given_up(known: Observation | None, *, called_back: bool) -> bool:
+    """Whether a job that is over had run without push before, so that the vendor gave it up.
+
+    Args:
+        known: what the API said of it.
+        called_back: whether END tells of it: the API may say that a job runs which the vendor is clearing up.
+    """
+    if known is None:
+        return False
+    return known.rested >= PUSHLESS_SECONDS + (0.0 if called_back else AFTER_END_SECONDS)
 
 
 def proves_push(state: StreamState, known: Observation) -> bool:

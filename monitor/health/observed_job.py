@@ -13,6 +13,7 @@ class Observation:
     was young by then. duration, push, measured_at: what it ran and pushed, in seconds, and when it said so.
     pushing: whether it pushed between the last two measures; proved: since when, for certain. push_seen:
     whether it ever did. pushless_since, pushless_until, pushing_again_at: when it stopped, and began again.
+    rested: how much of the job's running time it hasn't pushed since then (s).
     error: the vendor's code and words. warnings_at: when it last told its live warnings. end_due: by when
     the callback of the end should come.
     """
@@ -30,6 +31,7 @@ class Observation:
     pushless_since: float | None = None
     pushless_until: float | None = None
     pushing_again_at: float | None = None
+    rested: float = 0.0
     error: str | None = None
     aim: CallbackAim | None = None
     warnings_at: float | None = None

@@ -44,6 +44,8 @@ _END_SENTENCES = {
     Outcome.LOST: "Nothing was heard of the stream for so long that it was given up.",
 }
 
+_RESTED_SENTENCE = "The stream ended while its job ran without pushing: the vendor gave it up."
+
 _NEVER_CALLED = "The vendor's API says that the job runs, but no callback ever came"
 _UNCALLED_SENTENCES = {
     CallbackAim.NOWHERE: f"{_NEVER_CALLED}: it was started without callbacks.",
@@ -164,7 +166,9 @@ def _reasons_of_api(state: StreamState, now: float) -> list[tuple[float, str]]:
 
 def _end_sentence(state: StreamState, end: End) -> str:
     """Say how the stream ended, and who says so if its own callbacks don't."""
-    sentence = _END_SENTENCES[end.outcome]
+    sentence = (
+        _RESTED_SENTENCE if end.rested and end.outcome is Outcome.CUT_OFF else _END_SENTENCES[end.outcome]
+    )
     told = state.observed
     if told is not None and told.error is not None and end.by_api:
         sentence = f"{sentence.removesuffix('.')}: {told.error.rstrip('.')}."

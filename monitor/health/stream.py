@@ -307,12 +307,16 @@ class Session:
 
 @dataclass(slots=True)
 class End:
-    """How and when a stream ended. at: our time. signed: the vendor's. by_api: its API alone said so."""
+    """How and when a stream ended. at: our time. signed: the vendor's. by_api: its API alone said so.
+
+    rested: it is cut off, since the API had seen that the job ran and didn't push.
+    """
 
     outcome: Outcome
     at: float
     signed: int | None
     by_api: bool = False
+    rested: bool = False
 
 
 class RelayMark(NamedTuple):

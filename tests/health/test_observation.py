@@ -85,6 +85,80 @@ def test_a_job_that_ends_in_an_outage_was_given_up() -> None:
     assert end_of(story) == (Outcome.CUT_OFF, True)
 
 
+def without_push(*, since: float, until: float) -> Story:
+    """Return a stream that has pushed no more since then, which its API alone tells."""
+    story = Story()
+    story.link("C", at=0.0)
+    at = 0.0
+    while (at := at + 20.0) <= until:
+        running(story, at=at, duration=at, push=min(at, since))
+    return story
+
+
+@pytest.mark.parametrize("called_back", [True, False], ids=["called back", "by the API"])
+def test_a_job_that_ends_while_it_runs_without_pushing_was_given_up(called_back: bool) -> None:
+    story = without_push(since=100.0, until=260.0)
+    if called_back:
+        story.link("E", at=280.0)
+    else:
+        answer(story, JobState.SUCCEEDED, at=280.0)
+
+    assert end_of(story) == (Outcome.CUT_OFF, not called_back)
+    why = "The stream ended while its job ran without pushing: the vendor gave it up."
+    assert story.status(281.0).reasons[0].startswith(why)
+    # What else is told of the same end makes it no other.
+    story.link("E", at=285.0)
+    answer(story, JobState.SUCCEEDED, at=290.0)
+    assert end_of(story) == (Outcome.CUT_OFF, not called_back)
+
+
+@pytest.mark.parametrize("called_back", [True, False], ids=["called back", "by the API"])
+def test_a_job_that_pushes_again_after_a_rest_ends_as_it_should(called_back: bool) -> None:
+    story = without_push(since=100.0, until=260.0)
+    running(story, at=280.0, duration=280.0, push=120.0)
+    if called_back:
+        story.link("E", at=285.0)
+    else:
+        answer(story, JobState.SUCCEEDED, at=285.0)
+
+    assert end_of(story) == (Outcome.COMPLETED, not called_back)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_a_push_that_is_told_to_be_connected_again_rests_no_more(signed: bool) -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0 if signed else None)
+    for at, push in ((20.0, 20.0), (40.0, 40.0), (80.0, 40.0), (120.0, 40.0)):
+        running(story, at=at, duration=at, push=push)
+    assert story.status(120.0).status is Status.DEGRADED
+    if signed:
+        story.link("C", at=125.0, signed=0)
+        assert story.status(125.0).status is Status.DEGRADED
+
+    story.link("C", at=130.0, signed=130 if signed else None)
+    assert story.status(130.0)[:2] == (Status.HEALTHY, START + 130)
+    running(story, at=135.0, duration=135.0, push=45.0)
+    story.link("E", at=140.0, signed=140 if signed else None)
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
+def test_a_job_whose_push_stopped_a_minute_before_the_api_told_its_end_is_completed() -> None:
+    story = without_push(since=100.0, until=140.0)
+    answer(story, JobState.SUCCEEDED, at=400.0, duration=160.0, push=100.0)
+
+    assert end_of(story) == (Outcome.COMPLETED, True)
+
+
+def test_what_the_api_says_after_an_end_does_not_make_it_another() -> None:
+    story = without_push(since=100.0, until=100.0)
+    story.link("E", at=101.0, signed=101)
+    for at in (140.0, 170.0, 200.0):
+        running(story, at=at, duration=at, push=100.0)
+    story.link("C", at=201.0, signed=1)
+
+    assert end_of(story) == (Outcome.COMPLETED, False)
+
+
 @pytest.mark.parametrize("guess", [JobState.MISSING, None], ids=["vanished", "lost"])
 def test_a_job_that_vanished_in_an_outage_and_turns_out_to_be_over_was_given_up(
     guess: JobState | None,
