@@ -440,6 +440,27 @@ def test_a_job_that_runs_without_pushing_is_degraded_until_it_pushes_again() -> 
     assert story.status(190.0)[:2] == (Status.HEALTHY, START + 190)
 
 
+def test_a_job_that_stopped_pushing_soon_after_it_began_is_degraded_too() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=5.0, duration=5.0, push=5.0)
+    running(story, at=65.0, duration=65.0, push=20.0)
+    assert story.status(65.0).status is Status.HEALTHY
+    running(story, at=125.0, duration=125.0, push=20.0)
+
+    assert story.status(125.0)[:2] == (Status.DEGRADED, START + 65)
+
+
+def test_a_job_that_began_to_push_a_moment_before_it_was_asked_about_does_not_run_without_push() -> None:
+    story = Story()
+    story.link("G", at=0.0)
+    for at, push in ((10.0, 0.0), (70.0, 0.0), (130.0, 5.0), (190.0, 65.0)):
+        running(story, at=at, duration=at, push=push)
+        assert story.status(at).status in (Status.STARTING, Status.HEALTHY)
+
+    assert story.status(190.0).status is Status.HEALTHY
+
+
 @pytest.mark.parametrize("asked", [True, False], ids=["asked in the outage", "not asked in the outage"])
 def test_a_push_that_rested_in_an_outage_is_not_resting_once_it_is_connected_again(asked: bool) -> None:
     story = Story()
