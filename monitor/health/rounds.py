@@ -325,7 +325,7 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     if current.confirmed_at is not None and not play.by_rtc:
         told_at = current.confirmed_at
     later = _seconds_since(current.last_signed, told_at, play) > LOOP_SECONDS
-    alone = later and len(rounds.plan) == 1
+    alone = later and all(key == play.paragraph or key in rounds.leftover for key in rounds.plan)
     ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     if ends and (rounds.origin is not None or play.by_rtc):
         _finish(rounds, play.received)

@@ -15,6 +15,7 @@ from monitor.event import (
 )
 from monitor.health.effect import Effect
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
+from monitor.health.status import Status
 from monitor.health.stream import PlanOrigin
 from tests.health.story import Story
 
@@ -156,6 +157,19 @@ def test_a_plan_that_is_registered_anew_holds_what_is_written_out_of_it_for_the_
     assert story.known.script.plan == tuple(paragraph.key for paragraph in rewritten)
     assert facts(story)[:3] == (3, 1.0, 0.25)
     assert story.settle(story.now + 60).script.skipped == 0
+
+
+def test_a_script_that_is_cut_down_to_the_paragraph_that_plays_goes_on_in_rounds_of_one() -> None:
+    story = Story()
+    story.register(plan=3)
+    story.paragraphs("12")
+    payload = JobRegistered(random_play_mode=RandomPlayMode.NONE, plan=(Paragraph("Scene", 2),))
+    story.tell(payload, at=story.now + 1, channel=Channel.API)
+    story.paragraphs("222")
+
+    script = story.settle(story.now + 60).script
+    assert (script.rounds, script.skipped, coverage(script)) == (3, 0, 1.0)
+    assert story.status(story.now).status is Status.HEALTHY
 
 
 def test_a_plan_that_is_registered_again_as_it_was_changes_nothing() -> None:
