@@ -79,6 +79,10 @@ def test_the_job_nearest_to_the_top_is_the_one_an_unknown_event_is_of() -> None:
     assert decoded.job_id == JOB
 
 
+def test_the_job_of_an_unknown_event_is_found_in_a_list_too() -> None:
+    assert decode("X", jobs=[1, {"job_id": JOB}]).job_id == JOB
+
+
 def test_an_unusable_job_id_of_an_unknown_event_is_passed_over() -> None:
     assert decode("X", job_id=7, inner={"job_id": JOB}).job_id == JOB
 

@@ -88,6 +88,16 @@ def test_the_order_of_the_query_is_of_no_matter_where_it_is_sorted() -> None:
     assert verifier(metastudio(AuthType.MSS_A, public_url=WORKED_URL))(request).form == STRIPPED
 
 
+def test_the_query_is_sorted_by_its_names_and_not_by_what_stands_behind_them() -> None:
+    # A digit goes before `=`, so sorting whole parameters would put id2 first.
+    text = "hooks.example.com/x?id=1&id2=2" + "66df9308"
+    expected = hmac.new(KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+    parts = sign("https://hooks.example.com/x?id2=2&id=1", AuthType.MSS_A_HEAD, KEY, TIME)
+
+    assert parts.headers["x-hw-mss-secret"] == expected
+
+
 @pytest.mark.parametrize("form", [STRIPPED, FULL_URL])
 def test_a_query_that_the_configuration_leaves_out_is_taken_from_the_request(form: str) -> None:
     request = request_to(WORKED_URL, AuthType.MSS_A_HEAD, KEY, TIME, form)

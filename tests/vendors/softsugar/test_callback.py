@@ -38,6 +38,12 @@ def test_a_code_of_success_is_no_error() -> None:
     )
 
 
+@pytest.mark.parametrize("field", ["sessionId", "session_id"])
+def test_a_session_is_named_in_either_spelling_at_the_top_or_under_data(field: str) -> None:
+    assert decode({field: "s", "status": 5}).job_id == "s"
+    assert decode({"status": 5, "data": {field: "s"}}).job_id == "s"
+
+
 def test_a_field_at_the_top_goes_before_one_under_data() -> None:
     body = {"sessionId": "top", "status": 5, "data": {"sessionId": "below", "status": 9}}
 
@@ -90,7 +96,16 @@ def test_a_pointer_to_nowhere_finds_nothing(pointer: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"status": True}, {"status": 5.0}, {"status": "five"}, {"status": {}}, {"code": "E1"}, {"code": [1]}],
+    [
+        {"status": True},
+        {"status": 5.0},
+        {"status": "five"},
+        {"status": {}},
+        {"code": "E1"},
+        {"code": [1]},
+        {"code": 10**1000},
+        {"code": "1" * 1000},
+    ],
 )
 def test_a_status_or_code_that_is_no_whole_number_is_undecodable(wrong: dict[str, Any]) -> None:
     assert refusal({"sessionId": "s", "status": 5, **wrong}) == "wrong_type"
