@@ -26,7 +26,7 @@ from monitor.event import (
     Vendor,
 )
 from monitor.health.effect import Effect
-from monitor.health.fold import begin, fold, settle
+from monitor.health.fold import begin, fold, is_due, settle
 from monitor.health.status import Verdict, status
 from monitor.health.stream import StreamState
 
@@ -149,9 +149,10 @@ class Story:
         return self.tell(payload, at=at, channel=Channel.API)
 
     def settle(self, at: float) -> StreamState:
-        """Let the time pass until `at`, and return the state."""
+        """Let the time pass until `at`, and return the state; nothing is done that isn't said to be due."""
         self.now = max(self.now, at)
-        settle(self.known, START + at, self.settings)
+        if is_due(self.known, START + at, self.settings):
+            settle(self.known, START + at, self.settings)
         return self.known
 
     def status(self, at: float) -> Verdict:

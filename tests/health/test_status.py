@@ -43,6 +43,38 @@ def test_three_reconnects_in_ten_minutes_are_flapping_until_the_window_has_passe
     assert story.status(706.0)[:2] == (Status.HEALTHY, START + 705)
 
 
+def test_flapping_that_goes_on_began_with_its_third_reconnect_and_what_comes_after_a_rest_is_another() -> (
+    None
+):
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (100.0, 200.0, 300.0, 400.0, 1500.0, 1600.0, 1700.0):
+        story.link("D", at=at)
+        story.link("C", at=at + 5)
+        if at == 400.0:
+            assert story.status(805.0)[:2] == (Status.DEGRADED, START + 305)
+            assert story.status(806.0)[:2] == (Status.HEALTHY, START + 805)
+    assert story.status(1710.0)[:2] == (Status.DEGRADED, START + 1705)
+
+
+def test_a_stream_that_was_down_while_it_flapped_is_degraded_since_it_came_back() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (100.0, 200.0, 300.0):
+        story.link("D", at=at)
+        story.link("R", at=at + 1)
+        story.link("C", at=at + (5 if at < 300.0 else 100))
+    assert story.status(410.0)[:2] == (Status.DEGRADED, START + 400)
+
+
+def test_a_script_that_moves_shows_that_a_stream_runs_though_its_push_was_never_told_to_connect() -> None:
+    story = Story()
+    story.link("G", at=0.0)
+    story.paragraph(1, at=30.0)
+    story.paragraph(2, at=50.0)
+    assert story.status(51.0)[:2] == (Status.HEALTHY, START + 30)
+
+
 def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     story = Story()
     story.register(plan=4)
@@ -101,6 +133,18 @@ def test_a_stream_with_a_script_is_silent_after_a_quarter_of_an_hour() -> None:
     story.paragraph(1, at=10.0)
     assert story.status(900.0).status is not Status.SILENT
     assert story.status(910.0)[:2] == (Status.SILENT, START + 910)
+    assert story.status(10.0 + 7200).reasons == ("Nothing was heard of the stream for 2 h.",)
+    assert story.status(10.0 + 7500).reasons == ("Nothing was heard of the stream for 2 h 5 min.",)
+
+
+def test_a_stream_that_was_silent_is_healthy_since_it_was_heard_again() -> None:
+    story = Story()
+    story.register(plan=2, repeat_count=0)
+    story.link("C", at=0.0)
+    story.paragraphs("12")
+    assert story.status(2000.0).status is Status.SILENT
+    story.reply("a", at=2000.0)
+    assert story.status(2001.0)[:2] == (Status.HEALTHY, START + 2000)
 
 
 def test_a_softsugar_session_may_say_nothing_for_six_hours() -> None:
@@ -124,9 +168,12 @@ def test_a_session_ends_as_the_vendor_says(state: SessionState, outcome: Outcome
     assert story.status(200.0)[:2] == (Status.ENDED, START + 100)
 
 
-def test_a_session_that_is_over_is_not_brought_back_by_a_late_delivery() -> None:
+@pytest.mark.parametrize("retired", [False, True])
+def test_a_session_that_is_over_is_not_brought_back_by_a_late_delivery(retired: bool) -> None:
     story = Story(vendor=Vendor.SOFTSUGAR)
     story.session(SessionState.COMPLETED, at=10.0, signed=10)
+    if retired:
+        story.state = retire(story.known)
     assert story.session(SessionState.RUNNING, at=11.0, signed=5) is Effect.AFTER_END
     assert story.known.phase is Phase.ENDED
 
@@ -163,6 +210,7 @@ def test_a_stream_of_which_nothing_is_heard_for_a_day_is_lost_and_comes_back_wit
     story.settle(86400.0)
     assert story.known.end is not None
     assert story.known.end.outcome is Outcome.LOST
+    assert seconds(story.known, START + 90000) == (0.0, 86400.0, 0.0)
     story.link("D", at=90000.0)
     assert story.known.end is None
     assert story.status(90001.0).status is Status.DEGRADED

@@ -1,16 +1,28 @@
 """A delivery made twice changes nothing that anybody sees, wherever the copy turns up."""
 
 from copy import deepcopy
+from itertools import cycle
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.event import Channel, LinkChanged, LinkState, ParagraphStarted, RandomPlayMode, ReplyFinished
 from monitor.health import plan
+from monitor.health.fold import retire
 from monitor.health.stream import Phase, StreamState
 from tests.properties.examples import examples
 from tests.properties.health_facts import health, health_in_time
-from tests.properties.stories import GAPS, START, Logged, Step, log_of, signed_stories, told, written
+from tests.properties.stories import (
+    GAPS,
+    START,
+    Logged,
+    Step,
+    log_of,
+    logged,
+    signed_stories,
+    told,
+    written,
+)
 
 SETTLED_SECONDS = 120.0
 """How long the facts of a link are kept one by one."""
@@ -145,12 +157,21 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
 
 
 @examples(500)
-@given(signed_stories(), st.integers(0, 20), st.integers(1, 20))
+@given(
+    signed_stories(),
+    st.lists(st.sampled_from(["r", "s", "t"]), min_size=1, max_size=5),
+    st.booleans(),
+    st.integers(0, 20),
+    st.integers(1, 20),
+)
 def test_an_event_that_is_read_again_from_the_log_changes_nothing_at_all(
-    steps: list[Step], first: int, count: int
+    steps: list[Step], receivers: list[str], retired: bool, first: int, count: int
 ) -> None:
-    log = log_of(steps)
+    turns = zip(steps, cycle(receivers), strict=False)
+    log = [logged(step, number, receiver=receiver) for number, (step, receiver) in enumerate(turns, start=1)]
     state = told(log)
+    if retired and state.end is not None:
+        state = retire(state)
     before = deepcopy(state)
     again: list[Logged] = log[first : first + count]
     told(again, state)
