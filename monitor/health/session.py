@@ -45,8 +45,6 @@ def apply(
             return effect if effect is Effect.APPLIED else Effect.AFTER_END
         if _ORDER[state] < _ORDER[session.state]:
             return effect if effect is Effect.APPLIED else Effect.LATE
-    if signed is not None:
-        session.signed = signed if session.signed is None else max(signed, session.signed)
     if state is session.state:
         return effect
     session.state = state

@@ -293,12 +293,11 @@ class Replies:
 class Session:
     """A SoftSugar session.
 
-    signed: of the newest fact applied. code: the last error code it told; code_at, code_signed: when.
-    recent: checksums of the last deliveries, by which a copy is known.
+    code: the last error code it told; code_at, code_signed: when. recent: checksums of the last deliveries,
+    by which a copy is known.
     """
 
     state: SessionState | None = None
-    signed: int | None = None
     code: int | None = None
     code_at: float | None = None
     code_signed: int | None = None

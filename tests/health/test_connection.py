@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.event import LinkChanged, LinkState
+from monitor.event import JobRegistered, LinkChanged, LinkState, Payload, Unrecognised
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
 from monitor.health.reading import rtmp_state, seconds
@@ -419,3 +419,22 @@ def test_a_vendor_clock_two_minutes_ahead_makes_nothing_late_and_no_second_longe
     assert counts(story) == (1, 1)
     starting, connected, outage = seconds(story.settle(60.0), START + 60.0)
     assert (starting, connected, outage) == (10.0, 30.0, 20.0)
+
+
+@pytest.mark.parametrize("payload", [Unrecognised("X"), JobRegistered()], ids=["unknown", "registration"])
+def test_what_says_nothing_of_the_push_comes_after_the_end_too(payload: Payload) -> None:
+    story = Story()
+    story.links("C E")
+    assert story.tell(payload, at=100.0) is Effect.AFTER_END
+    assert story.status(101.0).status is Status.ENDED
+
+
+def test_the_rtmp_state_is_the_worst_of_the_outputs_that_are_open() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.link("G", at=10.0, output="b")
+    assert rtmp_state(story.known) is LinkState.CONNECTING
+    story.link("D", at=20.0)
+    assert rtmp_state(story.known) is LinkState.DISCONNECTED
+    story.link("C", at=30.0, output="b")
+    assert rtmp_state(story.known) is LinkState.CONNECTED

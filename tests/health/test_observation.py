@@ -13,7 +13,7 @@ from monitor.event import (
 )
 from monitor.health.effect import Effect
 from monitor.health.status import Status
-from monitor.health.stream import Outcome, StreamState, from_json, to_json
+from monitor.health.stream import Outcome, Phase, StreamState, from_json, to_json
 from tests.health.story import START, Story
 
 
@@ -65,6 +65,20 @@ def test_the_callback_of_an_end_is_missed_once_it_has_not_followed() -> None:
     assert story.settle(69.0).missed == 0
     assert story.settle(71.0).missed == 1
     assert story.settle(200.0).missed == 1
+
+
+@pytest.mark.parametrize(
+    ("subscribed", "said"), [(CallbackKind.REPLY, JobState.SUCCEEDED), (CallbackKind.LINK, JobState.MISSING)]
+)
+def test_the_callback_of_an_end_is_missed_only_where_one_is_sent(
+    subscribed: CallbackKind, said: JobState
+) -> None:
+    story = Story()
+    story.register(subscribed=(subscribed,))
+    answer(story, said, at=60.0)
+
+    assert story.known.end is not None
+    assert story.settle(200.0).missed == 0
 
 
 def test_an_end_that_is_called_back_after_the_api_told_it_is_one_end_and_not_missed() -> None:
@@ -356,6 +370,17 @@ def test_an_answer_from_before_the_outage_proves_nothing_of_now() -> None:
     assert story.status(61.0).status is Status.DEGRADED
 
 
+def test_an_answer_from_before_the_outage_of_the_new_address_proves_nothing_of_now() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.link("C", at=5.0, output="b")
+    running(story, at=10.0, duration=10.0, push=10.0)
+    story.link("D", at=50.0, output="b")
+    running(story, at=60.0, duration=60.0, push=50.0)
+
+    assert story.status(61.0).status is Status.DEGRADED
+
+
 def test_a_push_that_does_not_grow_leaves_an_outage_as_it_is() -> None:
     story = Story()
     story.links("C D")
@@ -373,6 +398,17 @@ def test_a_job_without_any_callback_is_connected_once_it_is_seen_to_push() -> No
     running(story, at=30.0, duration=20.0, push=15.0)
 
     assert story.status(30.0)[:2] == (Status.HEALTHY, START + 30)
+    assert story.known.missed == 0
+
+
+def test_the_callback_of_a_push_that_was_never_told_of_is_missed_once_where_one_is_sent() -> None:
+    story = Story()
+    story.register(subscribed=(CallbackKind.LINK,))
+    for at in (20.0, 30.0, 40.0):
+        running(story, at=at, duration=at, push=at - 10)
+
+    assert story.known.phase is Phase.CONNECTED
+    assert story.known.missed == 1
 
 
 @pytest.mark.parametrize(
@@ -461,6 +497,17 @@ def test_a_job_that_began_to_push_a_moment_before_it_was_asked_about_does_not_ru
     assert story.status(190.0).status is Status.HEALTHY
 
 
+def test_a_push_that_rests_for_less_than_half_a_minute_is_no_reason() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (10.0, 70.0):
+        running(story, at=at, duration=at, push=at)
+    running(story, at=99.0, duration=99.0, push=70.0)
+    assert story.status(99.0).status is Status.HEALTHY
+    running(story, at=110.0, duration=110.0, push=70.0)
+    assert story.status(110.0)[:2] == (Status.DEGRADED, START + 70)
+
+
 @pytest.mark.parametrize("asked", [True, False], ids=["asked in the outage", "not asked in the outage"])
 def test_a_push_that_rested_in_an_outage_is_not_resting_once_it_is_connected_again(asked: bool) -> None:
     story = Story()
@@ -521,6 +568,29 @@ def test_a_session_that_the_api_calls_abnormal_ended_so() -> None:
     answer(story, JobState.FAILED, at=60.0)
 
     assert end_of(story) == (Outcome.ABNORMAL, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(JobState.SUCCEEDED, SessionState.COMPLETED), (JobState.FAILED, SessionState.ABNORMAL)],
+)
+def test_the_end_of_a_session_that_is_called_back_after_the_api_told_it_is_one_end(
+    said: JobState, told: SessionState
+) -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=0.0, signed=0)
+    answer(story, said, at=60.0)
+    ended = story.status(61.0)
+    story.session(told, at=65.0, signed=58)
+
+    assert story.status(66.0) == ended
+
+
+def test_the_room_of_a_job_is_known_of_which_the_api_alone_told() -> None:
+    story = Story()
+    story.tell(JobObserved(JobState.RUNNING, "room"), at=0.0, channel=Channel.API)
+
+    assert story.known.job.room_id == "room"
 
 
 def test_an_answer_is_a_sign_of_life() -> None:

@@ -127,6 +127,53 @@ def test_a_finite_script_that_skipped_a_paragraph_is_over_with_its_last_one(repe
     assert remaining_seconds(story.known, START + story.now + 600) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("told", "over"),
+    [("12", False), ("123", False), ("123 12", False), ("123 123", True), ("123 123 1", True)],
+)
+def test_a_finite_script_may_stand_still_after_the_last_paragraph_of_its_last_round(
+    told: str, over: bool
+) -> None:
+    story = Story()
+    story.register(plan=3, repeat_count=1)
+    story.link("C", at=0.0)
+    story.paragraphs(told)
+    expected = Status.HEALTHY if over else Status.DEGRADED
+    assert story.status(story.now + 600).status is expected
+
+
+def test_what_remains_of_a_finite_script_is_what_is_left_of_it_at_its_usual_pace() -> None:
+    story = Story()
+    story.register(plan=4, repeat_count=1)
+    story.link("C", at=0.0)
+    story.paragraph(1, at=20.0)
+    assert remaining_seconds(story.known, START + 20) is None
+    story.paragraph(2, at=40.0)
+    # The second plays; two more of this round, and four of the next.
+    assert remaining_seconds(story.known, START + 40) == 20 + 6 * 20
+    assert remaining_seconds(story.known, START + 55) == 5 + 6 * 20
+    assert remaining_seconds(story.known, START + 75) == 6 * 20
+    story.paragraph(3, at=80.0)
+    left = remaining_seconds(story.known, START + 80)
+    assert left is not None
+    assert 20 + 5 * 20 < left < 40 + 5 * 40
+    story.paragraphs("4 1234")
+    assert remaining_seconds(story.known, START + 1000) == 0.0
+    story.paragraphs("1")
+    assert remaining_seconds(story.known, START + 1000) == 0.0
+
+
+@pytest.mark.parametrize("repeat_count", [-1, None])
+def test_nobody_knows_how_long_a_script_plays_that_is_repeated_for_ever_or_of_which_nobody_said(
+    repeat_count: int | None,
+) -> None:
+    story = Story()
+    story.register(plan=2, repeat_count=repeat_count)
+    story.link("C", at=0.0)
+    story.paragraphs("12")
+    assert remaining_seconds(story.known, START + story.now) is None
+
+
 def test_a_stream_with_a_script_is_silent_after_a_quarter_of_an_hour() -> None:
     story = Story()
     story.link("C", at=0.0)
@@ -191,6 +238,14 @@ def test_the_same_delivery_of_a_code_counts_once() -> None:
     assert story.session(None, at=11.0, signed=10, code=83115920) is Effect.DUPLICATE
     assert story.session(None, at=21.0, signed=21, code=83115920) is Effect.DUPLICATE
     assert story.session(None, at=99.0, signed=99, code=83115920) is Effect.APPLIED
+
+
+def test_an_error_that_was_overtaken_by_another_counts_once() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    assert story.session(None, at=10.0, signed=10, code=83115920) is Effect.APPLIED
+    assert story.session(None, at=12.0, signed=5, code=84115944) is Effect.APPLIED
+    assert story.session(None, at=14.0, signed=14, code=83115920) is Effect.DUPLICATE
+    assert story.session(None, at=18.0, signed=10, code=83115920) is Effect.DUPLICATE
 
 
 def test_an_error_counts_though_the_status_that_it_came_with_is_late() -> None:

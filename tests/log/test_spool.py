@@ -147,6 +147,7 @@ async def test_the_state_tells_what_is_there(spool: Spool) -> None:
     assert first is not None
     await spool.remove([first])
     assert spool.state.events == 1
+    assert 0 < spool.state.bytes < 1000
     assert spool.state.oldest == RECEIVED + 1
     await spool.remove([await everything(spool)])
     assert (spool.state.events, spool.state.bytes, spool.state.oldest) == (0, 0, None)
@@ -161,7 +162,9 @@ async def test_a_dead_letter_alone_has_an_age_too(spool: Spool) -> None:
 async def test_all_of_it_is_known_after_reopening(path: Path) -> None:
     first = await Spool.open(path)
     await first.put([event(first.next_id(), job_id="one"), event(first.next_id(), job_id="two")], ())
-    await first.put([event(first.next_id(), job_id="one")], [dead_letter(first.next_id())])
+    await first.put(
+        [event(first.next_id(), job_id="one")], [dead_letter(first.next_id(), received=RECEIVED + 5)]
+    )
     state, held = first.state, await everything(first)
     await first.close()
 
