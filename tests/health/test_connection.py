@@ -127,6 +127,7 @@ def test_an_end_overtaken_by_its_disconnect_is_cut_off() -> None:
     assert story.known.end.outcome is Outcome.COMPLETED
     story.link("D", at=191.0, signed=100)
     assert story.known.end.outcome is Outcome.CUT_OFF
+    assert story.status(200.0).since == START + 190
 
 
 def test_disconnected_for_three_minutes_then_end_is_cut_off() -> None:

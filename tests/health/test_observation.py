@@ -245,7 +245,10 @@ def test_of_an_ended_stream_only_a_failure_is_news(said: JobState, expected: tup
     assert end_of(story) == expected
 
 
-def test_a_job_that_the_api_does_not_know_any_more_has_vanished_until_it_gives_a_sign_of_life() -> None:
+@pytest.mark.parametrize("sign", ["script", "push"])
+def test_a_job_that_the_api_does_not_know_any_more_has_vanished_until_it_gives_a_sign_of_life(
+    sign: str,
+) -> None:
     story = Story()
     story.link("C", at=0.0)
     answer(story, JobState.MISSING, at=60.0)
@@ -257,7 +260,11 @@ def test_a_job_that_the_api_does_not_know_any_more_has_vanished_until_it_gives_a
     answer(story, None, at=125.0, warnings=("RANDOM_PLAY_CLOSED",))
     assert end_of(story) == (Outcome.VANISHED, True)
 
-    story.paragraph(1, at=130.0)
+    if sign == "script":
+        story.paragraph(1, at=130.0)
+    else:
+        story.link("D", at=128.0)
+        story.link("C", at=130.0)
     assert story.status(131.0).status is Status.HEALTHY
 
 

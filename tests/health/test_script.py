@@ -17,7 +17,7 @@ from monitor.health.effect import Effect
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
 from monitor.health.status import Status
 from monitor.health.stream import PlanOrigin
-from tests.health.story import Story
+from tests.health.story import START, Story
 
 LATER = 100.0
 """Seconds after which a finished round is settled."""
@@ -503,6 +503,25 @@ def test_two_relays_in_one_room_do_not_make_the_offset_fall() -> None:
         story.progress(1, offset=tick * 5, at=at, relay=Relay("one", tick, at))
         story.progress(1, offset=tick * 5 - 3, at=at + 1, relay=Relay("two", tick, at))
     assert story.known.script.rounds == 0
+
+
+def test_another_relay_is_followed_once_the_one_before_says_nothing_any_more() -> None:
+    story = registered()
+    story.progress(1, offset=1, at=0.0, relay=Relay("one", 1, 0.0))
+    assert story.progress(2, offset=1, at=30.0, relay=Relay("two", 1, 30.0)) is Effect.DUPLICATE
+    assert story.progress(2, offset=2, at=31.0, relay=Relay("two", 2, 31.0)) is Effect.APPLIED
+    assert story.known.script.progress_at == START + 31
+    assert story.progress(2, offset=3, at=32.0, relay=Relay("one", 2, 32.0)) is Effect.DUPLICATE
+
+
+@pytest.mark.parametrize("wrong", [-300.0, 300.0])
+def test_a_relay_whose_clock_is_minutes_wrong_is_followed(wrong: float) -> None:
+    story = registered()
+    for sequence, number in enumerate((1, 2, 3), start=1):
+        at = sequence * 20.0
+        told = story.progress(number, offset=1, at=at, relay=Relay("page", sequence, START + at + wrong))
+        assert told is Effect.APPLIED
+    assert story.known.script.progress_at == START + 60
 
 
 def test_a_round_cut_by_the_end_is_no_finished_round() -> None:

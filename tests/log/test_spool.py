@@ -194,11 +194,14 @@ async def test_a_full_spool_refuses_and_takes_again(path: Path) -> None:
 
 
 async def test_what_could_not_be_written_holds_back_nothing_once_the_spool_is_empty(spool: Spool) -> None:
+    written = spool.put([event(spool.next_id())], ())
+    held = spool.state
     failed = spool.put([event(spool.next_id(), job_id="\ud800")], ())
-    await spool.put([event(spool.next_id())], ())
+    await written
     with pytest.raises(ValueError, match="surrogates"):
         await failed
     assert spool.holds("room-a", "\ud800")
+    assert spool.state == held
 
     await spool.remove([await everything(spool)])
 

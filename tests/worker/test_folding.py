@@ -25,6 +25,7 @@ SIGNED = Source(
     auth_type=AuthType.MSS_A_HEAD,
     keys=("GCTbw44s6MPLh4GqgDpnfuFHgy25Enly",),
 )
+SUGAR = Source(name="sugar", vendor=Vendor.SOFTSUGAR, public_url="https://hooks.example.com/sugar")
 OPEN = Source(name="open", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/open")
 
 GOOD = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"job\\",\\"reply_id\\":\\"%d\\"}"}'
@@ -38,15 +39,19 @@ class Bench:
         self.metrics = ServiceMetrics(CollectorRegistry())
         self.shard = Shard(HealthSettings(), {})
         self._offset = 0
-        settings = Settings(log=LogSettings(undecodable_share=share), sources=(SIGNED, OPEN))
+        settings = Settings(log=LogSettings(undecodable_share=share), sources=(SIGNED, SUGAR, OPEN))
         self._folder = Folder(settings, log, self.metrics, SystemClock())
 
     async def fold(self, *, good: int = 0, bad: int = 0, source: Source = SIGNED) -> None:
         """Fold a batch, the bad ones last."""
+        replies = [GOOD % (self._offset + number) for number in range(1, good + 1)]
+        await self.fold_bodies(source, [*replies, *[b"no JSON"] * bad])
+
+    async def fold_bodies(self, source: Source, bodies: Sequence[bytes]) -> None:
+        """Fold a batch of callbacks, received a second after each other."""
         batch = []
-        for number in range(good + bad):
+        for body in bodies:
             self._offset += 1
-            body = GOOD % self._offset if number < good else b"no JSON"
             event = Event(
                 EventId("receiver", 1, self._offset),
                 source.vendor,
@@ -107,6 +112,30 @@ async def test_what_cannot_be_decoded_goes_to_the_dead_letters(log: SqliteLog) -
     assert bench.shard.position == 5
     labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
     assert bench.metrics.registry.get_sample_value("monitor_dead_letters_total", labels) == 2
+
+
+async def test_an_error_that_a_callback_tells_is_counted_once_however_often_it_comes(log: SqliteLog) -> None:
+    bench = Bench(log)
+    told = b'{"sessionId":"job","code":80115962}'
+
+    await bench.fold_bodies(SUGAR, [told, told])
+    await bench.fold_bodies(SUGAR, [told])
+
+    labels = {"vendor": "softsugar", "source": "sugar", "code": "80115962", "category": "quota"}
+    assert bench.metrics.registry.get_sample_value("monitor_vendor_errors_total", labels) == 1
+    assert (bench.counted("applied"), bench.counted("duplicate")) == (1, 2)
+
+
+async def test_each_event_has_its_delay_counted(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    await bench.fold(good=3, bad=1)
+
+    sample = bench.metrics.registry.get_sample_value
+    assert sample("monitor_event_delay_seconds_count") == 4
+    # All of it was received in 2023.
+    assert sample("monitor_event_delay_seconds_bucket", {"le": "+Inf"}) == 4
+    assert (sample("monitor_event_delay_seconds_sum") or 0.0) > 4 * 86400
 
 
 async def test_a_fault_of_the_fold_costs_the_others_nothing_and_loses_no_event(
@@ -180,8 +209,19 @@ async def test_a_batch_whose_dead_letters_could_not_be_kept_counts_once(
             with pytest.raises(LogUnavailableError):
                 await bench.fold(bad=1)
     await bench.fold(bad=1)
+    await bench.fold(good=FEWEST)
 
     assert await bench.letters() == 1
+
+
+async def test_what_could_not_be_decoded_long_ago_stops_nothing_now(log: SqliteLog) -> None:
+    bench = Bench(log)
+
+    for _ in range(3):
+        await bench.fold(good=WINDOW // 2, bad=WINDOW * 2 // 5)
+        await bench.fold(good=WINDOW)
+
+    assert await bench.letters() == 3 * (WINDOW * 2 // 5)
 
 
 async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:

@@ -79,18 +79,21 @@ def test_a_stream_that_ends_or_is_given_up_leaves_room_for_another() -> None:
     tick(shard, 3 + 1000)
 
     assert tell(shard, 1004, "prod", LinkState.CONNECTED, job_id="waits") is Effect.APPLIED
+    assert tell(shard, 1005, "prod", LinkState.CONNECTED, job_id="waits too") is Effect.OVERFLOW
 
 
 def test_the_streams_of_a_checkpoint_take_their_room_and_markers_take_none() -> None:
     before = Shard(HealthSettings(), {})
     play(before, "ended", "C E", since=1)
-    play(before, "lives", "C", since=3)
+    play(before, "ended too", "C E", since=3)
+    play(before, "lives", "C", since=5)
     shard = Shard(HealthSettings(), {"prod": 2})
 
     shard.restore(before.streams.values())
 
-    assert tell(shard, 4, "prod", LinkState.CONNECTED, job_id="second") is Effect.APPLIED
-    assert tell(shard, 5, "prod", LinkState.CONNECTED, job_id="third") is Effect.OVERFLOW
+    assert tell(shard, 6, "prod", LinkState.CONNECTED, job_id="second") is Effect.APPLIED
+    assert tell(shard, 7, "prod", LinkState.CONNECTED, job_id="third") is Effect.OVERFLOW
+    assert tell(shard, 8, "prod", LinkState.DISCONNECTED, job_id="lives") is Effect.APPLIED
 
 
 def test_a_stream_that_ended_is_kept_for_a_while_then_a_marker_of_it_then_nothing() -> None:
