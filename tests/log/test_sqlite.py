@@ -216,6 +216,20 @@ async def test_an_event_that_cannot_be_stored_does_not_fail_those_it_shares_a_co
     assert [stored.event.job_id for stored in await log.read(0, 10)] == ["one", "two", "three"]
 
 
+async def test_an_append_that_fails_half_way_leaves_nothing_of_it_and_nothing_open(
+    log: SqliteLog, path: Path
+) -> None:
+    broken = dead_letter(log.next_id())._replace(job_id="half a pair \ud800")
+    with pytest.raises(UnicodeEncodeError):
+        await log.append([event(log.next_id(), job_id="goes with it")], [broken])
+
+    await log.append([event(log.next_id(), job_id="is kept")])
+    await log.append([event(log.next_id(), job_id="is kept too")], [dead_letter(log.next_id())])
+
+    # Another connection sees what is committed, and no more.
+    assert column(path, "SELECT job_id FROM events ORDER BY offset") == ["is kept", "is kept too"]
+
+
 async def test_an_origin_that_went_with_its_transaction_is_numbered_anew(log: SqliteLog) -> None:
     await log.append((), [dead_letter(log.next_id()), dead_letter(log.next_id())])
     second, first = await log.list(10, None)

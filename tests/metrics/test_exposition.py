@@ -338,6 +338,21 @@ async def test_seconds_never_fall_when_an_event_was_on_its_way_at_the_last_scrap
     assert (before[seconds], after[seconds], later[seconds]) == (10.5, 10.5, 18.25)
 
 
+async def test_seconds_of_an_outage_never_fall_either(desk: Desk) -> None:
+    story = Story()
+    story.link("D", at=0)
+    desk.show(story.known)
+    seconds = key("livestream_outage_seconds_total", vendor="metastudio", source="prod", job_id="job")
+    before = await desk.scrape(at=10.5)
+
+    story.link("C", at=10.25)
+    after = await desk.scrape(at=11)
+    story.link("D", at=12)
+    later = await desk.scrape(at=20)
+
+    assert (before[seconds], after[seconds], later[seconds]) == (10.5, 10.5, 18.25)
+
+
 @pytest.mark.parametrize(
     ("link", "name"),
     [("C", "livestream_connected_seconds_total"), ("D", "livestream_outage_seconds_total")],
@@ -381,9 +396,13 @@ async def test_concurrent_scrapes_get_whole_pages(desk: Desk) -> None:
     assert pages[0].body.count(b"\nlivestream_info{") == 3 * SLICE
 
 
-async def test_the_event_loop_goes_on_between_slices(desk: Desk) -> None:
+async def test_the_event_loop_goes_on_between_slices(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.show(*(connected(str(number)) for number in range(10 * SLICE)))
-    turns = 0
+    turns, at_slices = 0, list[int]()
+
+    def now() -> float:
+        at_slices.append(turns)
+        return START
 
     async def work() -> None:
         nonlocal turns
@@ -391,11 +410,14 @@ async def test_the_event_loop_goes_on_between_slices(desk: Desk) -> None:
             turns += 1
             await asyncio.sleep(0)
 
+    # Each slice asks for the time; beside the thread that writes there are turns in any case.
+    monkeypatch.setattr(desk.fleet, "now", now)
     working = asyncio.create_task(work())
     await desk.exposition.render(TEXT, "")
     working.cancel()
 
-    assert turns >= 10
+    assert len(at_slices) == 10
+    assert len(set(at_slices)) == 10
 
 
 async def test_streams_may_change_and_go_while_a_page_is_made(desk: Desk) -> None:
