@@ -208,6 +208,20 @@ async def test_of_too_many_slow_senders_the_one_that_came_first_gives_way(tmp_pa
     assert receiver.outcome("open", "too_slow") == 1
 
 
+async def test_a_slow_sender_that_is_done_takes_nobodys_place(tmp_path: Path) -> None:
+    body, answers = link_callback(), []
+    async with running(tmp_path, OPEN, limits=Limits(LIMIT, reading=1)) as receiver:
+        for _ in range(3):
+            async with receiver.connection() as (reader, writer):
+                writer.write(HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body))
+                async with asyncio.timeout(10):
+                    await reader.readuntil(b"100 Continue\r\n\r\n")
+                writer.write(body)
+                answers.append((await _answer(reader))[:13])
+
+    assert answers == [b"HTTP/1.1 200 "] * 3
+
+
 async def test_strangers_that_send_slowly_keep_nobody_out(tmp_path: Path) -> None:
     limits = Limits(LIMIT, reading=2)
     async with running(tmp_path, OPEN, PROD, limits=limits) as receiver, AsyncExitStack() as strangers:
