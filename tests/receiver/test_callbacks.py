@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from monitor.clock import stopwatch
 from monitor.event import Channel, Vendor
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.limits import Limits
@@ -38,9 +39,11 @@ from tests.receiver.running import (
 async def test_an_authentic_callback_is_answered_200_once_it_is_in_the_log(tmp_path: Path) -> None:
     async with running(tmp_path, PROD) as receiver:
         receiver.clock.time = NOW + 1.25
+        began = stopwatch()
         answer = await receiver.client.post(
             "/callbacks/prod", content=link_callback(), headers=head_signature()
         )
+        took = stopwatch() - began
         (event,) = await receiver.events()
 
     assert (answer.status_code, answer.json()) == (200, {"status": "accepted"})
@@ -56,6 +59,7 @@ async def test_an_authentic_callback_is_answered_200_once_it_is_in_the_log(tmp_p
     )
     assert receiver.outcome("prod", "accepted") == 1
     assert receiver.sample("monitor_callback_duration_seconds_count", source="prod") == 1
+    assert 0 < (receiver.sample("monitor_callback_duration_seconds_sum", source="prod") or 0) < took
     assert receiver.sample("monitor_clock_skew_seconds", source="prod") == -1.25
     assert receiver.sample("monitor_signature_forms_total", source="prod", form="stripped") == 1
 
