@@ -87,11 +87,50 @@ async def test_numbers_that_are_no_longer_kept_are_not_told_as_zero(
 
     assert (kept["retired"], kept["reconnects"], kept["callbacks_missed"]) == (False, 1, 0)
     assert (retired["retired"], retired["status"], retired["outcome"]) == (True, "ended", "completed")
-    numbers = ("reconnects", "outages", "connected_seconds", "rounds", "replies", "callbacks_missed")
+    numbers = (
+        *("reconnects", "outages", "starting_seconds", "connected_seconds", "outage_seconds"),
+        *("rounds", "skipped_total", "replies", "callbacks_missed"),
+    )
+    assert [kept[number] for number in numbers] == [1, 1, 0, 20, 10, 0, 0, 0, 0]
     assert [retired[number] for number in numbers] == [None] * len(numbers)
     assert "only how it ended is kept" in page
     assert "Reconnects" not in page
     assert "Nothing has" not in page
+
+
+async def test_a_streams_script_is_told_paragraph_by_paragraph(
+    operators: httpx.AsyncClient, desk: Desk
+) -> None:
+    story = Story()
+    story.register(plan=3)
+    story.paragraphs("13 12")
+    desk.show(story.known)
+
+    told = (await operators.get("/api/streams/prod/job")).json()
+
+    first, second, third = ({"scene": "Scene", "sequence_no": number} for number in (1, 2, 3))
+    assert told["plan"] == [first, second, third]
+    assert told["playing"] == second
+    assert told["skipped"] == [second]
+    assert (told["rounds"], told["coverage"], told["round_coverage"]) == (1, 2 / 3, 2 / 3)
+
+
+async def test_an_event_has_its_received_time_and_the_signed_one_if_it_was_signed(
+    operators: httpx.AsyncClient, log: SqliteLog
+) -> None:
+    await log.append(
+        [
+            making.event(
+                EventId("receiver", 1, number), source="prod", job_id="job", received=START, signed=signed
+            )
+            for number, signed in enumerate((None, int(START) - 2), start=1)
+        ]
+    )
+
+    events = (await operators.get("/api/streams/prod/job/events")).json()["events"]
+
+    assert [one["received"] for one in events] == ["2023-11-14T22:13:20Z"] * 2
+    assert [one["signed"] for one in events] == ["2023-11-14T22:13:18Z", None]
 
 
 @pytest.mark.parametrize(
