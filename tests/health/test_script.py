@@ -102,6 +102,14 @@ def test_a_stream_seen_in_its_middle_learns_from_the_next_round() -> None:
     assert facts(story)[:3] == (2, 1.0, 0.5)
 
 
+def test_a_stream_whose_start_was_registered_learns_from_its_first_round_whatever_was_told_of_it_first() -> (
+    None
+):
+    story = registered(plan=0)
+    story.paragraphs("34 1234")
+    assert facts(story)[:3] == (1, 1.0, 1.0)
+
+
 def test_a_stream_that_is_first_seen_as_it_connects_in_its_middle_left_nothing_out() -> None:
     # It had connected before, when nobody listened: what its first round shows is all that there is yet.
     story = Story()

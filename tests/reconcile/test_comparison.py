@@ -1,16 +1,17 @@
 """Whatever is known of a stream and whatever the API says: what was told once is no news the second time."""
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from monitor.event import Channel, JobObserved, JobState, Vendor
+from monitor.event import CallbackAim, Channel, JobObserved, JobState, Vendor
 from monitor.health.fold import fold, retire
-from monitor.health.stream import StreamState
+from monitor.health.stream import Outcome, StreamState
 from monitor.health.told import was_a_guess
 from monitor.reconcile.comparison import REFRESH_SECONDS, Difference, compare
 from monitor.vendors.api_protocol import ObservedJob
 from monitor.vendors.observation import decode_observation, encode_observation
-from tests.health.story import START
+from tests.health.story import START, Story
 from tests.properties.examples import examples
 from tests.properties.stories import SETTINGS, Logged, Step, any_stories, logged, observations, told
 
@@ -74,6 +75,90 @@ def test_an_answer_that_agrees_is_told_again_once_the_last_one_is_old() -> None:
 
     assert compare(state, job, START + NOW + REFRESH_SECONDS - 1) is None
     assert compare(state, job, START + NOW + REFRESH_SECONDS) is Difference.AGREES
+
+
+@pytest.mark.parametrize("guess", [Outcome.VANISHED, Outcome.LOST])
+@pytest.mark.parametrize("is_retired", [False, True])
+@pytest.mark.parametrize(
+    ("said", "news"),
+    [
+        (JobState.WAITING, Difference.STATE),
+        (JobState.RUNNING, Difference.STATE),
+        (JobState.SUCCEEDED, Difference.END),
+        (JobState.FAILED, Difference.END),
+        (JobState.MISSING, None),
+        (None, None),
+    ],
+)
+def test_what_the_api_knows_after_all_of_a_stream_that_was_given_up_is_news(
+    guess: Outcome, is_retired: bool, said: JobState | None, news: Difference | None
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    if guess is Outcome.VANISHED:
+        story.tell(JobObserved(JobState.MISSING), at=60.0, channel=Channel.API)
+    else:
+        story.settle(100_000.0)
+    assert story.known.end is not None
+    assert story.known.end.outcome is guess
+
+    state = retire(story.known) if is_retired else story.known
+    found = compare(state, ObservedJob("job", "job", JobObserved(said)), START + story.now + 60)
+
+    # Of what nobody sees any more, only that it lives is.
+    assert found is (None if is_retired and news is Difference.END else news)
+
+
+@pytest.mark.parametrize(
+    ("said", "news"),
+    [
+        (JobState.SUCCEEDED, Difference.AGREES),
+        (JobState.FAILED, Difference.END),
+        (JobState.BLOCKED, Difference.END),
+        (JobState.MISSING, None),
+    ],
+)
+def test_why_a_stream_ended_is_news_and_so_is_the_first_word_that_agrees(
+    said: JobState, news: Difference | None
+) -> None:
+    story = Story()
+    story.links("C E")
+
+    found = compare(story.known, ObservedJob("job", "job", JobObserved(said)), START + 60)
+
+    assert found is news
+
+
+@pytest.mark.parametrize(
+    ("said", "news"),
+    [
+        (JobObserved(JobState.RUNNING, None, 200.0, 181.0), None),
+        (JobObserved(JobState.RUNNING, None, 200.0, 180.0), Difference.PUSH),
+        (JobObserved(JobState.RUNNING, aim=CallbackAim.HERE), None),
+        (JobObserved(JobState.RUNNING, aim=CallbackAim.ELSEWHERE), Difference.STATE),
+        (JobObserved(JobState.WAITING), Difference.STATE),
+        (JobObserved(JobState.SUCCEEDED), Difference.END),
+        (JobObserved(JobState.MISSING), Difference.END),
+    ],
+)
+def test_what_is_otherwise_than_the_api_said_before_is_news(
+    said: JobObserved, news: Difference | None
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    before = JobObserved(JobState.RUNNING, None, 100.0, 90.0, aim=CallbackAim.HERE)
+    story.tell(before, at=10.0, channel=Channel.API)
+
+    assert compare(story.known, ObservedJob("job", "job", said), START + 20) is news
+
+
+def test_how_long_a_job_pushed_is_news_where_the_api_had_not_said_so() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.tell(JobObserved(JobState.RUNNING), at=10.0, channel=Channel.API)
+    said = JobObserved(JobState.RUNNING, None, 100.0, 100.0)
+
+    assert compare(story.known, ObservedJob("job", "job", said), START + 20) is Difference.PUSH
 
 
 @given(observations)
