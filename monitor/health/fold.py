@@ -253,8 +253,6 @@ def _registered(state: StreamState, told: Told) -> Effect:
     job.view_mode = payload.view_mode or job.view_mode
     if payload.repeat_count is not None:
         job.repeat_count = payload.repeat_count
-    if payload.auto_play_script is not None:
-        job.auto_play_script = payload.auto_play_script
     if payload.max_duration is not None:
         job.expected_end = job.registered_at + payload.max_duration
     for kind in payload.subscribed:

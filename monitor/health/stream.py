@@ -138,7 +138,6 @@ class Job:
     random_play_mode: RandomPlayMode | None = None
     view_mode: str | None = None
     repeat_count: int | None = None
-    auto_play_script: bool | None = None
     expected_end: float | None = None
     subscribed: tuple[CallbackKind, ...] = ()
 

@@ -329,12 +329,17 @@ def test_what_an_ended_output_said_opens_nothing_when_it_comes_again_minutes_lat
     assert len(story.known.transitions) == lines
 
 
-def test_a_connected_signed_after_the_end_opens_the_stream_again() -> None:
+@pytest.mark.parametrize("retired", [False, True])
+def test_a_connected_signed_after_the_end_opens_the_stream_again(retired: bool) -> None:
     story = Story()
     story.links("C E")
+    if retired:
+        story.state = retire(story.known)
     story.link("C", at=25.0, signed=21)
     assert story.known.end is None
     assert story.known.phase is Phase.CONNECTED
+    # Nobody would see it.
+    assert not story.known.retired
 
 
 def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_output() -> None:

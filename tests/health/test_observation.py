@@ -221,6 +221,16 @@ def test_a_failure_that_no_callback_told_ends_the_stream_with_its_error() -> Non
     assert verdict.reasons == ("The vendor's API says that the job failed: MSS.00000004 Internal Error.",)
 
 
+def test_an_end_that_is_called_back_of_a_job_that_failed_leaves_it_a_failure() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    answer(story, JobState.FAILED, at=60.0)
+    story.link("E", at=63.0)
+
+    assert end_of(story) == (Outcome.FAILED, True)
+    assert story.settle(200.0).missed == 0
+
+
 def test_a_job_that_is_first_heard_of_as_failed_is_a_stream_that_failed() -> None:
     story = Story()
     answer(story, JobState.BLOCKED, at=0.0, error="banned")
@@ -297,21 +307,22 @@ def test_a_lost_connected_ends_an_outage_and_counts_its_reconnect() -> None:
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
 @pytest.mark.parametrize("parting", ["E", "D", "D E"])
+@pytest.mark.parametrize("new", ["b", "Z"])
 def test_a_proved_push_is_that_of_the_new_address_though_the_old_one_said_the_last_word(
-    parting: str, signed: bool
+    new: str, parting: str, signed: bool
 ) -> None:
     story = Story()
     story.links("C", signed=signed)
-    story.link("G", at=60.0, signed=60 if signed else None, output="b")
+    story.link("G", at=60.0, signed=60 if signed else None, output=new)
     story.now = 60.0
     story.links(parting, step=1.0, signed=signed)
     running(story, at=90.0, duration=90.0, push=80.0)
     running(story, at=100.0, duration=100.0, push=90.0)
     assert story.status(100.0).status is Status.HEALTHY
 
-    story.link("D", at=120.0, signed=120 if signed else None, output="b")
+    story.link("D", at=120.0, signed=120 if signed else None, output=new)
     assert story.status(180.0).status is Status.DOWN
-    story.link("E", at=300.0, signed=300 if signed else None, output="b")
+    story.link("E", at=300.0, signed=300 if signed else None, output=new)
     assert end_of(story) == (Outcome.CUT_OFF, False)
 
 
