@@ -27,6 +27,7 @@ SIGNED = Source(
 )
 SUGAR = Source(name="sugar", vendor=Vendor.SOFTSUGAR, public_url="https://hooks.example.com/sugar")
 OPEN = Source(name="open", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/open")
+GONE = SIGNED.model_copy(update={"name": "gone"})
 
 GOOD = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"job\\",\\"reply_id\\":\\"%d\\"}"}'
 
@@ -233,10 +234,11 @@ async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:
         await bench.fold(bad=200)
 
 
-async def test_strangers_cannot_stop_the_worker(log: SqliteLog) -> None:
+@pytest.mark.parametrize("source", [OPEN, GONE], ids=["open", "no longer configured"])
+async def test_strangers_cannot_stop_the_worker(log: SqliteLog, source: Source) -> None:
     bench = Bench(log)
 
-    await bench.fold(bad=2 * WINDOW, source=OPEN)
+    await bench.fold(bad=2 * WINDOW, source=source)
 
     assert await bench.letters() == 2 * WINDOW
     assert bench.shard.position == 2 * WINDOW
