@@ -73,13 +73,14 @@ def test_a_stream_that_ends_or_is_given_up_leaves_room_for_another() -> None:
     settings = HealthSettings(abandon_after_seconds=1000)
     shard = Shard(settings, {"prod": 1})
     play(shard, "ends", "C E", since=1)
-    assert tell(shard, 3, "prod", LinkState.CONNECTED, job_id="is lost") is Effect.APPLIED
-    assert tell(shard, 4, "prod", LinkState.CONNECTED, job_id="waits") is Effect.OVERFLOW
+    play(shard, "ends too", "C E", since=3)
+    assert tell(shard, 5, "prod", LinkState.CONNECTED, job_id="is lost") is Effect.APPLIED
+    assert tell(shard, 6, "prod", LinkState.CONNECTED, job_id="waits") is Effect.OVERFLOW
 
-    tick(shard, 3 + 1000)
+    tick(shard, 5 + 1000)
 
-    assert tell(shard, 1004, "prod", LinkState.CONNECTED, job_id="waits") is Effect.APPLIED
-    assert tell(shard, 1005, "prod", LinkState.CONNECTED, job_id="waits too") is Effect.OVERFLOW
+    assert tell(shard, 1006, "prod", LinkState.CONNECTED, job_id="waits") is Effect.APPLIED
+    assert tell(shard, 1007, "prod", LinkState.CONNECTED, job_id="waits too") is Effect.OVERFLOW
 
 
 def test_the_streams_of_a_checkpoint_take_their_room_and_markers_take_none() -> None:
