@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from alerts import generated, service, sources, streams
+from alerts import generated, ingest, pipeline, sources, streams
 from alerts.rule import Alert, Group, Links, Record, write
 from alerts.thresholds import FILE, Thresholds, read
 
@@ -29,8 +29,8 @@ def _groups(thresholds: Thresholds) -> dict[str, Group]:
     return {
         "streams.yaml": streams.group(thresholds),
         "sources.yaml": sources.group(thresholds),
-        "ingest.yaml": service.ingest(thresholds),
-        "pipeline.yaml": service.pipeline(thresholds),
+        "ingest.yaml": ingest.group(thresholds),
+        "pipeline.yaml": pipeline.group(thresholds),
     }
 
 

@@ -77,7 +77,13 @@ def risen(counter: str, window: int) -> str:
 SINCE = "{{ $value | humanizeTimestamp }}"
 """A template for an expression whose value is the time since when it holds."""
 
-NAME = "{{ $labels.source }}/{{ $labels.job_id }}"
+SOURCE = "{{ $labels.source }}"
+"""A template that names the source."""
+
+INSTANCE = "{{ $labels.instance }}"
+"""A template that names the process."""
+
+NAME = f"{SOURCE}/{{{{ $labels.job_id }}}}"
 """A template that names the stream."""
 
 NAMED = NAME + (

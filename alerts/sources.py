@@ -1,15 +1,14 @@
 """What wakes somebody because of a source as a whole: incidents, quotas, and the objective."""
 
-from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, STREAM, out
+from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, SOURCE, STREAM, out
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Burn, Thresholds
 
-_SOURCE = "vendor, source"
+_BY = "vendor, source"
 _RUNNING = "source:livestream_running:count"
 _FINE = "source:livestream_available:count"
 _TROUBLED = "source:livestream_troubled:count"
 _CONCERNED = "source:livestream_concerned:count"
-_NAME = "{{ $labels.source }}"
 
 
 def group(thresholds: Thresholds) -> Group:
@@ -31,16 +30,16 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
         # 0 while none runs: in hours without any, a source's streams are few on average.
         Record(
             _RUNNING,
-            f"count by ({_SOURCE}) ({AVAILABLE})\n  or max by ({_SOURCE}) (monitor_streams) * 0",
+            f"count by ({_BY}) ({AVAILABLE})\n  or max by ({_BY}) (monitor_streams) * 0",
         ),
-        Record(_FINE, f"sum by ({_SOURCE}) ({AVAILABLE})"),
+        Record(_FINE, f"sum by ({_BY}) ({AVAILABLE})"),
         # A push that has just been lost counts, before its stream is down: an incident should be known
         # for one before its first stream pages. Silence counts once it pages: to a service that was away,
         # every stream has been silent.
         Record(
             _TROUBLED,
             f"""
-            count by ({_SOURCE}) (
+            count by ({_BY}) (
               max by ({STREAM}) ({SEEN}{{status="down"}})
               or max by ({STREAM}) (ALERTS{{alertname="LivestreamSilent", alertstate="firing"}})
               or ({out(view)} == 1 and {ON} {LIVE})
@@ -51,7 +50,7 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
         Record(
             _CONCERNED,
             f"""
-            count by ({_SOURCE}) (
+            count by ({_BY}) (
               max by ({STREAM}) ({LIVE})
               or {ended}
             )
@@ -67,8 +66,8 @@ def _incident(thresholds: Thresholds) -> Alert:
         Severity.CRITICAL,
         Dashboard.FLEET,
         f"{_TROUBLED} / {_CONCERNED} >= {incident.share}\n  and {_TROUBLED} >= {incident.fewest_streams}",
-        f"Many streams of {_NAME} fail at once",
-        f"{{{{ $value | humanizePercentage }}}} of the streams of {_NAME} ({{{{ $labels.vendor }}}}) have "
+        f"Many streams of {SOURCE} fail at once",
+        f"{{{{ $value | humanizePercentage }}}} of the streams of {SOURCE} ({{{{ $labels.vendor }}}}) have "
         "lost their push, say nothing, or were just given up. Their single pages are held back. Ask the "
         "vendor, and look for what the streams share: an output address, a CDN, our own way in.",
         seconds=incident.for_seconds,
@@ -84,12 +83,12 @@ def _quota(thresholds: Thresholds) -> Alert:
         Dashboard.PIPELINE,
         # The codes that matter exist at 0 from the service's start, so the first refusal is a rise.
         f"""
-        sum by ({_SOURCE}, category, code) (
+        sum by ({_BY}, category, code) (
           increase(monitor_vendor_errors_total{{category=~"quota|capacity"}}[{window}])
         ) > 0
         """,
-        f"{_NAME} refuses more streams ({{{{ $labels.category }}}})",
-        f"The vendor answered {_NAME} with error {{{{ $labels.code }}}}, of the category "
+        f"{SOURCE} refuses more streams ({{{{ $labels.category }}}})",
+        f"The vendor answered {SOURCE} with error {{{{ $labels.code }}}}, of the category "
         f"{{{{ $labels.category }}}}, within the last {window}. New streams won't start: end what "
         "nobody needs, or have the limit raised.",
         of_source=("vendor", "source"),
@@ -124,8 +123,8 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
         Dashboard.FLEET,
         "\n  and ".join(f"{lost(window)} > {limit}" for window in windows)
         + f"\n  and {average} >= {objective.fewest_streams}",
-        f"{_NAME} uses up its error budget {pace}",
-        f"For {long} and still now, the streams of {_NAME} were down or silent for "
+        f"{SOURCE} uses up its error budget {pace}",
+        f"For {long} and still now, the streams of {SOURCE} were down or silent for "
         f"{{{{ $value | humanizePercentage }}}} of their running time; the objective allows "
         f"{100 * (1 - objective.availability):.3g}%. Find what the worst streams have in common.",
         labels={"window": long},

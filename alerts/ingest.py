@@ -1,0 +1,135 @@
+"""What wakes somebody because of what comes in: callbacks that are refused, unreadable, or missing."""
+
+from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, last, risen
+from alerts.rule import Alert, Dashboard, Group, Severity, span
+from alerts.thresholds import Ingest, Thresholds, View
+
+
+def group(thresholds: Thresholds) -> Group:
+    """Return the rules of what comes in."""
+    view, limits = thresholds.view, thresholds.ingest
+    return Group(
+        "monitor-ingest",
+        (
+            _authentication(limits),
+            _refused(view, limits),
+            _skew(limits),
+            _dead_letters(limits),
+            _missed(limits),
+            _no_callbacks(view, limits),
+        ),
+    )
+
+
+def _authentication(limits: Ingest) -> Alert:
+    window = span(limits.authentication_window_seconds)
+    failures = f"sum by (source) (increase(monitor_authentication_failures_total[{window}]))"
+    requests = f"sum by (source) (increase(monitor_callbacks_total[{window}]))"
+    return Alert(
+        "MonitorCallbackAuthenticationFailures",
+        Severity.WARNING,
+        Dashboard.PIPELINE,
+        f"{failures} >= {limits.authentication_failures}\n"
+        f"  and {failures} / {requests} >= {limits.authentication_share}",
+        f"Requests to {SOURCE} don't prove where they come from",
+        f"{{{{ $value | humanize }}}} requests to {SOURCE} were refused within {window}, a large part of "
+        "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "
+        "and the clock.",
+        of_source=("source",),
+    )
+
+
+def _refused(view: View, limits: Ingest) -> Alert:
+    window = span(limits.refused_window_seconds)
+    refused = f'monitor_callbacks_total{{job="{view.job}",outcome="overloaded"}}'
+    return Alert(
+        "MonitorCallbacksRefused",
+        Severity.CRITICAL,
+        Dashboard.PIPELINE,
+        f"sum by (source, instance) (increase({refused}[{window}])) >= {limits.refused_callbacks}",
+        f"Callbacks of {SOURCE} are refused, and lost",
+        f"{INSTANCE} answered {{{{ $value | humanize }}}} callbacks of {SOURCE} with 503 within {window}: "
+        "it could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on "
+        "Kafka at the brokers, too.",
+        of_source=("source",),
+    )
+
+
+def _skew(limits: Ingest) -> Alert:
+    calls = f"increase(monitor_callbacks_total[{span(limits.clock_skew_told_seconds)}])"
+    # A process shows what it was told last, until somebody tells it anew.
+    skew = (
+        "max by (source) (\n  abs(last_over_time(monitor_clock_skew_seconds[5m]))\n"
+        f"  and on (source, instance) sum by (source, instance) ({calls}) > 0\n)"
+    )
+    return Alert(
+        "MonitorClockSkew",
+        Severity.WARNING,
+        Dashboard.PIPELINE,
+        f"{skew} > {limits.clock_skew_seconds}",
+        f"The clocks of {SOURCE} and this service differ",
+        f"What {SOURCE} signs is {{{{ $value | humanizeDuration }}}} away from our time. Beyond "
+        "max_clock_skew_seconds its callbacks are refused. Check our clock first.",
+        seconds=limits.clock_skew_for_seconds,
+        of_source=("source",),
+    )
+
+
+def _dead_letters(limits: Ingest) -> Alert:
+    window = span(limits.dead_letters_window_seconds)
+    return Alert(
+        "MonitorDeadLetters",
+        Severity.WARNING,
+        Dashboard.PIPELINE,
+        f"sum by (source, channel, reason) (increase(monitor_dead_letters_total[{window}])) > 0",
+        f"Messages of {SOURCE} can't be decoded ({{{{ $labels.reason }}}})",
+        f"Authentic messages of {SOURCE} by {{{{ $labels.channel }}}} could not be decoded: "
+        "{{ $labels.reason }}. They are kept, and can be retried once the cause is gone.",
+        of_source=("source",),
+    )
+
+
+def _missed(limits: Ingest) -> Alert:
+    window = limits.missed_window_seconds
+    return Alert(
+        "MonitorCallbacksMissed",
+        Severity.WARNING,
+        Dashboard.FLEET,
+        f"sum by (vendor, source) (\n  ({risen('livestream_callbacks_missed_total', window)})\n"
+        f"  and {ON} {LIVE}\n) >= {limits.missed_callbacks}",
+        f"Callbacks of {SOURCE} don't arrive",
+        f"{{{{ $value }}}} facts of {SOURCE} were proved by another channel within {span(window)}, and "
+        "their callbacks never came. An outage could be missed the same way: look at what stands between.",
+    )
+
+
+def _no_callbacks(view: View, limits: Ingest) -> Alert:
+    newest = last('livestream_last_event_timestamp_seconds{channel="callback"}', view, by="vendor, source")
+    start = last("livestream_start_timestamp_seconds", view)
+    missed = last("livestream_callbacks_missed_total", view)
+    script = last("livestream_script_progress_timestamp_seconds", view)
+    remaining = last("livestream_script_remaining_seconds", view)
+    return Alert(
+        "MonitorNoCallbacks",
+        Severity.CRITICAL,
+        Dashboard.PIPELINE,
+        # A script stands still while its stream is down, and one that is over tells nothing more. Silence is
+        # what missing callbacks look like. Where none ever came, those that are missed say that some should.
+        f"""
+        (
+          {newest}
+          or min by (vendor, source) ({start} and {ON} {missed} > 0 and {ON} {LIVE})
+        ) < time() - {limits.no_callbacks_seconds}
+          and on (vendor, source) count by (vendor, source) (
+            {script}
+              and {ON} {SEEN}{{status=~"healthy|degraded|silent"}}
+              unless {ON} {remaining} == 0
+          ) >= {limits.no_callbacks_streams}
+        """,
+        f"{SOURCE} calls back no more",
+        f"No callback of {SOURCE} has come since {{{{ $value | humanizeTimestamp }}}}, though streams of "
+        "it play their scripts. Nobody would hear of an outage: look at the way from "
+        "the vendor to the receiver.",
+        seconds=limits.no_callbacks_for_seconds,
+        of_source=("vendor", "source"),
+    )
