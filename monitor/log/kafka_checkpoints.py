@@ -21,7 +21,7 @@ from monitor.clock import stopwatch
 from monitor.config import Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_closing import stop_in_time
+from monitor.log.kafka_closing import look_at, stop_in_time, stop_producer
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -211,8 +211,12 @@ class KafkaCheckpoints:
                     batch = producer.create_batch()
                     batch.append(timestamp=None, key=key, value=value)
             written.append(await self._send(producer, batch))
-            # A transaction can be committed without a batch that failed.
-            await asyncio.gather(*written)
+            # A transaction can be committed without a batch that failed. Nothing here is cancelled with
+            # this call: what fails later could then not be looked at any more.
+            await asyncio.wait(written, return_when=asyncio.FIRST_EXCEPTION)
+            for batch_written in written:
+                if batch_written.done():
+                    batch_written.result()
             await producer.commit_transaction()
 
     @contextlib.contextmanager
@@ -230,6 +234,8 @@ class KafkaCheckpoints:
         future: asyncio.Future[object] = await producer.send_batch(
             batch, self._topic, partition=self._place.partition
         )
+        # If it isn't the first that fails, nobody asks for it.
+        future.add_done_callback(look_at)
         return future
 
     async def close(self) -> None:
@@ -237,7 +243,7 @@ class KafkaCheckpoints:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        await stop_in_time(producer.stop())
+        await stop_producer(producer, idle=False)
 
     def _named(self, error: Exception) -> LogUnavailableError:
         return LogUnavailableError(f"{self._name}: {str(error) or type(error).__name__}")

@@ -27,21 +27,26 @@ async def stop_in_time(stopping: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait({task}, timeout=CLOSE_SECONDS)
     finally:
         task.cancel()
-    if task.done() and not task.cancelled():
-        # Looked at, or asyncio complains of a failure that nobody asked for.
-        task.exception()
+    if task.done():
+        look_at(task)
 
 
 async def stop_producer(producer: AIOKafkaProducer, *, idle: bool) -> None:
     """Let a producer stop, and end what it still tries to send: by itself it would try without an end.
 
     Args:
-        producer: one without transactions.
+        producer: a transaction of it that is under way stays uncommitted.
         idle: whether all that it was given was acknowledged, or has failed.
     """
     if not idle:
         await stop_in_time(_stop_sending(producer))
     await stop_in_time(producer.stop())
+
+
+def look_at(ended: "asyncio.Future[Any]") -> None:
+    """Ask a future that is done for its failure: of one that nobody asks for, asyncio complains."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _stop_sending(producer: AIOKafkaProducer) -> None:
@@ -59,4 +64,8 @@ async def _stop_sending(producer: AIOKafkaProducer) -> None:
         accumulator.fail_all(KafkaError("the producer was stopped"))
         for batch in waiting:
             # Of what was not sent yet, or is to be sent again, aiokafka fails a future of its own too.
-            batch._drain_waiter.exception()  # noqa: SLF001
+            look_at(batch._drain_waiter)  # noqa: SLF001
+        # As it does of a transaction, whose end nobody waits for once a part of it has failed.
+        transaction = producer._txn_manager._transaction_waiter  # noqa: SLF001
+        if transaction is not None and transaction.done():
+            look_at(transaction)

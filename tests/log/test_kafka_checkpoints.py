@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from aiokafka.errors import InvalidTxnState, ProducerFenced
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_checkpoints import POSITION_KEY, KafkaCheckpoints
+from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.protocol import Checkpoint
 from tests.kafka_broker import Brokers
+from tests.log.complaints import noted_complaints
 
 
 @pytest.fixture
@@ -123,6 +125,45 @@ async def test_whoever_opens_them_later_fences_the_earlier_owner(
         await checkpoints.save(99, [("a", "1", b"from the grave")])
     assert Checkpoint(2, [("a", "1", b"second")]) == await successor.load()
     await successor.close()
+
+
+@pytest.mark.parametrize("batches", [1, 5])
+async def test_an_owner_that_is_fenced_while_it_writes_leaves_no_complaint(
+    settings: Settings, batches: int
+) -> None:
+    complaints = noted_complaints()
+    owner = await KafkaCheckpoints.open(settings, 2)
+    successor = await KafkaCheckpoints.open(settings, 2)
+    states = [("a", str(number), os.urandom(BATCH_BYTES - 1000)) for number in range(batches)]
+
+    with pytest.raises(FencedError):
+        await owner.save(99, states)
+    gc.collect()
+    await owner.close()
+
+    del owner
+    gc.collect()
+    assert complaints == []
+    await successor.close()
+
+
+async def test_an_owner_that_gives_up_while_it_writes_leaves_nothing_that_goes_on_trying(
+    own_kafka: Brokers, settings: Settings
+) -> None:
+    complaints, others = noted_complaints(), asyncio.all_tasks()
+    owner = await KafkaCheckpoints.open(settings, 3)
+    await owner.save(1, [("a", "1", b"one")])
+    own_kafka.each[0].pause()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await owner.save(2, [("a", "1", os.urandom(BATCH_BYTES - 1000)), ("a", "2", b"two")])
+    await owner.close()
+
+    del owner
+    gc.collect()
+    assert asyncio.all_tasks() - others == set()
+    assert complaints == []
 
 
 async def test_what_an_earlier_owner_had_begun_is_neither_loaded_nor_committed(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_producer
 from tests.kafka_broker import Brokers, eventually
+from tests.log.complaints import noted_complaints
 
 
 async def test_a_producer_that_is_stopped_says_of_each_batch_that_it_failed_and_leaves_no_complaint(
@@ -43,13 +44,6 @@ async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_n
     del producer, end
     gc.collect()
     assert complaints == []
-
-
-def noted_complaints() -> list[dict[str, Any]]:
-    """Return where the event loop's complaints of this test go."""
-    complaints = list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
-    return complaints
 
 
 async def started(brokers: Brokers, **options: Any) -> tuple[AIOKafkaProducer, str]:
