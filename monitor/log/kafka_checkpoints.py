@@ -20,8 +20,9 @@ from aiokafka.errors import ProducerFenced
 from monitor.clock import stopwatch
 from monitor.config import Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
-from monitor.log import kafka_client, kafka_topics
+from monitor.log import kafka_client, kafka_landmark, kafka_topics
 from monitor.log.kafka_closing import look_at, stop_in_time, stop_producer
+from monitor.log.kafka_landmark import Headers, Landmark
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -60,9 +61,14 @@ _log = structlog.get_logger(__name__)
 
 
 class KafkaCheckpoints:
-    """The Checkpoints of one partition; made by `open`. After any error it is of no use any more."""
+    """The Checkpoints of one partition; made by `open`. After any error it is of no use any more.
+
+    Attributes:
+        landmark: an event that went into the states, if one is known; loaded and saved with the position.
+    """
 
     def __init__(self, settings: Settings, partition: int) -> None:
+        self.landmark: Landmark | None = None
         kafka = settings.kafka
         topics = kafka_topics.names(kafka)
         self._options = kafka_client.options(kafka)
@@ -173,6 +179,8 @@ class KafkaCheckpoints:
             _log.warning("not a position", partition=self._place.partition, offset=record.offset)
         else:
             newest[record.key] = record.value
+            if record.key == POSITION_KEY:
+                self.landmark = kafka_landmark.from_headers(record.headers)
 
     async def _end_open_transaction(self, offset: int) -> None:
         """Abort what the brokers hold for open and have forgotten to end; see decision 0008."""
@@ -199,17 +207,18 @@ class KafkaCheckpoints:
             await producer.begin_transaction()
             written = []
             batch = producer.create_batch()
-            rows: Iterable[tuple[bytes, bytes | None]] = [
-                *((key_of(source, job_id), state) for source, job_id, state in changed),
-                (POSITION_KEY, json.dumps(position).encode()),
+            rows: Iterable[tuple[bytes, bytes | None, Headers]] = [
+                *((key_of(source, job_id), state, []) for source, job_id, state in changed),
+                # In a header, so that the value is what any version of this service reads.
+                (POSITION_KEY, json.dumps(position).encode(), kafka_landmark.to_headers(self.landmark)),
             ]
-            for number, (key, value) in enumerate(rows):
+            for number, (key, value, headers) in enumerate(rows):
                 if number % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
-                if batch.append(timestamp=None, key=key, value=value) is None:
+                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                     written.append(await self._send(producer, batch))
                     batch = producer.create_batch()
-                    batch.append(timestamp=None, key=key, value=value)
+                    batch.append(timestamp=None, key=key, value=value, headers=headers)
             written.append(await self._send(producer, batch))
             # A transaction can be committed without a batch that failed. Nothing here is cancelled with
             # this call: what fails later could then not be looked at any more.

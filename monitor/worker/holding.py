@@ -9,6 +9,7 @@ from monitor.config import Settings, Source
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
+from monitor.log.kafka_landmark import Landmark
 from monitor.worker.checkpoint import Checkpointer, Remedy
 from monitor.worker.shard import Shard
 
@@ -70,6 +71,15 @@ class Holding:
             await holding.close()
             raise
         return holding
+
+    @property
+    def landmark(self) -> Landmark | None:
+        """An event that was folded, by which the topic is known again; kept with the checkpoint."""
+        return self._checkpoints.landmark
+
+    @landmark.setter
+    def landmark(self, landmark: Landmark | None) -> None:
+        self._checkpoints.landmark = landmark
 
     async def save(self, *, even_unchanged: bool = False) -> bool:
         """Keep what changed; after False the holding is of no use any more: somebody else may have it."""

@@ -16,10 +16,9 @@ import structlog
 from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
-from monitor.log.kafka_checkpoints import NOTHING_FOLDED
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
-from monitor.log.kafka_reading import Bounds
+from monitor.log.kafka_landmark import Landmark
 from monitor.log.protocol import EventLog
 from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
@@ -27,6 +26,7 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
 from monitor.worker.holding import Holding
 from monitor.worker.holdings import Holdings
+from monitor.worker.resuming import resume
 from monitor.worker.shard import retire_replaced
 from monitor.worker.sources import tell_unheard
 from monitor.worker.watchdog import Watchdog
@@ -204,6 +204,8 @@ class PartitionWorker:
                 consumer.follow(read.partition, shard.position)
             return
         shard.position = read.next - 1
+        if read.events:
+            holding.landmark = Landmark.of(read.events[-1])
         end = consumer.known_end(read.partition)
         waits = end is not None and end > read.next
         holding.oldest = read.events[-1].event.received if waits and read.events else None
@@ -334,27 +336,10 @@ class PartitionWorker:
         consumer = self._consumer
         assert consumer is not None
         holding = await self._holdings.take_over(partition)
-        bounds = await self._bounds(consumer, partition)
-        streams, position = len(holding.shard.streams), holding.shard.position
-        _log.info("restored", partition=partition, streams=streams, position=position, end=bounds.end)
-        expired = bounds.start - (position + 1)
-        if expired > 0 and position != NOTHING_FOLDED:
-            _log.error("events expired before they were folded", partition=partition, events=expired)
+        end = await resume(self._settings, consumer, holding)
         if not self._stalled:
-            holding.goal = bounds.end
-            consumer.follow(partition, position)
-
-    async def _bounds(self, consumer: EventConsumer, partition: int) -> Bounds:
-        telling = Seldom(REPEAT_SECONDS)
-        while True:
-            try:
-                return await consumer.bounds(partition)
-            except LogUnavailableError as error:
-                if telling.is_due():
-                    _log.warning(
-                        "can't tell where events begin and end", partition=partition, error=str(error)
-                    )
-                await asyncio.sleep(RETRY_SECONDS)
+            holding.goal = end
+            consumer.follow(partition, holding.shard.position)
 
     async def _save(self, partition: int, holding: Holding) -> bool:
         saved = await holding.save()

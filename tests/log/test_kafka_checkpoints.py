@@ -13,9 +13,10 @@ from aiokafka.errors import InvalidTxnState, ProducerFenced
 
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
-from monitor.log import kafka_client, kafka_topics
+from monitor.log import kafka_client, kafka_landmark, kafka_topics
 from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
+from monitor.log.kafka_landmark import Landmark
 from monitor.log.protocol import Checkpoint
 from tests.kafka_broker import Brokers
 from tests.log.complaints import noted_complaints
@@ -342,6 +343,36 @@ async def test_what_somebody_else_wrote_as_the_position_leaves_the_one_before_it
         await producer.send_and_wait(topic, value, key=POSITION_KEY, partition=2)
 
     assert Checkpoint(7, [("a", "1", b"one")]) == await checkpoints.load()
+
+
+async def test_an_event_that_was_folded_is_kept_with_the_position(
+    settings: Settings, checkpoints: KafkaCheckpoints
+) -> None:
+    checkpoints.landmark = Landmark(7, "receiver-1-2")
+    await checkpoints.save(7, [("a", "1", b"one")])
+    other = await KafkaCheckpoints.open(settings, 3)
+    await other.save(7, [])
+
+    await checkpoints.close()
+    await other.close()
+    for partition, landmark in {2: Landmark(7, "receiver-1-2"), 3: None}.items():
+        successor = await KafkaCheckpoints.open(settings, partition)
+        assert (await successor.load()).position == 7
+        assert successor.landmark == landmark
+        await successor.close()
+
+
+@pytest.mark.parametrize("told", [b"", b"\xff", b"1", b"{}", b"[]", b'[-1, "x"]', b"[1, 2]", b"[" * 5000])
+async def test_what_somebody_else_wrote_as_an_event_that_was_folded_tells_nothing(
+    settings: Settings, checkpoints: KafkaCheckpoints, told: bytes
+) -> None:
+    topic = kafka_topics.names(settings.kafka).health
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as producer:
+        headers = [("other", b"x"), (kafka_landmark.HEADER, told)]
+        await producer.send_and_wait(topic, b"7", key=POSITION_KEY, partition=2, headers=headers)
+
+    assert Checkpoint(7, []) == await checkpoints.load()
+    assert checkpoints.landmark is None
 
 
 async def test_closed_checkpoints_say_so(settings: Settings) -> None:

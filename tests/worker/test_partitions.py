@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,46 @@ async def test_a_worker_whose_events_were_deleted_with_their_topic_goes_on_with_
         await reply(log, *JOBS, first=2)
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
         assert process.metric("monitor_recovering") == 0
+
+
+@pytest.mark.parametrize("grown", [1, 5])
+async def test_the_events_of_a_topic_that_was_made_anew_while_no_worker_was_there_are_folded_from_their_start(
+    settings: Settings, log: KafkaLog, grown: int
+) -> None:
+    await reply(log, *JOBS, count=2)
+    async with working(settings, log):
+        pass
+    await remake_events(settings)
+    # The receiver knows the old topic; and of an offset, nobody sees which topic's it is.
+    await log.close()
+    async with opened_log(settings) as anew:
+        await reply(anew, *JOBS, first=2, count=grown)
+
+        with capture_logs() as lines:
+            async with working(settings, anew) as process:
+                assert process.replies() == dict.fromkeys(JOBS, 2 + grown)
+        told = [line["folded"] for line in lines if "made anew" in line["event"]]
+        assert sorted(told) == sorted(2 * number - 1 for number in jobs_by_partition(settings))
+
+        # From now on it is the one that was folded.
+        with capture_logs() as lines:
+            async with working(settings, anew) as process:
+                assert process.replies() == dict.fromkeys(JOBS, 2 + grown)
+        assert not [line for line in lines if line["log_level"] == "error"]
+
+
+def jobs_by_partition(settings: Settings) -> Iterable[int]:
+    """Return how many of the jobs each partition has that has any."""
+    return Counter(place(SOURCE.name, job, settings.kafka.partitions).partition for job in JOBS).values()
+
+
+async def remake_events(settings: Settings) -> None:
+    """Delete all events with their topic, and make that again."""
+    admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+    await admin.start()
+    await admin.delete_topics([kafka_topics.names(settings.kafka).events])
+    await admin.close()
+    await kafka_topics.make_missing(settings)
 
 
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
