@@ -89,6 +89,7 @@ class PartitionWorker:
         self._next_look = 0.0
         self._next_tick = 0.0
         self._stalled = False
+        self._telling_of_letters = Seldom(REPEAT_SECONDS)
         # Before it runs: with Kafka away it doesn't for long, and what is not shown yet would look ended.
         self._show_recovery()
 
@@ -197,7 +198,8 @@ class PartitionWorker:
             consumer.stop_at({number: one.shard.position for number, one in held})
             return
         except LogUnavailableError as error:
-            _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
+            if self._telling_of_letters.is_due():
+                _log.error("dead letters can't be kept", error=str(error), retry_in_seconds=RETRY_SECONDS)
             generation = self._generation
             await asyncio.sleep(RETRY_SECONDS)
             if generation == self._generation and self._holds(read.partition, holding):

@@ -534,12 +534,14 @@ async def test_what_holds_a_dead_letter_that_cannot_be_kept_for_a_while_is_read_
     labels = {"source": "signed", "channel": "callback", "reason": "not_json"}
     refused = LettersRefused(log)
     async with working(settings, log) as process:
-        with monkeypatch.context() as meanwhile:
+        with monkeypatch.context() as meanwhile, capture_logs() as lines:
             meanwhile.setattr(log, "append", refused)
             await append(log, "job-0", b"no JSON")
             await reply(log, "job-0")
-            await eventually(lambda: refused.tries >= 2)
+            await eventually(lambda: refused.tries >= 3)
             assert process.metric("monitor_dead_letters_total", labels) is None
+        # Each try would say the same.
+        assert [line["error"] for line in lines if line["log_level"] == "error"] == ["the disk is full"]
 
         await eventually(lambda: process.metric("monitor_dead_letters_total", labels) == 1)
         await eventually(lambda: process.replies() == {"job-0": 1})
