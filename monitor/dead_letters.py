@@ -75,7 +75,7 @@ async def opened(settings: Settings, *, to_retry: bool = False) -> AsyncIterator
     if settings.log.backend == "kafka":
         kafka_client.tell_nothing()
         if to_retry:
-            # A broker would make a topic that isn't there in its own way.
+            # What is retried goes to the topic of events, which may not be there any more.
             await kafka_topics.ensure(settings)
         async with kafka_dead_letters.opened(settings.kafka) as letters:
             # It makes the lasting ids of the letters' own.

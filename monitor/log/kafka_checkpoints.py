@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -75,6 +76,8 @@ class KafkaCheckpoints:
         self._topic = topics.health
         self._place = TopicPartition(topics.health, partition)
         self._name = f"partition {partition} of {topics.health}"
+        # What is written next is behind this, unless the topic was made anew meanwhile.
+        self._end = 0
         self._producer: AIOKafkaProducer | None = AIOKafkaProducer(
             **self._options,
             transactional_id=f"{kafka.group_id}-{kafka.topic_prefix}{partition}",
@@ -84,11 +87,12 @@ class KafkaCheckpoints:
 
     @classmethod
     async def open(cls, settings: Settings, partition: int) -> "KafkaCheckpoints":
-        """Take the partition over from whoever had it.
+        """Take the partition over from whoever had it; make its topic again if that was deleted.
 
         Raises:
             LogUnavailableError: Kafka can't be reached.
         """
+        await kafka_topics.make_missing(settings)
         checkpoints = cls(settings, partition)
         assert checkpoints._producer is not None
         try:
@@ -167,6 +171,7 @@ class KafkaCheckpoints:
                     )
                 await self._end_open_transaction(position)
                 held_up, ended = stopwatch(), True
+        self._end = position
         return newest
 
     def _note(self, newest: dict[bytes, bytes], record: ConsumerRecord[bytes, bytes]) -> None:
@@ -198,14 +203,14 @@ class KafkaCheckpoints:
 
         Raises:
             FencedError: another process owns the partition by now; nothing of this was kept.
-            LogUnavailableError: nobody knows whether it was kept.
+            LogUnavailableError: nobody knows whether it was kept, or what was kept before is gone.
         """
         producer = self._producer
         if producer is None:
             raise LogUnavailableError(f"{self._name}: its checkpoints are closed")
         with self._failures():
             await producer.begin_transaction()
-            written = []
+            written: list[asyncio.Future[Any]] = []
             batch = producer.create_batch()
             rows: Iterable[tuple[bytes, bytes | None, Headers]] = [
                 *((key_of(source, job_id), state, []) for source, job_id, state in changed),
@@ -223,10 +228,13 @@ class KafkaCheckpoints:
             # A transaction can be committed without a batch that failed. Nothing here is cancelled with
             # this call: what fails later could then not be looked at any more.
             await asyncio.wait(written, return_when=asyncio.FIRST_EXCEPTION)
-            for batch_written in written:
-                if batch_written.done():
-                    batch_written.result()
+            offsets = [one.result().offset for one in written if one.done()]
+            # Where a batch was sent twice, brokers may have forgotten the first one's.
+            if 0 <= offsets[0] < self._end:
+                # All other states are in the memory of whoever kept them, and nowhere else.
+                raise LogUnavailableError(f"{self._name}: its states were deleted with the topic")
             await producer.commit_transaction()
+            self._end = max(self._end, offsets[-1] + 1)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
@@ -239,8 +247,8 @@ class KafkaCheckpoints:
             # The client asserts its own states: once it has failed it goes on failing like this.
             raise self._named(error) from error
 
-    async def _send(self, producer: AIOKafkaProducer, batch: object) -> "asyncio.Future[object]":
-        future: asyncio.Future[object] = await producer.send_batch(
+    async def _send(self, producer: AIOKafkaProducer, batch: object) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = await producer.send_batch(
             batch, self._topic, partition=self._place.partition
         )
         # If it isn't the first that fails, nobody asks for it.

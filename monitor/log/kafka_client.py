@@ -5,9 +5,12 @@ import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import aiokafka.client
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.config import KafkaSettings
@@ -27,6 +30,10 @@ is a RuntimeError of uvloop's by the time that it writes to it."""
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
 same each time."""
+
+# Brokers make a topic that a client asks for by name, in their own way: one that was deleted would come back
+# with other partitions, and states would expire in it. aiokafka has no setting for that.
+aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
 
 _logger = logging.getLogger("aiokafka")
 

@@ -112,7 +112,7 @@ async def ensure(settings: Settings) -> None:
 
 
 async def make_missing(settings: Settings) -> None:
-    """Make again what was deleted since `ensure`; a broker would make it for a reader, in its own way.
+    """Make again what was deleted since `ensure`.
 
     Topics that are there aren't looked at: a process that runs goes on with them as they are.
 
@@ -158,7 +158,7 @@ async def partitions(kafka: KafkaSettings, topic: str) -> int:
 
 
 async def must_be_there(kafka: KafkaSettings, topic: str, wanted: int) -> None:
-    """Refuse a topic that isn't there, which a broker would make for its first reader, in its own way.
+    """Refuse a topic that isn't there, or isn't like the configuration's.
 
     Args:
         kafka: where.
@@ -190,7 +190,7 @@ async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
 
 
 async def _all_topics(admin: AIOKafkaAdminClient) -> list[dict[str, Any]]:
-    # Asked for all of them: a broker makes what it is asked for by name, in its own way.
+    # Asked for all of them: aiokafka's administration lets a broker make what it is asked for by name.
     topics: list[dict[str, Any]] = await admin.describe_topics()
     return topics
 

@@ -75,7 +75,7 @@ def _owns_list(settings: Settings, folded: Fleet, source: str) -> bool:
 
 
 async def _on_topics(settings: Settings, work: Work) -> None:
-    """Do work once the topics are there: a broker would make one that is read too early, in its own way."""
+    """Do work once the topics are there and as they have to be; a client by itself makes none."""
     telling = Seldom(REPEAT_SECONDS)
     while True:
         try:

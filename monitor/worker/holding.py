@@ -61,8 +61,7 @@ class Holding:
             "kafka.topic_prefix",
             f"Give its key, the source and the job id with a slash between, a record without a value in "
             f"partition {partition} of the topic {topic}: the stream then begins anew with its next event. "
-            "Or stop all workers, and all web processes, for which brokers would make it again in their own "
-            "way, and delete the topic: the workers then fold the events again from the start.",
+            "Or stop all workers and delete the topic: they then fold the events again from the start.",
         )
         holding = cls(shard, checkpoints, Checkpointer(checkpoints, shard, remedy))
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from monitor.config import Settings
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_closing import stop_producer
 from tests.kafka_broker import Brokers, eventually
@@ -49,6 +50,7 @@ async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_n
 async def started(brokers: Brokers, **options: Any) -> tuple[AIOKafkaProducer, str]:
     """Return a producer that has written to a topic, and the topic. options: of the client."""
     kafka = brokers.settings()
+    await kafka_topics.ensure(Settings(kafka=kafka))
     producer = AIOKafkaProducer(**kafka_client.options(kafka) | options, acks="all", enable_idempotence=True)
     await producer.start()
     topic = kafka_topics.names(kafka).events

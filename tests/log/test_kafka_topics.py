@@ -3,7 +3,9 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from monitor.config import KafkaSettings, LogSettings, Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
@@ -42,6 +44,17 @@ async def test_looking_makes_nothing(settings: Settings) -> None:
 
     # Were they there, then with as many partitions as the broker gives by default.
     assert await kafka_topics.problems(changed(settings, partitions=7)) == []
+
+
+async def test_a_client_that_asks_for_a_topic_by_its_name_has_no_broker_make_it(settings: Settings) -> None:
+    topic = kafka_topics.names(settings.kafka).health
+    options = kafka_client.options(settings.kafka) | {"request_timeout_ms": 500}
+
+    async with AIOKafkaProducer(**options) as producer:
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await producer.partitions_for(topic)
+
+    assert await kafka_topics.partitions(settings.kafka, topic) == 0
 
 
 async def test_processes_that_start_together_make_them_once(settings: Settings) -> None:

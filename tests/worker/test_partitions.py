@@ -22,7 +22,7 @@ from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Read
 from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
-from monitor.worker import partitions
+from monitor.worker import holding, partitions
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
@@ -233,10 +233,7 @@ async def test_a_worker_whose_events_were_deleted_with_their_topic_goes_on_with_
     async with opened_log(settings) as log, working(settings, log) as process:
         await reply(log, *JOBS, count=2)
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 2))
-        admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
-        await admin.start()
-        await admin.delete_topics([kafka_topics.names(settings.kafka).events])
-        await admin.close()
+        await delete(settings, kafka_topics.names(settings.kafka).events)
 
         # Nobody can say that the streams are true, until they can be.
         await eventually(lambda: process.metric("monitor_recovering") == 1)
@@ -252,7 +249,8 @@ async def test_the_events_of_a_topic_that_was_made_anew_while_no_worker_was_ther
     await reply(log, *JOBS, count=2)
     async with working(settings, log):
         pass
-    await remake_events(settings)
+    await delete(settings, kafka_topics.names(settings.kafka).events)
+    await kafka_topics.make_missing(settings)
     # The receiver knows the old topic; and of an offset, nobody sees which topic's it is.
     await log.close()
     async with opened_log(settings) as anew:
@@ -276,13 +274,46 @@ def jobs_by_partition(settings: Settings) -> Iterable[int]:
     return Counter(place(SOURCE.name, job, settings.kafka.partitions).partition for job in JOBS).values()
 
 
-async def remake_events(settings: Settings) -> None:
-    """Delete all events with their topic, and make that again."""
+async def delete(settings: Settings, topic: str) -> None:
+    """Delete a topic."""
     admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
     await admin.start()
-    await admin.delete_topics([kafka_topics.names(settings.kafka).events])
+    await admin.delete_topics([topic])
     await admin.close()
-    await kafka_topics.make_missing(settings)
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+async def test_a_worker_whose_kept_states_were_deleted_with_their_topic_folds_the_events_again_and_keeps_all(
+    kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_anew: bool
+) -> None:
+    monkeypatch.setattr(holding, "SAVE_SECONDS", 3.0)
+    # As many partitions as a broker makes by itself, if it is asked to.
+    settings = Settings(
+        kafka=kafka.settings(partitions=4), log=LogSettings(backend="kafka", path=tmp_path / "spool.db")
+    )
+    await kafka_topics.ensure(settings)
+    async with opened_log(settings) as log:
+        await reply(log, *JOBS, count=2)
+        async with working(settings, log) as process:
+            held = process.worker._holdings.held.values()
+            await eventually(lambda: all(one.checkpointer.position == one.shard.position for one in held))
+            await delete(settings, kafka_topics.names(settings.kafka).health)
+            if made_anew:
+                await kafka_topics.make_missing(settings)
+            losses, number = process.fleet.losses, 2
+            async with asyncio.timeout(60):
+                # A broker may take some more before it has deleted its partition.
+                while process.fleet.losses == losses:
+                    await reply(log, "job-0", first=number)
+                    number += 1
+                    await asyncio.sleep(0.1)
+
+            everything = dict.fromkeys(JOBS, 2) | {"job-0": number}
+            await eventually(lambda: process.replies() == everything)
+        assert await kafka_topics.problems(settings) == []
+
+        async with working(settings, log) as process:
+            assert process.replies() == everything
 
 
 async def test_a_worker_goes_on_from_what_another_has_kept(settings: Settings, log: KafkaLog) -> None:
