@@ -16,6 +16,7 @@ import structlog
 from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
+from monitor.log import kafka_topics
 from monitor.log.kafka_client import REPEAT_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.kafka_landmark import Landmark
@@ -89,7 +90,7 @@ class PartitionWorker:
         self._next_look = 0.0
         self._next_tick = 0.0
         self._stalled = False
-        self._telling_of_letters = Seldom(REPEAT_SECONDS)
+        self._telling_of_letters, self._telling_of_topics = Seldom(REPEAT_SECONDS), Seldom(REPEAT_SECONDS)
         # Before it runs: with Kafka away it doesn't for long, and what is not shown yet would look ended.
         self._show_recovery()
 
@@ -370,10 +371,17 @@ class PartitionWorker:
         while True:
             try:
                 await self._consumer.prove_membership({partition: position})
+                await self._look_at_topics()
                 break
             except LogUnavailableError:
                 await asyncio.sleep(RETRY_SECONDS)
         await self._open(partition)
+
+    async def _look_at_topics(self) -> None:
+        """Say which topic somebody has made or changed in another way: the next start would refuse it."""
+        if self._telling_of_topics.is_due():
+            for problem in await kafka_topics.problems(self._settings):
+                _log.error("a topic isn't as it has to be", problem=problem)
 
     def _show_recovery(self) -> None:
         fleet, assigned = self._fleet, self._assigned

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -274,6 +274,14 @@ def jobs_by_partition(settings: Settings) -> Iterable[int]:
     return Counter(place(SOURCE.name, job, settings.kafka.partitions).partition for job in JOBS).values()
 
 
+async def make(settings: Settings, topic: NewTopic) -> None:
+    """Make a topic."""
+    admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
+    await admin.start()
+    await admin.create_topics([topic])
+    await admin.close()
+
+
 async def delete(settings: Settings, topic: str) -> None:
     """Delete a topic."""
     admin = AIOKafkaAdminClient(**kafka_client.options(settings.kafka))
@@ -282,9 +290,9 @@ async def delete(settings: Settings, topic: str) -> None:
     await admin.close()
 
 
-@pytest.mark.parametrize("made_anew", [False, True])
+@pytest.mark.parametrize("made_anew", [None, "compact", "delete"])
 async def test_a_worker_whose_kept_states_were_deleted_with_their_topic_folds_the_events_again_and_keeps_all(
-    kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_anew: bool
+    kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_anew: str | None
 ) -> None:
     monkeypatch.setattr(holding, "SAVE_SECONDS", 3.0)
     # As many partitions as a broker makes by itself, if it is asked to.
@@ -297,20 +305,24 @@ async def test_a_worker_whose_kept_states_were_deleted_with_their_topic_folds_th
         async with working(settings, log) as process:
             held = process.worker._holdings.held.values()
             await eventually(lambda: all(one.checkpointer.position == one.shard.position for one in held))
-            await delete(settings, kafka_topics.names(settings.kafka).health)
-            if made_anew:
-                await kafka_topics.make_missing(settings)
+            health = kafka_topics.names(settings.kafka).health
+            await delete(settings, health)
+            if made_anew is not None:
+                await make(settings, NewTopic(health, 4, 1, topic_configs={"cleanup.policy": made_anew}))
             losses, number = process.fleet.losses, 2
-            async with asyncio.timeout(60):
-                # A broker may take some more before it has deleted its partition.
-                while process.fleet.losses == losses:
-                    await reply(log, "job-0", first=number)
-                    number += 1
-                    await asyncio.sleep(0.1)
+            with capture_logs() as lines:
+                async with asyncio.timeout(60):
+                    # A broker may take some more before it has deleted its partition.
+                    while process.fleet.losses == losses:
+                        await reply(log, "job-0", first=number)
+                        number += 1
+                        await asyncio.sleep(0.1)
 
-            everything = dict.fromkeys(JOBS, 2) | {"job-0": number}
-            await eventually(lambda: process.replies() == everything)
-        assert await kafka_topics.problems(settings) == []
+                everything = dict.fromkeys(JOBS, 2) | {"job-0": number}
+                await eventually(lambda: process.replies() == everything)
+        told = [line["problem"] for line in lines if "problem" in line]
+        assert told == await kafka_topics.problems(settings)
+        assert any("cleanup.policy" in line for line in told) == (made_anew == "delete")
 
         async with working(settings, log) as process:
             assert process.replies() == everything
