@@ -116,9 +116,9 @@ def _measure(known: Observation, said: JobObserved, at: float) -> None:
             known.pushing = pushed >= PUSHING_SHARE * ran
             known.proved = known.measured_at if known.pushing else None
             _follow_push(known, at, ran - pushed)
-            # Behind that: a little for the first time may be a push that has just begun.
-            known.push_grew = known.push_grew or pushed > 0
     known.duration, known.push, known.measured_at = said.duration, said.push_duration, at
+    # Behind all that: a little for the first time may be a push that has just begun.
+    known.push_told = known.push_told or bool(said.push_duration)
 
 
 def _follow_push(known: Observation, at: float, rested: float) -> None:
@@ -127,8 +127,8 @@ def _follow_push(known: Observation, at: float, rested: float) -> None:
             known.pushing_again_at = at
         known.push_seen, known.pushless_since, known.pushless_until = True, None, None
         known.rested = 0.0
-    elif known.push_grew:
-        # Only of a job whose pushed time was seen to grow: the vendor may fill it in at the end.
+    elif known.push_told:
+        # Only of a job whose pushed time was above 0: the vendor may fill it in at the end.
         if known.pushless_since is None:
             known.pushless_since = known.measured_at
         known.pushless_until = at

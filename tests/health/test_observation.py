@@ -498,11 +498,10 @@ def test_a_job_that_stopped_pushing_soon_after_it_began_is_degraded_too() -> Non
     story = Story()
     story.link("C", at=0.0)
     running(story, at=5.0, duration=5.0, push=5.0)
+    assert story.status(5.0).status is Status.HEALTHY
     running(story, at=65.0, duration=65.0, push=20.0)
-    assert story.status(65.0).status is Status.HEALTHY
-    running(story, at=125.0, duration=125.0, push=20.0)
 
-    assert story.status(125.0)[:2] == (Status.DEGRADED, START + 65)
+    assert story.status(65.0)[:2] == (Status.DEGRADED, START + 5)
 
 
 def test_a_job_that_began_to_push_a_moment_before_it_was_asked_about_does_not_run_without_push() -> None:
@@ -545,7 +544,17 @@ def test_a_push_that_rested_in_an_outage_is_not_resting_once_it_is_connected_aga
     assert story.status(260.0)[:2] == (Status.DEGRADED, START + 130)
 
 
-def test_a_pushed_time_that_never_grew_says_nothing() -> None:
+def test_a_job_whose_push_rests_since_it_was_first_asked_about_is_degraded() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=500.0, duration=500.0, push=400.0)
+    assert story.status(500.0).status is Status.HEALTHY
+    running(story, at=560.0, duration=560.0, push=400.0)
+
+    assert story.status(560.0)[:2] == (Status.DEGRADED, START + 500)
+
+
+def test_a_pushed_time_of_0_says_nothing() -> None:
     story = Story()
     story.link("C", at=0.0)
     for at in (10.0, 70.0, 130.0):
