@@ -36,8 +36,8 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, ...]:
     up = f'up{{job="{view.job}"}}'
     saved = f'monitor_checkpoint_timestamp_seconds{{job="{view.job}"}}'
 
-    def answering(roles: str) -> str:
-        return f'max(monitor_build_info{{job="{view.job}",role=~"{roles}"}})'
+    def answering(role: str) -> str:
+        return f'max(monitor_build_info{{job="{view.job}",{role}}})'
 
     return (
         Alert(
@@ -57,8 +57,9 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, ...]:
             "MonitorDown",
             Severity.CRITICAL,
             Dashboard.PIPELINE,
-            # Where one process does all, or no worker is there either, the alert above speaks.
-            f"{answering('worker')} unless on () {answering('all|receiver')}",
+            # Where one process does all, or no worker is there either, the alert above speaks. A process of
+            # a version that doesn't tell its role may be a receiver.
+            answering('role="worker"') + " unless on () " + answering('role!~"worker|web"'),
             "Nobody takes callbacks",
             "Workers answer, and no receiver does. Callbacks are lost for good, and streams are judged "
             "without them: an outage would page nobody. Start a receiver, and look at the rooms themselves "
