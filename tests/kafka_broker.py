@@ -5,7 +5,6 @@ import base64
 import logging
 import os
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -18,6 +17,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from monitor.config import KafkaSettings
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "deploy" / "kafka" / "kafka"
@@ -182,18 +182,6 @@ def bring_back(*brokers: Broker) -> None:
         seconds=_SYNC_SECONDS,
         what=f"{', '.join(broker.address for broker in brokers)} to be in sync",
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, each another."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 async def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:

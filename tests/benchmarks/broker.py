@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, free_port, peer, running
+from tests.benchmarks.programs import ROOT, BenchmarkError, answer_of, peer, running
 from tests.benchmarks.workload import callbacks
+from tests.ports import free_port
 
 PARTITIONS = 4
 

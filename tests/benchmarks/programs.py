@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.running import free_port, wait_for
+from tests.end_to_end.running import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = Path(__file__).resolve().parent / "peers"
@@ -25,7 +25,6 @@ __all__ = [
     "ROOT",
     "BenchmarkError",
     "answer_of",
-    "free_port",
     "ours",
     "peer",
     "running",

@@ -15,10 +15,11 @@ import httpx
 from tests.benchmarks.broker import PARTITIONS, broker, make_topic
 from tests.benchmarks.load import load, signatures
 from tests.benchmarks.profile import Profile
-from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, free_port, running, wait_for
+from tests.benchmarks.programs import PEERS, PEERS_PYTHON, ROOT, BenchmarkError, running, wait_for
 from tests.benchmarks.results import Part, Row, Target
 from tests.benchmarks.scale import Scale
 from tests.end_to_end.running import MONITOR
+from tests.ports import free_port
 
 OURS = "ours: signed, synced, folded"
 ON_KAFKA = "ours on Kafka: signed, acks=all"

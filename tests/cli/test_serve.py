@@ -11,7 +11,7 @@ import pytest
 
 from monitor.worker.sources import UNHEARD
 from tests.cli.running import run_beside, start
-from tests.end_to_end.running import free_port
+from tests.ports import free_port
 
 CONFIGURATION = """
 [receiver]

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from tests.components import prometheus
-from tests.end_to_end.running import free_port, http, wait_for
+from tests.end_to_end.running import http, wait_for
+from tests.ports import free_port
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.ports import free_port
 
 MONITOR = [sys.executable, "-m", "monitor"]
 
@@ -65,13 +66,6 @@ def wait_for(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
             return value
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))

@@ -16,7 +16,8 @@ import pytest
 from monitor.event import LinkState
 from tests.end_to_end.observing import Prometheus
 from tests.end_to_end.paging import ROOT, Stream, Watch
-from tests.end_to_end.running import SOURCES, Service, free_port, http, wait_for
+from tests.end_to_end.running import SOURCES, Service, http, wait_for
+from tests.ports import free_port
 
 # One line of servers for all of the file.
 pytestmark = pytest.mark.xdist_group("browser")

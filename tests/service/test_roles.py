@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from monitor.config import Role
-from tests.end_to_end.running import Service, free_port, wait_for
+from tests.end_to_end.running import Service, wait_for
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("role", list(Role))

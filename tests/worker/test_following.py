@@ -21,7 +21,8 @@ from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
 from monitor.worker.shard import Shard
 from tests.health.story import Story
-from tests.kafka_broker import Brokers, eventually, free_ports
+from tests.kafka_broker import Brokers, eventually
+from tests.ports import free_ports
 
 
 class Pages:
