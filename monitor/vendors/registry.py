@@ -6,7 +6,7 @@ from monitor.event import Channel, Decoded, Event, Vendor
 from monitor.vendors import metastudio, softsugar
 from monitor.vendors.json_body import whole_characters
 from monitor.vendors.observation import JOB_OBSERVED, decode_observation
-from monitor.vendors.protocol import Registration, Request, VendorProtocol, Verified, Verifier
+from monitor.vendors.protocol import Registration, VendorProtocol, Verifier
 from monitor.vendors.registration import JOB_REGISTERED, decode_reduced
 from monitor.vendors.rtc_batch import split_rtc
 
@@ -21,7 +21,6 @@ __all__ = [
     "reduce_registration",
     "split_rtc",
     "verifier",
-    "verify",
 ]
 
 UNKNOWN_CATEGORY = "unknown"
@@ -29,34 +28,14 @@ UNKNOWN_CATEGORY = "unknown"
 
 VENDORS: dict[Vendor, VendorProtocol] = {Vendor.METASTUDIO: metastudio, Vendor.SOFTSUGAR: softsugar}
 
-_MOST_VERIFIERS = 1024
-
-# An entry holds its source, so that no other source can get its id while the entry stands. Names
-# would not do as keys: two configurations in one process may use one name.
-_verifiers: dict[int, tuple[Source, Verifier]] = {}
-
 
 def verifier(source: Source) -> Verifier:
-    """Prepare what checks this source's callbacks, for a caller that keeps it.
+    """Prepare what checks this source's callbacks, to be kept: it computes once what depends on the source.
 
     It raises AuthenticationError (missing or signature). The time window is the caller's to check,
     so that the clock's skew can be seen of refused requests too.
     """
     return VENDORS[source.vendor].verifier(source)
-
-
-def verify(source: Source, request: Request) -> Verified:
-    """Check a callback's signature; what can be computed once for a source is kept.
-
-    Raises:
-        AuthenticationError: missing or signature; the time window is the caller's to check.
-    """
-    known = _verifiers.get(id(source))
-    if known is None:
-        if len(_verifiers) >= _MOST_VERIFIERS:
-            _verifiers.clear()
-        known = _verifiers[id(source)] = (source, verifier(source))
-    return known[1](request)
 
 
 def decode_callback(source: Source, body: bytes) -> Decoded:

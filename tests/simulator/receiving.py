@@ -16,6 +16,7 @@ class Receiving:
 
     def __init__(self, sources: tuple[Source, ...], pace: SteppedPace) -> None:
         self._sources = {source.name: source for source in sources}
+        self._verifiers = {source.name: registry.verifier(source) for source in sources}
         self._pace = pace
         self._sequence = 0
 
@@ -28,7 +29,7 @@ class Receiving:
         if parts[1] == "callbacks":
             source = self._sources[parts[2]]
             shown = Request(request.url.query.decode(), dict(request.headers), body)
-            signed = registry.verify(source, shown).signed
+            signed = self._verifiers[source.name](shown).signed
             job_id = registry.decode_callback(source, body).job_id
             assert job_id is not None
             self._receive(source, job_id, Channel.CALLBACK, signed, body)

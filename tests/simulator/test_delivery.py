@@ -107,7 +107,7 @@ async def test_softsugar_tries_three_times_with_the_same_timestamp(
     assert len({seen.body for seen in receiver.seen}) == 1
     assert told in sender.told
     for seen in receiver.seen:
-        assert registry.verify(sources[1], Request(seen.query, seen.headers, seen.body)).form == "body"
+        assert registry.verifier(sources[1])(Request(seen.query, seen.headers, seen.body)).form == "body"
 
 
 async def test_softsugar_gives_up_after_three_refusals(

@@ -59,7 +59,7 @@ def test_callbacks_are_signed_and_decode_to_what_was_meant(
         post = callback(life.identity, fact, "http://receiver.test", SIGNED)
         assert urlsplit(post.url).path == f"/callbacks/{source.name}"
         request = Request(urlsplit(post.url).query, post.headers, post.content)
-        verified = registry.verify(source, request)
+        verified = registry.verifier(source)(request)
         assert verified.signed == (SIGNED if is_signed(source) else None)
         decoded = registry.decode_callback(source, post.content)
         assert decoded.job_id == life.identity.job_id
@@ -134,7 +134,7 @@ def test_all_encodings_and_keys_are_used(options: SimulationOptions) -> None:
                 if fact.channel is Channel.CALLBACK:
                     post = callback(life.identity, fact, "http://receiver.test", SIGNED)
                     shown = Request(urlsplit(post.url).query, post.headers, post.content)
-                    forms[registry.verify(life.identity.source, shown).form] += 1
+                    forms[registry.verifier(life.identity.source)(shown).form] += 1
                     forms["printed"] += b'"{"' in post.content.replace(b" ", b"")
                     forms["object"] += b'"message":{' in post.content.replace(b" ", b"")
                     forms["data in a text"] += b'"data":"{' in post.content.replace(b" ", b"")

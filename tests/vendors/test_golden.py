@@ -64,7 +64,7 @@ def test_a_golden_request_becomes_its_facts(path: Path) -> None:
 
     if channel is Channel.CALLBACK:
         try:
-            facts["verified"] = named(registry.verify(source, request))
+            facts["verified"] = named(registry.verifier(source)(request))
         except AuthenticationError as error:
             facts["refused"] = error.reason
         else:

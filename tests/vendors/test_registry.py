@@ -1,36 +1,14 @@
 import pytest
 
-from monitor.config import AuthType
-from monitor.errors import AuthenticationError, UndecodableError
+from monitor.errors import UndecodableError
 from monitor.event import Channel, Event, EventId, Vendor
 from monitor.vendors import registry
-from monitor.vendors.metastudio.signature import sign
-from monitor.vendors.protocol import Request, Verified
 from monitor.vendors.registration import decode_reduced
-from tests.vendors.building import JOB, KEY, OTHER_KEY, metastudio, softsugar
+from tests.vendors.building import JOB, metastudio
 
 
 def test_every_vendor_is_known() -> None:
     assert set(Vendor) == set(registry.VENDORS)
-
-
-def test_two_sources_of_one_name_keep_their_own_keys() -> None:
-    ours = metastudio(AuthType.MSS_A_HEAD)
-    theirs = metastudio(AuthType.MSS_A_HEAD, keys=(OTHER_KEY,))
-    request = Request("", sign(ours.public_url, ours.auth_type, KEY, 1725928200).headers, b"")
-
-    assert registry.verify(ours, request) == Verified(1725928200, "stripped")
-    with pytest.raises(AuthenticationError):
-        registry.verify(theirs, request)
-    assert registry.verify(ours, request) == Verified(1725928200, "stripped")
-
-
-def test_any_number_of_sources_can_be_verified() -> None:
-    request = Request("", {}, b"")
-
-    verified = {registry.verify(softsugar(), request) for _ in range(3000)}
-
-    assert verified == {Verified(None, "none")}
 
 
 def test_an_event_of_an_unknown_kind_on_the_api_channel_is_undecodable() -> None:

@@ -125,7 +125,7 @@ QUERIES = TEXT | st.lists(
 def test_any_request_is_verified_or_refused_by_name(query: str, headers: dict[str, str], body: bytes) -> None:
     for source in SOURCES:
         try:
-            outcome = registry.verify(source, Request(query, headers, body)).form
+            outcome = registry.verifier(source)(Request(query, headers, body)).form
         except AuthenticationError as error:
             outcome = error.reason
         assert outcome in ("none", "missing", "signature")
