@@ -135,7 +135,6 @@ def table(
     *,
     transformations: Sequence[Mapping[str, Any]] = (),
     sort: str | None = None,
-    unit: str = "short",
     runbooks: Sequence[str] = (),
 ) -> core.Panel:
     """Return a table of the queries' newest values; only the columns given are shown, in their order."""
@@ -154,7 +153,7 @@ def table(
     sorting = [{"displayName": sort, "desc": True}] if sort else []
     return core.Table(
         **_common(title, description, queries, runbooks),
-        unit=unit,
+        unit="short",
         overrides=[_column(column) for column in columns],
         transformations=[*transformations, chosen, arranged],
         extraJson={
@@ -172,7 +171,6 @@ def matrix(
     *,
     row: str,
     column: str,
-    runbooks: Sequence[str] = (),
 ) -> core.Panel:
     """Return a table with a line for each value of one label, and a column for each of another."""
     grouped = {
@@ -180,7 +178,7 @@ def matrix(
         "options": {"columnField": column, "rowField": row, "valueField": "Value", "emptyValue": "zero"},
     }
     return core.Table(
-        **_common(title, description, [query], runbooks),
+        **_common(title, description, [query], ()),
         unit="short",
         transformations=[grouped],
         overrides=[_override(f"{row}\\{column}", displayName=row.capitalize())],
@@ -220,7 +218,6 @@ def bars(
     queries: Sequence[Query],
     *,
     unit: str,
-    steps: Sequence[Step] = (Step(None, Colour.QUIET),),
     runbooks: Sequence[str] = (),
 ) -> core.Panel:
     """Return a horizontal bar for each series, of its newest value."""
@@ -243,7 +240,7 @@ def bars(
                 "valueMode": "color",
                 "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
             },
-            **_steps(steps),
+            **_steps((Step(None, Colour.QUIET),)),
         },
     )
 

@@ -26,10 +26,9 @@ def of_streams(name: str, matchers: str = "", *, also_by: str = "") -> str:
     return f"max by ({labels}) ({name}{{{FLEET}{more}}})"
 
 
-def of_stream(name: str, matchers: str = "") -> str:
+def of_stream(name: str) -> str:
     """Return a gauge of the chosen stream, one series."""
-    more = f", {matchers}" if matchers else ""
-    return f"max({name}{{{STREAM}{more}}})"
+    return f"max({name}{{{STREAM}}})"
 
 
 ZERO = f"max(monitor_build_info{{{PROCESSES}}}) * 0"

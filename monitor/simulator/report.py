@@ -48,7 +48,7 @@ class Report:
         self._streams.append((identity, courier))
         self.running += 1
 
-    def finish(self, _courier: Courier) -> None:
+    def finish(self) -> None:
         """Note a stream that is over."""
         self.running -= 1
 

@@ -126,7 +126,7 @@ async def _slot(
         except StoppedError:
             return
         finally:
-            report.finish(courier)
+            report.finish()
 
 
 async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace) -> None:

@@ -106,13 +106,13 @@ class MetaStudioApi:
         return await self._ask(self._call("GET", path, "list", query=tuple(query)), JobList)
 
     async def all_jobs(
-        self, room_id: str | None = None, *, states: Sequence[str] = (), created_since: float | None = None
+        self, *, states: Sequence[str] = (), created_since: float | None = None
     ) -> AsyncIterator[Job]:
-        """Yield the jobs of all pages, each once, though jobs come and go between two pages."""
+        """Yield the jobs of all rooms and pages, each once, though jobs come and go between two pages."""
         seen: set[str] = set()
         offset = 0
         for _ in range(MOST_PAGES):
-            page = await self.list_jobs(room_id, offset=offset, states=states, created_since=created_since)
+            page = await self.list_jobs(offset=offset, states=states, created_since=created_since)
             jobs = page.smart_live_jobs or []
             for job in jobs:
                 if job.job_id not in seen:

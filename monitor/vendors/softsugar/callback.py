@@ -60,7 +60,7 @@ def decode_callback(source: Source, body: bytes) -> Decoded:
     if isinstance(document.get("data"), str):
         document["data"] = _parsed(document["data"])
     fields = source.fields
-    job_id = _job_id(document, _places(fields.session_id, _SESSION_ID_PLACES))
+    job_id = session_id(document, _places(fields.session_id, _SESSION_ID_PLACES))
     status = next(_whole_numbers(document, _places(fields.status, _STATUS_PLACES)), None)
     codes = _whole_numbers(document, _places(fields.code, _CODE_PLACES))
     # The envelope's own code says that the message is well, and hides nothing that stands below it.
@@ -78,10 +78,6 @@ def session_id(document: dict[str, Any], places: tuple[str, ...] = _SESSION_ID_P
     Raises:
         UndecodableError: no_job_id or wrong_type.
     """
-    return _job_id(document, places)
-
-
-def _job_id(document: dict[str, Any], places: tuple[str, ...]) -> str:
     for value in _values(document, places):
         # Numbers are taken too: nobody said that the id is a text.
         told = str(value) if _is_whole(value) else value
