@@ -22,7 +22,7 @@ from types import FrameType
 
 import httpx
 
-from monitor.config import Settings, load_settings, parse_address
+from monitor.config import Address, Settings, load_settings, parse_address
 from monitor.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +128,7 @@ def _free_address(name: str, listen: str) -> str:
                 f"{listen} can't be listened on ({error.strerror}): "
                 f"end what uses it, or set {name}=127.0.0.1:0 for a free port"
             ) from None
-        return f"[{host}]:{probe.getsockname()[1]}" if ":" in host else f"{host}:{probe.getsockname()[1]}"
+        return str(Address(host, probe.getsockname()[1]))
 
 
 def _write_secrets() -> None:

@@ -5,7 +5,7 @@ use, never gets here. Two answers in a row tell whether the job pushes: the time
 grow with the time that it ran.
 """
 
-from monitor.event import CallbackKind, JobObserved, JobState, SessionState, Vendor
+from monitor.event import CallbackAim, CallbackKind, JobObserved, JobState, SessionState, Vendor
 from monitor.health.observed_job import Observation
 from monitor.health.stream import Outcome, Phase, StreamState
 
@@ -190,7 +190,7 @@ def uncalled_since(state: StreamState, now: float) -> float | None:
     known = state.observed
     if known is None or known.state is not JobState.RUNNING or known.running_since is None:
         return None
-    misled = known.aim is not None and known.aim != "here"
+    misled = known.aim is not None and known.aim is not CallbackAim.HERE
     due = known.running_since + UNCALLED_SECONDS
     owed = known.began_in_sight and not _may_say_nothing(state)
     if now < due or not (owed or misled):

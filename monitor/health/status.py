@@ -11,7 +11,7 @@ from monitor.health.stream import End, Outcome, Phase, StreamState
 
 
 class Status(StrEnum):
-    """The one answer for a stream, by rank: the first that holds counts."""
+    """The one answer for a stream; `status` says which it is."""
 
     STARTING = "starting"
     HEALTHY = "healthy"

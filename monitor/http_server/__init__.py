@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from functools import partial
 
-from monitor.config import parse_address
+from monitor.config import Address, parse_address
 from monitor.errors import ConfigurationError
 from monitor.http_server.connections import Connections
 from monitor.http_server.protocol import Application, HttpProtocol
@@ -80,5 +80,4 @@ def _bind(listen: str, key: str) -> socket.socket:
 
 
 def _text_of(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(Address(*bound.getsockname()[:2]))

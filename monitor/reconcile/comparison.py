@@ -11,7 +11,8 @@ from monitor.health.observation import (
     outcome_of,
     outranks,
 )
-from monitor.health.stream import End, Outcome, Phase, StreamState
+from monitor.health.stream import End, Phase, StreamState
+from monitor.health.told import was_a_guess
 from monitor.vendors.api_protocol import ObservedJob
 
 REFRESH_SECONDS = 300.0
@@ -58,7 +59,7 @@ def compare(state: StreamState | None, job: ObservedJob, now: float) -> Differen
     if state is None:
         return _compare_unknown(job, now)
     end = state.end
-    guessed = end is not None and end.outcome in (Outcome.LOST, Outcome.VANISHED)
+    guessed = end is not None and was_a_guess(end)
     if state.retired:
         # Of what nobody sees any more, only that it lives after all is news.
         return Difference.STATE if guessed and said.state in LIVE else None

@@ -187,11 +187,9 @@ class Writer:
             now=now,
         )
 
-    def missing(self, source: str, job_id: str, *, recovering: bool, now: float) -> str:
+    def missing(self, source: str, job_id: str, *, recovering: bool) -> str:
         """Return the page in place of a stream's that isn't known."""
-        return self._missing.render(
-            root="../../", source=source, job_id=job_id, recovering=recovering, now=now
-        )
+        return self._missing.render(root="../../", source=source, job_id=job_id, recovering=recovering)
 
 
 def _add_static(app: FastAPI, static: dict[str, File]) -> None:
@@ -275,7 +273,7 @@ def _add_stream(
         state = None if streams.recovering else streams.get(key)
         if state is None:
             code = HTTPStatus.SERVICE_UNAVAILABLE if streams.recovering else HTTPStatus.NOT_FOUND
-            text = writer.missing(source, job_id, recovering=streams.recovering, now=now)
+            text = writer.missing(source, job_id, recovering=streams.recovering)
             return HTMLResponse(text, code, HEADERS)
         one = detail(state, now, settings.health)
         sections = writer.sections(state, one, now)
