@@ -28,6 +28,7 @@ from monitor.event import canonical_job_id
 from monitor.jobs.commands import jobs
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
+from monitor.terminal import DEFAULT_CONFIG, Config, Json
 from monitor.terminal import cell as _cell
 from monitor.terminal import complain as _complain
 from monitor.terminal import print_rows as _print_rows
@@ -46,9 +47,6 @@ letters = typer.Typer(
 app.add_typer(letters, name="dead-letters", no_args_is_help=True)
 app.add_typer(jobs, name="jobs", no_args_is_help=True)
 
-Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
-DEFAULT_CONFIG = Path("monitor.toml")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 GREATEST_NUMBER = 2**63 - 1
 """Of a dead letter; the logs number by no greater ones."""

@@ -1,13 +1,19 @@
-"""How commands print: a table on a terminal, lines for programs."""
+"""What commands share: options, and how they print: a table on a terminal, lines for programs."""
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+DEFAULT_CONFIG = Path("monitor.toml")
 
 _RULES_WIDTH = 3
 """Of a table's column: what stands to the left of its text, and behind it."""

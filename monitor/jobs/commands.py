@@ -14,17 +14,14 @@ import typer
 from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
 from monitor.event import is_job_id
-from monitor.terminal import cell, complain, print_rows
+from monitor.terminal import DEFAULT_CONFIG, Config, Json, cell, complain, print_rows
 from monitor.vendors.api_protocol import VendorApi
 
 T = TypeVar("T")
 
 jobs = typer.Typer(help="Livestream jobs at the vendors: start, stop, show, list, and tokens for relays.")
 
-Config = Annotated[Path, typer.Option("--config", metavar="F", help="The configuration file.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
-DEFAULT_CONFIG = Path("monitor.toml")
 
 
 def _id(text: str) -> str:
