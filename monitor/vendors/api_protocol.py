@@ -39,7 +39,10 @@ class StartedJob(NamedTuple):
 
 
 class VendorApi(Protocol):
-    """One account at a vendor. Every method raises ApiError; `start` InvalidRequestError as well."""
+    """One account at a vendor. Every method that asks raises ApiError.
+
+    `start`, `stop` and `show` raise InvalidRequestError where what they are given breaks the vendor's rules.
+    """
 
     @property
     def shows_jobs(self) -> bool:

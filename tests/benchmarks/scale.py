@@ -8,8 +8,9 @@ class Scale(NamedTuple):
 
     events, streams: of the worker's log. load_seconds: of each load on a receiver; warm_up_seconds
     before it. broker_seconds: of load until Java has compiled the broker; before that every peer is slow.
-    rounds: how often each receiver and each worker takes its turn. peer_events: how many
-    events the slower peers fold, since a rate needs no more.
+    rounds: how often each receiver and each worker takes its turn. quix_events, faust_events: how many
+    events the slower peers fold, since a rate needs no more. memory_streams: live in one process, one
+    number after the other. restored_streams: whose states a worker gets at once.
     """
 
     factor: float

@@ -49,8 +49,16 @@ def test_the_help_names_every_command(tmp_path: Path) -> None:
     ran = run("--help", folder=tmp_path)
 
     assert ran.returncode == 0
-    for command in ("serve", "check", "simulate", "dead-letters"):
+    for command in ("serve", "check", "simulate", "jobs", "dead-letters", "replay"):
         assert f"\n  {command} " in ran.stdout
+
+
+@pytest.mark.parametrize("log", ["embedded log", "Kafka"])
+def test_dead_letters_are_said_to_be_in_either_log(log: str, tmp_path: Path) -> None:
+    ran = run("dead-letters", "--help", folder=tmp_path, environment={"COLUMNS": "200"})
+
+    assert ran.returncode == 0
+    assert log in ran.stdout
 
 
 SIMULATE = ["simulate", "--target", "http://127.0.0.1:1", "--streams", "1"]

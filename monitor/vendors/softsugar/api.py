@@ -123,6 +123,10 @@ class SoftSugarApi:
 
         Args:
             body: the vendor's own request. `param` may be an object: the vendor takes it as a text.
+
+        Raises:
+            ApiError: as every call.
+            InvalidRequestError: it has no `param`, or none of that kind; nothing was sent.
         """
         param = body.get("param")
         if param is None or not isinstance(param, str | dict):
