@@ -68,10 +68,10 @@ class Deployment:
         """Kill a worker with -9; it won't come back."""
         self.workers.pop(name).kill()
 
-    def wait_until_ready(self, *, seconds: float = 60) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until every worker has its partitions."""
         for worker in list(self.workers.values()):
-            wait_for(worker.is_ready, seconds=seconds, what=f"readiness; see {worker.folder}/serve.log")
+            wait_for(worker.is_ready, seconds=60, what=f"readiness; see {worker.folder}/serve.log")
 
     def play(self, **options: Any) -> Simulation:
         """Start a simulation against the receiver; `options` are those of `Simulation`."""

@@ -23,12 +23,10 @@ DATA_SEGMENTS_IN = 152
 
 @contextlib.asynccontextmanager
 async def _connected(
-    header_timeout: float = 10.0, max_connections: int = 100
+    header_timeout: float = 10.0,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     async with (
-        serve(
-            hello, "127.0.0.1:0", header_timeout=header_timeout, max_connections=max_connections
-        ) as address,
+        serve(hello, "127.0.0.1:0", header_timeout=header_timeout) as address,
         connection(address) as streams,
     ):
         yield streams

@@ -72,7 +72,7 @@ class Desk:
         for state in states:
             self.shard.streams[state.key] = state
 
-    async def scrape(self, *, at: float = 0.0, accept: str = TEXT) -> dict[Key, float]:
+    async def scrape(self, *, at: float = 0.0) -> dict[Key, float]:
         """Return the samples of a page rendered at a time."""
         self.clock.time = START + at
-        return samples(families(await self.exposition.render(accept, "")))
+        return samples(families(await self.exposition.render(TEXT, "")))

@@ -85,9 +85,9 @@ def logged(
     return Logged(Stored(0, sequence, event), Decoded("job", "any", step.payload, step.relay))
 
 
-def log_of(steps: Iterable[Step], vendor: Vendor = Vendor.METASTUDIO) -> list[Logged]:
+def log_of(steps: Iterable[Step]) -> list[Logged]:
     """Write deliveries into a log, in order."""
-    return [logged(step, number, vendor) for number, step in enumerate(steps, start=1)]
+    return [logged(step, number) for number, step in enumerate(steps, start=1)]
 
 
 def told(log: Sequence[Logged], state: StreamState | None = None) -> StreamState:
@@ -163,7 +163,7 @@ def registration(mode: RandomPlayMode | None, plan: Sequence[Paragraph] = PARAGR
 
 
 @st.composite
-def signed_stories(draw: st.DrawFn, *, longest: int = 14) -> list[Step]:
+def signed_stories(draw: st.DrawFn) -> list[Step]:
     """Draw what a signing vendor might send, in order, each event a moment after it happened.
 
     Nothing here is tamed: a link may say anything after anything, the script may jump. But each
@@ -174,7 +174,7 @@ def signed_stories(draw: st.DrawFn, *, longest: int = 14) -> list[Step]:
         steps.append(registration(draw(modes), PARAGRAPHS[: draw(st.integers(1, 4))]))
     happened, switched = 0.0, -1
     moves = st.tuples(st.sampled_from(GAPS), st.one_of(links, switches, switches, replies, progress))
-    for number, (gap, payload) in enumerate(draw(st.lists(moves, min_size=1, max_size=longest))):
+    for number, (gap, payload) in enumerate(draw(st.lists(moves, min_size=1, max_size=14))):
         happened += gap
         if isinstance(payload, ParagraphStarted):
             happened = max(happened, switched + 1.0)

@@ -56,22 +56,23 @@ def head_signature(signed: int = NOW, key: str = KEY, url: str = PROD_URL) -> di
     return metastudio.sign(url, AuthType.MSS_A_HEAD, key, signed).headers
 
 
-def query_signature(signed: int = NOW) -> str:
+def query_signature() -> str:
     """Sign a request to `QUERY` as MetaStudio does."""
-    return metastudio.sign(QUERY_URL, AuthType.MSS_A, KEY, signed).query
+    return metastudio.sign(QUERY_URL, AuthType.MSS_A, KEY, NOW).query
 
 
-def sugar_callback(signed: int = NOW, key: str = KEY) -> bytes:
+def sugar_callback(*, key: str = KEY) -> bytes:
     """Return a signed body for `SUGAR`."""
-    timestamp, signature = softsugar.sign(SUGAR_URL, key, signed)
+    timestamp, signature = softsugar.sign(SUGAR_URL, key, NOW)
     content = {"sessionId": "s-1", "status": 35, "timestamp": str(timestamp), "signature": signature}
     return json.dumps(content).encode()
 
 
-def link_callback(state: str = "CONNECTED", job_id: str = JOB) -> bytes:
-    """Return the body of a MetaStudio callback that tells a push's state."""
-    message = {"job_id": job_id, "room_id": JOB, "output_url": "rtmp://example.com/live", "stream_key": "k"}
-    content = {"event_type": "RTMP_STREAM_STATE_CHANGE", "message": json.dumps({**message, "state": state})}
+def link_callback(*, job_id: str = JOB) -> bytes:
+    """Return the body of a MetaStudio callback that tells that a push is connected."""
+    output = {"output_url": "rtmp://example.com/live", "stream_key": "k"}
+    message = {"job_id": job_id, "room_id": JOB, **output, "state": "CONNECTED"}
+    content = {"event_type": "RTMP_STREAM_STATE_CHANGE", "message": json.dumps(message)}
     return json.dumps(content).encode()
 
 

@@ -58,18 +58,18 @@ class Asking:
             Channel.CALLBACK, "RTMP_STREAM_STATE_CHANGE", json.dumps(content).encode(), job_id, ago
         )
 
-    async def call_back_session(self, status: int, session: str, *, ago: float = PAST) -> None:
+    async def call_back_session(self, status: int, session: str) -> None:
         """Have SoftSugar's callback about a session come in."""
         body = json.dumps({"sessionId": session, "status": status}).encode()
-        await self.append(Channel.CALLBACK, "session_status", body, session, ago)
+        await self.append(Channel.CALLBACK, "session_status", body, session, PAST)
 
-    async def register(self, *, ago: float = PAST) -> None:
+    async def register(self) -> None:
         """Register the job, subscribed to RTMP states."""
         callbacks = {"callback_event_type": ["RTMP_STREAM_STATE_CHANGE"]}
         start = {"room_id": ROOM, "live_event_callback_config": callbacks}
         body = json.dumps({"request": start, "response": {"job_id": JOB}}).encode()
         reduced = registry.reduce_registration(self.source.vendor, body).body
-        await self.append(Channel.API, "job_registered", reduced, JOB, ago)
+        await self.append(Channel.API, "job_registered", reduced, JOB, PAST)
 
     async def append(self, channel: Channel, kind: str, body: bytes, job_id: str, ago: float) -> None:
         """Append an event, and wait until it is folded."""

@@ -28,14 +28,12 @@ def metastudio(
     )
 
 
-def softsugar(
-    keys: tuple[str, ...] = (), public_url: str = SOFTSUGAR_URL, fields: dict[str, Any] | None = None
-) -> Source:
+def softsugar(keys: tuple[str, ...] = (), fields: dict[str, Any] | None = None) -> Source:
     return Source.model_validate(
         {
             "name": "softsugar",
             "vendor": Vendor.SOFTSUGAR,
-            "public_url": public_url,
+            "public_url": SOFTSUGAR_URL,
             "keys": keys,
             "fields": fields or {},
         }

@@ -313,11 +313,11 @@ async def softsugar_api(vendor: TestedVendor, clock: Any = None) -> AsyncIterato
         await api.close()
 
 
-def source_of(vendor: TestedVendor, name: str = "prod", kind: Vendor = Vendor.METASTUDIO) -> Source:
+def source_of(vendor: TestedVendor, kind: Vendor = Vendor.METASTUDIO) -> Source:
     """Return a source whose vendor is the server."""
     settings = metastudio_settings(vendor) if kind is Vendor.METASTUDIO else softsugar_settings(vendor)
     return Source(
-        name=name, vendor=kind, public_url=f"https://hooks.example.com/callbacks/{name}", api=settings
+        name="prod", vendor=kind, public_url="https://hooks.example.com/callbacks/prod", api=settings
     )
 
 
