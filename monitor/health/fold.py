@@ -266,7 +266,9 @@ def _registered(state: StreamState, told: Told) -> Effect:
     return Effect.APPLIED
 
 
-def _unrecognised(state: StreamState, _told: Told) -> Effect:
+def _unrecognised(state: StreamState, told: Told) -> Effect:
+    if relays.relayed(state, told.decoded, told.stored.event.received) is Effect.DUPLICATE:
+        return Effect.DUPLICATE
     ended = state.end is not None and not was_a_guess(state.end)
     return Effect.AFTER_END if ended else Effect.APPLIED
 

@@ -12,6 +12,7 @@ from monitor.event import (
     RandomPlayMode,
     Relay,
     ScriptProgress,
+    Unrecognised,
 )
 from monitor.health.effect import Effect
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
@@ -502,6 +503,13 @@ def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
     story = registered()
     story.progress(1, offset=9, at=1.0, relay=Relay("page", 5, 1.0))
     assert story.progress(1, offset=9, at=2.0, relay=Relay("page", 5, 1.0)) is Effect.DUPLICATE
+
+
+def test_a_message_of_an_unknown_type_that_a_relay_sends_twice_is_a_duplicate() -> None:
+    story = Story()
+    first, second = Relay("page", 1, 1.0), Relay("page", 2, 2.0)
+    for relay, effect in ((first, Effect.APPLIED), (first, Effect.DUPLICATE), (second, Effect.APPLIED)):
+        assert story.tell(Unrecognised("new"), at=2.0, channel=Channel.RTC, relay=relay) is effect
 
 
 def test_two_relays_in_one_room_do_not_make_the_offset_fall() -> None:
