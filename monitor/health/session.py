@@ -3,12 +3,16 @@
 from monitor.event import SessionChanged, SessionState
 from monitor.health.effect import Effect
 from monitor.health.stream import Outcome, Session
+from monitor.health.told import remember
 
 REMEMBERED_DELIVERIES = 8
 """Deliveries by which a copy is known: a session tells little, a vendor tries three times."""
 
 SAME_CODE_SECONDS = 30.0
 """The vendor's retry span: the same code within it is one complaint under a new signed time."""
+
+REMEMBERED_CODES = 8
+"""Codes by which a complaint is known, of those that were told within the retry span."""
 
 _ORDER = {
     SessionState.STARTING: 0,
@@ -32,10 +36,10 @@ def apply(
         return Effect.DUPLICATE
     session.recent = (*session.recent, fingerprint)[-REMEMBERED_DELIVERIES:]
     effect = Effect.DUPLICATE
-    if payload.code is not None and not _same_code(session, payload.code, received):
+    if payload.code is not None and _is_new_code(session, payload.code, received):
         effect = Effect.APPLIED
         if signed is None or session.code_signed is None or signed >= session.code_signed:
-            session.code, session.code_at, session.code_signed = payload.code, received, signed
+            session.code, session.code_signed = payload.code, signed
     state = payload.state
     if state is None:
         return effect
@@ -51,9 +55,12 @@ def apply(
     return Effect.APPLIED
 
 
-def _same_code(session: Session, code: int, received: float) -> bool:
-    return (
-        session.code == code
-        and session.code_at is not None
-        and received - session.code_at <= SAME_CODE_SECONDS
-    )
+def _is_new_code(session: Session, code: int, received: float) -> bool:
+    """Tell whether a code is a complaint of its own, and note when it was told."""
+    # Two codes may be told in turns, each with its own retries.
+    told = {known: at for known, at in session.codes.items() if received - at <= SAME_CODE_SECONDS}
+    if code in told:
+        return False
+    remember(told, code, received, REMEMBERED_CODES)
+    session.codes = told
+    return True

@@ -7,6 +7,7 @@ from monitor.event import CallbackKind, Decoded, Event, Stored
 from monitor.health.stream import End, Link, Outcome, Script, StreamState
 from monitor.health.timeline import Transition
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -47,7 +48,7 @@ def note(state: StreamState, stored: Stored, at: float, what: str) -> None:
     state.transitions.add(Transition(at, what, stored.event.channel, stored.partition, stored.offset))
 
 
-def remember(known: dict[str, V], key: str, value: V, limit: int) -> None:
+def remember(known: dict[K, V], key: K, value: V, limit: int) -> None:
     """Set a value, forgetting the key that was set longest ago where there are too many."""
     known.pop(key, None)
     known[key] = value

@@ -248,6 +248,17 @@ def test_an_error_that_was_overtaken_by_another_counts_once() -> None:
     assert story.session(None, at=18.0, signed=10, code=83115920) is Effect.DUPLICATE
 
 
+def test_two_codes_that_are_told_in_turns_are_two_complaints_within_the_retry_span() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    told = [(0, 80115947), (1, 84115944), (10, 80115947), (11, 84115944), (20, 80115947), (21, 84115944)]
+    effects = [story.session(None, at=at, signed=at, code=code) for at, code in told]
+    assert effects == [Effect.APPLIED] * 2 + [Effect.DUPLICATE] * 4
+    assert story.session(None, at=31.0, signed=31, code=80115947) is Effect.APPLIED
+    for number in range(100):
+        story.session(None, at=32.0, signed=32, code=90000000 + number)
+    assert len(story.known.session.codes) == 8
+
+
 def test_an_error_counts_though_the_status_that_it_came_with_is_late() -> None:
     story = Story(Vendor.SOFTSUGAR)
     story.session(SessionState.RUNNING, at=0.0, signed=0)
