@@ -151,11 +151,17 @@ class SoftSugarApi:
             call = Call("GET", RUNNING_PATH, query, repeatable=True, name="(running)")
             answer = await self._ask(call)
             page, sessions = _page(call, answer)
-            for session in sessions:
-                if session.session_id not in seen:
-                    seen.add(session.session_id)
-                    yield session
-            if not sessions or number >= (page.number_pages or 1):
+            fresh = {one.session_id: one for one in sessions if one.session_id not in seen}
+            pages = page.number_pages or 1
+            if not fresh and (number <= pages if number > 1 else page.number_records):
+                # How a page is asked for nobody published: who gets the first one each time must not take
+                # those on the others for ended.
+                said = VendorSaid(answer.status, request_id=answer.request_id)
+                raise UnreadableError(str(call), f"page {number} of {pages} brings no other session", said)
+            seen.update(fresh)
+            for session in fresh.values():
+                yield session
+            if not fresh or number >= pages:
                 return
         raise UnreadableError("GET (running)", f"the list doesn't end within {MOST_PAGES} pages")
 

@@ -336,6 +336,49 @@ async def test_a_list_that_holds_nothing_says_that_no_session_runs(
     assert await listed(api) == []
 
 
+@pytest.mark.parametrize("counted", [2, None])
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param([{"sessionId": "s-1", "status": 35}], id="the first page again"),
+        pytest.param([], id="an empty page"),
+        pytest.param(None, id="no page"),
+    ],
+)
+async def test_pages_that_bring_nothing_new_do_not_say_that_no_other_session_runs(
+    counted: int | None, second: object, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    for records in ([{"sessionId": "s-1", "status": 35}], second):
+        data = {"pageNo": 1, "numberPages": 2, "numberRecords": counted, "records": records}
+        vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+
+    with pytest.raises(UnreadableError, match="page 2 of 2"):
+        await listed(api)
+
+
+async def test_a_list_without_the_sessions_that_it_counts_does_not_say_that_none_runs(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    data = {"pageNo": 1, "numberPages": 1, "numberRecords": 3, "records": None}
+    vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+
+    with pytest.raises(UnreadableError, match="page 1 of 1"):
+        await listed(api)
+
+
+async def test_a_list_that_got_shorter_between_two_pages_ends_where_it_says(
+    vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    for number, pages, records in ((1, 2, [{"sessionId": "s-1", "status": 35}]), (2, 1, [])):
+        data = {"pageNo": number, "numberPages": pages, "numberRecords": pages, "records": records}
+        vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+
+    assert await listed(api) == [("s-1", 35)]
+
+
 @pytest.mark.parametrize("data", [{"page": {"records": [{"sessionId": "s-1"}]}}, {"sessionId": "s-1"}, "s-1"])
 async def test_what_holds_no_list_does_not_say_that_no_session_runs(
     data: object, vendor: TestedVendor, api: SoftSugarApi
