@@ -325,6 +325,9 @@ class SourceRounds:
 
     def _count_failure(self, error: ApiError) -> None:
         self._metrics.reconcile_failures.labels(self._source.name, error.reason).inc()
+        if isinstance(error, ThrottledError):
+            # SoftSugar's code for it is one of the quotas, and those page: that streams can't be started.
+            return
         code = error.said.code
         if code is not None and code.isascii() and code.isdigit() and len(code) <= 12:
             count_error(self._metrics, self._source.vendor, self._source.name, code)

@@ -229,6 +229,25 @@ async def test_a_failure_is_a_metric_and_the_rounds_go_on(one: Asking) -> None:
     assert one.sample("monitor_reconcile_round_timestamp_seconds") is not None
 
 
+@pytest.mark.parametrize(
+    ("code", "category", "reason", "errors"),
+    [(80115964, "capacity", "quota", 1), (89999999, "quota", "throttled", None)],
+)
+async def test_a_question_that_comes_too_soon_for_the_vendor_is_no_exhausted_quota(
+    sugar: Asking, code: int, category: str, reason: str, errors: int | None
+) -> None:
+    sugar.vendor.faults.append(Fault(200, json.dumps({"code": code, "message": "Later."}).encode()))
+    asking_on = asyncio.create_task(sugar.rounds.run())
+    try:
+        await eventually(lambda: sugar.sample("monitor_reconcile_failures_total", reason=reason) == 1)
+    finally:
+        asking_on.cancel()
+        await asyncio.gather(asking_on, return_exceptions=True)
+
+    told = {"vendor": "softsugar", "code": str(code), "category": category}
+    assert sugar.sample("monitor_vendor_errors_total", **told) == errors
+
+
 @pytest.mark.parametrize(("wanted", "rest"), [(120, 120.0), (86400, LONGEST_REST_SECONDS)])
 async def test_a_vendor_is_left_alone_for_as_long_as_it_wants_within_reason(
     one: Asking, monkeypatch: pytest.MonkeyPatch, wanted: int, rest: float
