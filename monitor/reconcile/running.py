@@ -17,7 +17,7 @@ from monitor.reconcile.rounds import Pace, SourceRounds
 from monitor.reconcile.streams import LiveStreams
 from monitor.vendors.api_errors import REASONS
 from monitor.vendors.api_transport import RateLimit
-from monitor.vendors.apis import open_api
+from monitor.vendors.apis import lists_jobs_of_others, open_api
 
 SLOWER = 5.0
 """When all agrees for long, rounds are this many times as far apart."""
@@ -31,6 +31,12 @@ def _everybody(source: str) -> bool:
     """One process has all streams, so it lists for every source."""
     del source
     return True
+
+
+def _nobody(source: str) -> bool:
+    """Of an account that sources share only those jobs are asked about that a source has heard of."""
+    del source
+    return False
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +62,18 @@ async def run_reconcile(
     """
     urls = frozenset(source.public_url for source in settings.sources)
     tasks = [
-        asyncio.create_task(_keep_asking(source, urls, streams, log, metrics, clock, rng, owns_list))
+        asyncio.create_task(
+            _keep_asking(
+                source,
+                urls,
+                streams,
+                log,
+                metrics,
+                clock,
+                rng,
+                _nobody if lists_jobs_of_others(source, settings.sources) else owns_list,
+            )
+        )
         for source in settings.sources
         if source.api is not None
     ]

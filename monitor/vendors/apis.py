@@ -1,7 +1,7 @@
 """From a source to its vendor's API; apart from the registry, since only few processes call an API."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from monitor.clock import Clock
@@ -52,6 +52,22 @@ def open_api(
         )
     transport = Transport(source.api.endpoint, patience, rate, rng, clock)
     return _OPEN[source.vendor](source, transport, clock, other_urls)
+
+
+def lists_jobs_of_others(source: Source, sources: Iterable[Source]) -> bool:
+    """Tell whether what the API lists may be another source's, and nothing says whose it is.
+
+    A MetaStudio job names its callback URL; a SoftSugar session names nothing.
+
+    Args:
+        source: whose API lists.
+        sources: all that are configured.
+    """
+    if source.vendor is not Vendor.SOFTSUGAR or source.api is None:
+        return False
+    account = (source.api.endpoint, source.api.app_id)
+    others = (other.api for other in sources if other.name != source.name)
+    return any(api is not None and (api.endpoint, api.app_id) == account for api in others)
 
 
 def callbacks_to(source: Source) -> dict[str, Any]:

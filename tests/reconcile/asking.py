@@ -41,6 +41,7 @@ class Asking:
     source: Source
     log: SqliteLog
     shard: Shard
+    fleet: Fleet
     clock: SystemClock
     registry: CollectorRegistry
     rounds: SourceRounds
@@ -141,7 +142,7 @@ async def asking(
         rounds = SourceRounds(source, api, fleet, log, metrics, clock, random.Random(1), pace, owns_list)
         try:
             await eventually(lambda: not fleet.recovering)
-            yield Asking(vendor, source, log, shard, clock, collected, rounds)
+            yield Asking(vendor, source, log, shard, fleet, clock, collected, rounds)
         finally:
             await api.close()
             worker.cancel()

@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from monitor.config import Settings
+from monitor.config import Settings, Source
+from monitor.event import Channel, Vendor
 from monitor.metrics.service import ServiceMetrics
 from monitor.reconcile.running import run_reconcile
 from monitor.vendors.api_transport import UNUSABLE_PROXY
@@ -36,3 +37,36 @@ async def test_a_proxy_that_cannot_be_used_is_told_rather_than_suffered_in_silen
     (line,) = [line for line in lines if line["event"] == "reconcile failed"]
     assert line["error"] == UNUSABLE_PROXY
     assert "password" not in str(lines)
+
+
+def had_a_round(collected: CollectorRegistry, source: Source) -> bool:
+    labels = {"source": source.name}
+    return collected.get_sample_value("monitor_reconcile_round_timestamp_seconds", labels) is not None
+
+
+@pytest.mark.parametrize(("shared", "heard_of"), [(True, {"s-1"}), (False, {"s-1", "s-2"})])
+async def test_a_session_of_an_account_that_two_sources_share_is_told_to_the_source_that_heard_of_it(
+    tmp_path: Path, shared: bool, heard_of: set[str]
+) -> None:
+    collected = CollectorRegistry()
+    async with asking(tmp_path, Vendor.SOFTSUGAR) as one:
+        assert one.source.api is not None
+        often = one.source.api.model_copy(update={"ask_every_seconds": 0.2, "calls_per_minute": 6000})
+        source = one.source.model_copy(update={"api": often})
+        twin = source.model_copy(update={"name": "twin", "public_url": f"{source.public_url}-twin"})
+        sources: tuple[Source, ...] = (source, twin) if shared else (source,)
+        await one.call_back_session(35, "s-1")
+        one.vendor.sessions = {"s-1": 35, "s-2": 35}
+        async with run_reconcile(
+            Settings(sources=sources),
+            one.fleet,
+            one.log,
+            ServiceMetrics(collected),
+            one.clock,
+            random.Random(1),
+        ):
+            await eventually(lambda: all(had_a_round(collected, asked) for asked in sources))
+        events = [stored.event for stored in await one.log.read(0, 100)]
+
+    told = [(event.source, event.job_id) for event in events if event.channel is Channel.API]
+    assert set(told) == {(source.name, session) for session in heard_of}
