@@ -21,12 +21,32 @@ class Status(StrEnum):
     ENDED = "ended"
 
 
+class Trouble(StrEnum):
+    """What a degraded stream suffers from."""
+
+    OUTAGE = "outage"
+    FLAPPING = "flapping"
+    STALLED = "stalled"
+    PUSHLESS = "pushless"
+    UNCALLED = "uncalled"
+
+
 class Verdict(NamedTuple):
-    """A status, since when (Unix seconds), and why: a sentence for each reason, none for healthy."""
+    """A status, since when (Unix seconds), and why: a sentence for each reason, none for healthy.
+
+    troubles: of a degraded stream, the kind of each reason; any other status says itself what it is.
+    """
 
     status: Status
     since: float
     reasons: tuple[str, ...]
+    troubles: tuple[Trouble, ...] = ()
+
+
+class _Reason(NamedTuple):
+    since: float
+    trouble: Trouble
+    sentence: str
 
 
 # As names of the module, for the sake of scrapes: see `monitor.health.reading`.
@@ -68,24 +88,26 @@ def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
     if moved_at is not None and now - heard >= settings.silent_after_seconds:
         reason = f"Nothing was heard of the stream for {_span(now - heard)}."
         return Verdict(Status.SILENT, heard + settings.silent_after_seconds, (reason,))
-    reasons: list[tuple[float, str]] = []
+    reasons: list[_Reason] = []
     if outage:
-        reasons.append((since, _outage_sentence(state, now)))
+        reasons.append(_Reason(since, Trouble.OUTAGE, _outage_sentence(state, now)))
     flapped_until = _flapping_until(state, settings)
     flapping = None if flapped_until is None else _flapping_since(state, flapped_until, now, settings)
     if flapping is not None:
-        reasons.append((flapping, _flapping_sentence(state, now, settings)))
+        reasons.append(_Reason(flapping, Trouble.FLAPPING, _flapping_sentence(state, now, settings)))
     stalled = _stalled_since(state, now, settings)
     if stalled is not None:
-        reasons.append((stalled, f"The script hasn't moved for {_span(now - (moved_at or stalled))}."))
+        sentence = f"The script hasn't moved for {_span(now - (moved_at or stalled))}."
+        reasons.append(_Reason(stalled, Trouble.STALLED, sentence))
     if state.observed is not None:
         reasons += _reasons_of_api(state, now)
     if reasons:
-        began = min(start for start, _ in reasons)
+        began = min(reason.since for reason in reasons)
         return Verdict(
             Status.DEGRADED,
             _not_before_recovery(state, began, settings),
-            tuple(sentence for _, sentence in reasons),
+            tuple(reason.sentence for reason in reasons),
+            tuple(reason.trouble for reason in reasons),
         )
     if state.phase is _STARTING and (moved_at is None or moved_at < since):
         return Verdict(Status.STARTING, since, (_starting_sentence(state),))
@@ -150,17 +172,18 @@ def _stalled_since(state: StreamState, now: float, settings: HealthSettings) -> 
     return start + after if now - start > after else None
 
 
-def _reasons_of_api(state: StreamState, now: float) -> list[tuple[float, str]]:
+def _reasons_of_api(state: StreamState, now: float) -> list[_Reason]:
     """Return what the vendor's API says against the stream that no callback told."""
     told = state.observed
-    reasons: list[tuple[float, str]] = []
+    reasons: list[_Reason] = []
     if told is None:
         return reasons
     if told.pushless_since is not None and is_pushless(told) and state.phase is not _OUTAGE:
-        reasons.append((told.pushless_since, "The vendor's API says that the job runs and doesn't push."))
+        sentence = "The vendor's API says that the job runs and doesn't push."
+        reasons.append(_Reason(told.pushless_since, Trouble.PUSHLESS, sentence))
     uncalled = None if state.callback_at is not None else uncalled_since(state, now)
     if uncalled is not None:
-        reasons.append((uncalled, _UNCALLED_SENTENCES[told.aim]))
+        reasons.append(_Reason(uncalled, Trouble.UNCALLED, _UNCALLED_SENTENCES[told.aim]))
     return reasons
 
 

@@ -5,16 +5,25 @@ from urllib.parse import quote, urlencode
 
 from monitor.config import LinkSettings
 from monitor.event import Vendor
-from monitor.health.status import Status
+from monitor.health.status import Status, Trouble, Verdict
 from monitor.health.stream import Outcome
 
 _RUNBOOKS = {
     Status.DOWN: "LivestreamDown",
     Status.SILENT: "LivestreamSilent",
-    Status.DEGRADED: "LivestreamFlapping",
     Status.STARTING: "LivestreamStuckConnecting",
 }
 """The alert that most likely brought somebody here, by the stream's status."""
+
+_RUNBOOKS_OF_DEGRADED = {
+    # It is down if it lasts.
+    Trouble.OUTAGE: "LivestreamDown",
+    Trouble.FLAPPING: "LivestreamFlapping",
+    Trouble.STALLED: "LivestreamScriptStalled",
+    Trouble.PUSHLESS: "LivestreamRunningWithoutPush",
+    Trouble.UNCALLED: "MonitorCallbacksMissed",
+}
+"""The same for a degraded stream, by what it suffers from."""
 
 
 class Link(NamedTuple):
@@ -34,7 +43,7 @@ def links(
     vendor: Vendor,
     source: str,
     job_id: str,
-    status: Status,
+    verdict: Verdict,
     outcome: Outcome | None,
 ) -> list[Link]:
     """Return the links of one stream that the configuration makes possible."""
@@ -49,16 +58,18 @@ def links(
         base = settings.alertmanager_url.rstrip("/")
         silence = f"{base}/#/silences/new?filter={quote(f'{{{matchers}}}', safe='')}"
         found.append(Link("Silence this stream", silence))
-    runbook = _runbook(status, outcome)
-    if settings.runbook_url and runbook is not None:
-        found.append(Link(f"Runbook {runbook}", f"{settings.runbook_url.rstrip('/')}/{runbook}.md"))
+    if settings.runbook_url:
+        base = settings.runbook_url.rstrip("/")
+        found += [Link(f"Runbook {name}", f"{base}/{name}.md") for name in _runbooks(verdict, outcome)]
     return found
 
 
-def _runbook(status: Status, outcome: Outcome | None) -> str | None:
+def _runbooks(verdict: Verdict, outcome: Outcome | None) -> list[str]:
     if outcome is not None:
-        return None if outcome is Outcome.COMPLETED else "LivestreamEndedAbnormally"
-    return _RUNBOOKS.get(status)
+        return [] if outcome is Outcome.COMPLETED else ["LivestreamEndedAbnormally"]
+    if verdict.troubles:
+        return [_RUNBOOKS_OF_DEGRADED[trouble] for trouble in verdict.troubles]
+    return [_RUNBOOKS[verdict.status]] if verdict.status in _RUNBOOKS else []
 
 
 def _escaped(value: str) -> str:

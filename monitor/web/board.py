@@ -179,6 +179,7 @@ def _face(state: StreamState, verdict: Verdict, now: float) -> tuple[Any, ...]:
     return (
         verdict.status,
         verdict.since,
+        verdict.troubles,
         rtmp_state(state),
         state.end is not None and state.end.outcome,
         state.link.reconnects,

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.event import Stored, Vendor, canonical_job_id
-from monitor.health.status import Status, Verdict
+from monitor.health.status import Status, status
 from monitor.health.stream import StreamKey, StreamState
 from monitor.log.protocol import History
 from monitor.web.addresses import links
@@ -145,12 +145,12 @@ class Writer:
 
     def sections(self, state: StreamState, one: StreamDetail, now: float) -> dict[str, str]:
         """Return the parts of a stream's page that tell its health, by name."""
-        verdict = Verdict(one.status, one.since.timestamp(), tuple(one.reasons))
+        verdict = status(state, now, self._settings.health)
         told = {
             "one": one,
             "now": now,
             "strip": last_hour(state, verdict, now),
-            "links": links(self._settings.links, one.vendor, one.source, one.job_id, one.status, one.outcome),
+            "links": links(self._settings.links, one.vendor, one.source, one.job_id, verdict, one.outcome),
         }
         return {name: template.render(told) for name, template in self._sections.items()}
 

@@ -12,7 +12,7 @@ from monitor.event import (
     Vendor,
 )
 from monitor.health.effect import Effect
-from monitor.health.status import Status
+from monitor.health.status import Status, Trouble
 from monitor.health.stream import Outcome, Phase, StreamState, from_json, to_json
 from tests.health.story import START, Story
 
@@ -88,7 +88,7 @@ def test_an_end_that_is_called_back_after_the_api_told_it_is_one_end_and_not_mis
     story.link("E", at=63.0)
 
     assert story.settle(200.0).missed == 0
-    assert story.status(200.0)[1:] == (START + 60, ("The stream ended as it should.",))
+    assert story.status(200.0)[1:3] == (START + 60, ("The stream ended as it should.",))
 
 
 def test_a_job_that_ends_in_an_outage_was_given_up() -> None:
@@ -449,6 +449,7 @@ def test_a_job_that_runs_and_never_called_back_is_degraded_and_says_why(
 
     assert verdict[:2] == (Status.DEGRADED, START + 120)
     assert words in verdict.reasons[0]
+    assert verdict.troubles == (Trouble.UNCALLED,)
     story.link("C", at=130.0)
     assert story.status(131.0).status is Status.HEALTHY
 
@@ -490,6 +491,7 @@ def test_a_job_that_runs_without_pushing_is_degraded_until_it_pushes_again() -> 
     verdict = story.status(130.0)
     assert verdict[:2] == (Status.DEGRADED, START + 70)
     assert verdict.reasons == ("The vendor's API says that the job runs and doesn't push.",)
+    assert verdict.troubles == (Trouble.PUSHLESS,)
     running(story, at=190.0, duration=190.0, push=135.0)
     assert story.status(190.0)[:2] == (Status.HEALTHY, START + 190)
 

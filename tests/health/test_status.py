@@ -6,7 +6,7 @@ from monitor.event import SessionState, Vendor
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
 from monitor.health.reading import remaining_seconds, seconds
-from monitor.health.status import Status
+from monitor.health.status import Status, Trouble
 from monitor.health.stream import Outcome, Phase
 from tests.health.story import START, Story
 
@@ -25,6 +25,7 @@ def test_an_outage_degrades_at_once_and_is_down_after_a_minute() -> None:
     story.link("D", at=10.0)
     assert story.status(11.0)[:2] == (Status.DEGRADED, START + 10)
     assert story.status(69.9).status is Status.DEGRADED
+    assert story.status(69.9).troubles == (Trouble.OUTAGE,)
     verdict = story.status(70.0)
     assert verdict[:2] == (Status.DOWN, START + 70)
     assert verdict.reasons == ("The RTMP push is disconnected, without connection for 1 min.",)
@@ -39,6 +40,7 @@ def test_three_reconnects_in_ten_minutes_are_flapping_until_the_window_has_passe
         story.link("D", at=at)
         story.link("C", at=at + 5)
     assert story.status(310.0)[:2] == (Status.DEGRADED, START + 305)
+    assert story.status(310.0).troubles == (Trouble.FLAPPING,)
     assert story.status(705.0).status is Status.DEGRADED
     assert story.status(706.0)[:2] == (Status.HEALTHY, START + 705)
 
@@ -84,6 +86,7 @@ def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     verdict = story.status(121.0)
     assert verdict[:2] == (Status.DEGRADED, START + 120)
     assert verdict.reasons == ("The script hasn't moved for 1 min 1 s.",)
+    assert verdict.troubles == (Trouble.STALLED,)
     story.paragraph(4, at=200.0)
     assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
 

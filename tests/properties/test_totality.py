@@ -72,6 +72,7 @@ def look_at(state: StreamState, now: float) -> None:
     assert state.end is not None or not state.retired
     assert (verdict.status is Status.HEALTHY) is (verdict.reasons == ())
     assert all(reason.endswith(".") for reason in verdict.reasons)
+    assert len(verdict.troubles) == (len(verdict.reasons) if verdict.status is Status.DEGRADED else 0)
     for ratio in (coverage(state.script), finished_coverage(state.script)):
         assert ratio is None or 0.0 <= ratio <= 1.0
     skipped_paragraphs(state.script)

@@ -5,9 +5,10 @@ import pytest
 from fastapi import FastAPI
 
 from monitor.clock import stopwatch
-from monitor.config import Settings
+from monitor.config import LinkSettings, Settings
 from monitor.log.sqlite import SqliteLog
 from monitor.web import page
+from tests.health.story import START, Story
 from tests.metrics.building import Desk
 
 
@@ -75,6 +76,27 @@ async def test_a_service_that_recovers_says_so(pages: httpx.AsyncClient, desk: D
     assert '<p id="recovering" class="notice">' in text
     assert "data-key" not in text
     assert (await pages.get("/streams/prod/job")).status_code == 503
+
+
+async def test_a_stream_whose_script_stalls_is_linked_to_the_runbook_of_that(
+    desk: Desk, log: SqliteLog
+) -> None:
+    story = Story()
+    story.register(plan=4)
+    story.link("C", at=0.0)
+    story.paragraphs("123", step=20)
+    desk.show(story.known)
+    desk.clock.time = START + 140
+    app = FastAPI()
+    links = LinkSettings(runbook_url="https://runbooks.example.com")
+    page.add(app, Settings(links=links), desk.fleet, log)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        text = (await client.get("/streams/prod/job")).text
+
+    assert "The script hasn&#39;t moved for" in text
+    assert 'href="https://runbooks.example.com/LivestreamScriptStalled.md"' in text
+    assert "LivestreamFlapping" not in text
 
 
 @pytest.mark.parametrize("path", ["/", "/streams/prod/job"])
