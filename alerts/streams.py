@@ -223,9 +223,11 @@ def _script(view: View, streams: Streams) -> tuple[Alert, ...]:
             f'  and {ON} {SEEN}{{status=~"healthy|degraded"}}\n'
             f"  unless {ON} ({last('livestream_expected_end_timestamp_seconds', view)} - time())\n"
             f"    <= {remaining}",
-            f"The script of {NAME} is nearly over",
-            f"The script of {NAMED} lasts about {{{{ $value | humanizeDuration }}}} more, and is not "
-            "repeated. Then the presenter has nothing to say: extend the script, or stop the job.",
+            f"The script of {NAME} is {{{{ if ge $value 1.0 }}}}nearly {{{{ end }}}}over",
+            f"The script of {NAMED} {{{{ if ge $value 1.0 }}}}lasts about "
+            "{{ $value | humanizeDuration }} more, and is not repeated. Then the presenter has{{ else }}"
+            "should be over by now, and is not repeated. The presenter has{{ end }} nothing to say: extend "
+            "the script, or stop the job.",
         ),
         Alert(
             "LivestreamLiveWarning",

@@ -113,9 +113,12 @@ def script_is_over(state: StreamState) -> bool:
 
 
 def remaining_seconds(state: StreamState, now: float) -> float | None:
-    """Estimate how long the script still plays, in seconds; None where it is endless or unknown."""
+    """Estimate how long the script still plays, in seconds; 0 if it should be over.
+
+    None where it is endless or unknown, or the stream has ended.
+    """
     count = state.job.repeat_count
-    if count is None or count < 0:
+    if count is None or count < 0 or state.end is not None:
         return None
     script, mean = state.script, state.script.mean
     rounds = script.current

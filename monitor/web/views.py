@@ -78,10 +78,13 @@ class StreamDetail(StreamSummary):
     starting_seconds: float | None
     plan: list[ParagraphView]
     plan_origin: PlanOrigin | None
-    playing: ParagraphView | None
+    playing: ParagraphView | None = Field(description="of an ended stream, what it played last")
     skipped: list[ParagraphView] = Field(description="paragraphs that the last finished round left out")
     skipped_total: int | None
-    remaining_seconds: float | None
+    remaining_seconds: float | None = Field(
+        description="how long a script that plays a finite number of times still lasts, by an estimate; "
+        "0 if it should be over"
+    )
     callbacks_missed: int | None
     error_code: int | None
     vendor_state: JobState | None = Field(description="what the vendor's API last said of the job")

@@ -99,6 +99,31 @@ async def test_a_stream_whose_script_stalls_is_linked_to_the_runbook_of_that(
     assert "LivestreamFlapping" not in text
 
 
+async def test_a_script_whose_time_has_run_out_should_be_over_and_of_an_ended_stream_nothing_plays(
+    pages: httpx.AsyncClient, desk: Desk
+) -> None:
+    story = Story()
+    story.register(plan=2, repeat_count=0)
+    story.link("C", at=0.0)
+    story.paragraphs("12", step=20)
+    desk.show(story.known)
+    desk.clock.time = START + 50
+    plays = (await pages.get("/streams/prod/job")).text
+    desk.clock.time = START + 600
+    over = (await pages.get("/streams/prod/job")).text
+    story.link("E", at=610.0)
+    desk.clock.time = START + 620
+    ended = (await pages.get("/streams/prod/job")).text
+
+    assert "It plays for about 10 s more." in plays
+    assert "Now playing: Scene, paragraph 2." in plays
+    assert "It should be over by now: nothing is left to play." in over
+    assert "more." not in over
+    assert "Played last: Scene, paragraph 2." in ended
+    assert "more." not in ended
+    assert "should be over" not in ended
+
+
 @pytest.mark.parametrize("path", ["/", "/streams/prod/job"])
 async def test_a_service_that_cannot_read_its_log_says_that_what_it_shows_is_old(
     pages: httpx.AsyncClient, desk: Desk, path: str
