@@ -65,6 +65,10 @@ class VendorProtocol(Protocol):
         """Say whose business an error of a callback is; None if the code isn't published."""
         ...
 
+    def error_message(self, code: int) -> str | None:
+        """Say what an error of a callback means; None if the code isn't published."""
+        ...
+
     def alerting_codes(self) -> tuple[tuple[int, str], ...]:
         """Name the error codes that somebody on call must see, each with its category."""
         ...

@@ -18,6 +18,7 @@ __all__ = [
     "decode_callback",
     "decode_rtc",
     "error_category",
+    "error_message",
     "reduce_registration",
     "split_rtc",
     "verifier",
@@ -85,6 +86,11 @@ def decode(event: Event, source: Source) -> Decoded:
 def error_category(vendor: Vendor, code: int) -> str:
     """Say whose business an error of a callback is (a metric label)."""
     return VENDORS[vendor].error_category(code) or UNKNOWN_CATEGORY
+
+
+def error_message(vendor: Vendor, code: int) -> str | None:
+    """Say in the vendor's words what an error of a callback means; None if the code isn't published."""
+    return VENDORS[vendor].error_message(code)
 
 
 def alerting_codes(vendor: Vendor) -> tuple[tuple[int, str], ...]:

@@ -19,6 +19,7 @@ from monitor.health.reading import (
 )
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, PlanOrigin, StreamState
+from monitor.vendors import registry
 from monitor.web.masking import masked
 
 
@@ -86,7 +87,11 @@ class StreamDetail(StreamSummary):
         "0 if it should be over"
     )
     callbacks_missed: int | None
-    error_code: int | None
+    error_code: int | None = Field(description="the last that a callback told")
+    error_message: str | None = Field(description="what the vendor publishes of this code")
+    error_category: str | None = Field(
+        description="whose business it is, as in monitor_vendor_errors_total; unknown if it isn't published"
+    )
     vendor_state: JobState | None = Field(description="what the vendor's API last said of the job")
     vendor_asked: datetime | None = Field(description="when it last said anything")
     vendor_error: str | None = Field(description="why it says that the job failed or was blocked")
@@ -190,7 +195,7 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
     """Return all that is known of a stream."""
     job, script, told = state.job, state.script, state.observed
     playing = script.round.last if script.round is not None else None
-    is_kept = not state.retired
+    is_kept, code = not state.retired, state.session.code
     return StreamDetail(
         **summary(state, now, settings).model_dump(),
         retired=state.retired,
@@ -208,7 +213,9 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
         skipped_total=script.skipped if is_kept else None,
         remaining_seconds=remaining_seconds(state, now),
         callbacks_missed=state.missed if is_kept else None,
-        error_code=state.session.code,
+        error_code=code,
+        error_message=registry.error_message(state.vendor, code) if code is not None else None,
+        error_category=registry.error_category(state.vendor, code) if code is not None else None,
         vendor_state=told.state if told is not None else None,
         vendor_asked=_time(told.at) if told is not None else None,
         vendor_error=told.error if told is not None else None,

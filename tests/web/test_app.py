@@ -4,11 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from markupsafe import escape
 from structlog.testing import capture_logs
 
 from monitor.clock import stopwatch
 from monitor.config import Settings, Source
-from monitor.event import EventId, Vendor
+from monitor.event import EventId, SessionState, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
 from monitor.web import views
@@ -131,6 +132,35 @@ async def test_an_event_has_its_received_time_and_the_signed_one_if_it_was_signe
 
     assert [one["received"] for one in events] == ["2023-11-14T22:13:20Z"] * 2
     assert [one["signed"] for one in events] == ["2023-11-14T22:13:18Z", None]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "category"),
+    [
+        (
+            80115962,
+            "Your trial account live streaming has reached the usage limit: … channels, no resources "
+            "available, please try again later.",
+            "quota",
+        ),
+        (77, None, "unknown"),
+        (None, None, None),
+    ],
+)
+async def test_an_error_code_is_told_with_the_vendors_words_and_whose_business_it_is(
+    operators: httpx.AsyncClient, desk: Desk, code: int | None, message: str | None, category: str | None
+) -> None:
+    story = Story(Vendor.SOFTSUGAR)
+    story.session(SessionState.RUNNING, at=0.0, signed=0, code=code)
+    desk.show(story.known)
+
+    told = (await operators.get("/api/streams/prod/job")).json()
+    page = (await operators.get("/streams/prod/job")).text
+
+    assert (told["error_code"], told["error_message"], told["error_category"]) == (code, message, category)
+    words = escape(message or "the vendor doesn't publish this code")
+    assert (f"<dd>{code} ({category}): {words}</dd>" in page) is (code is not None)
+    assert ("Last error" in page) is (code is not None)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Huawei Cloud MetaStudio."""
 
 from monitor.vendors.metastudio.callback import decode_callback
-from monitor.vendors.metastudio.error_codes import alerting_codes, error_category
+from monitor.vendors.metastudio.error_codes import alerting_codes, error_category, error_message
 from monitor.vendors.metastudio.registration import reduce_registration
 from monitor.vendors.metastudio.rtc import decode_rtc
 from monitor.vendors.metastudio.signature import verifier
@@ -11,6 +11,7 @@ __all__ = [
     "decode_callback",
     "decode_rtc",
     "error_category",
+    "error_message",
     "reduce_registration",
     "verifier",
 ]

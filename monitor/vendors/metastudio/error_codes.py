@@ -6,6 +6,11 @@ def error_category(code: int) -> None:
     del code
 
 
+def error_message(code: int) -> None:
+    """Say what an error means: nobody knows, since no code is published."""
+    del code
+
+
 def alerting_codes() -> tuple[tuple[int, str], ...]:
     """Return the codes that somebody on call must see: none."""
     return ()

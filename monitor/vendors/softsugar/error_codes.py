@@ -66,6 +66,12 @@ def error_category(code: int) -> str | None:
     return None if error is None else error.category
 
 
+def error_message(code: int) -> str | None:
+    """Return the vendor's message of an error, `…` where it fills in; None if its code isn't published."""
+    error = ERROR_CODES.get(code)
+    return None if error is None else error.message.replace("%s", "…")
+
+
 def alerting_codes() -> tuple[tuple[int, str], ...]:
     """Return the codes that say that no more can be had, each with its category."""
     return tuple((code, ERROR_CODES[code].category) for code in ALERTING)
