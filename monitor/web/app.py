@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -24,7 +25,7 @@ from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
 from monitor.vendors.registration import JOB_REGISTERED
 from monitor.web import page
-from monitor.web.head import HeadAsGet
+from monitor.web.head import HeadAsGet, allowed
 from monitor.web.views import (
     EventList,
     Problem,
@@ -55,6 +56,9 @@ _log = structlog.get_logger(__name__)
 
 Answers = dict[int | str, dict[str, Any]]
 """Answers of a route beside the usual one, as FastAPI documents them."""
+
+SourceName = Annotated[str, StringConstraints(min_length=1)]
+"""A source, perhaps one that isn't configured any more; an empty name is a mistake of whoever asks."""
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
 _INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
@@ -148,7 +152,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
         vendor: Annotated[list[Vendor] | None, Query()] = None,
-        source: Annotated[list[str] | None, Query()] = None,
+        source: Annotated[list[SourceName] | None, Query()] = None,
     ) -> Response:
         if (problem := _not_true(fleet)) is not None:
             return problem
@@ -311,13 +315,15 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     return _problem(422, "invalid", f"Not valid: {where}.")
 
 
-async def _no_route(_request: Request, error: Exception) -> Response:
+async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         answer = _problem(405, "method_not_allowed", "This path answers other methods only.")
     else:
         answer = _problem(error.status_code, "not_found", "There is nothing at this path.")
     answer.headers.update(error.headers or {})
+    if answer.headers.get("allow") == "GET":
+        answer.headers["allow"] = allowed(request.url.path)
     return answer
 
 

@@ -14,6 +14,15 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] == "http" and scope["method"] == "HEAD" and not scope["path"].endswith("/live"):
+        if scope["type"] == "http" and scope["method"] == "HEAD" and not _is_feed(scope["path"]):
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
+
+
+def allowed(path: str) -> str:
+    """Return the methods, as `Allow` tells them, of a path whose route answers GET."""
+    return "GET" if _is_feed(path) else "GET, HEAD"
+
+
+def _is_feed(path: str) -> bool:
+    return path.endswith("/live")

@@ -61,7 +61,8 @@ async def test_a_live_feed_has_no_end_that_head_could_tell_of(operators: httpx.A
     ("method", "path", "status", "error", "allow"),
     [
         ("GET", "/nowhere", 404, "not_found", None),
-        ("POST", "/metrics", 405, "method_not_allowed", "GET"),
+        ("POST", "/metrics", 405, "method_not_allowed", "GET, HEAD"),
+        ("POST", "/live", 405, "method_not_allowed", "GET"),
         ("GET", "/api/jobs/prod", 405, "method_not_allowed", "POST"),
     ],
 )
@@ -137,12 +138,7 @@ async def test_an_event_has_its_received_time_and_the_signed_one_if_it_was_signe
 @pytest.mark.parametrize(
     ("code", "message", "category"),
     [
-        (
-            80115962,
-            "Your trial account live streaming has reached the usage limit: … channels, no resources "
-            "available, please try again later.",
-            "quota",
-        ),
+        (84115933, "Live streaming has started, channel Id is ….", "session"),
         (77, None, "unknown"),
         (None, None, None),
     ],
@@ -194,6 +190,15 @@ async def test_the_list_has_the_streams_that_are_asked_for_and_the_worst_comes_f
     answer = (await operators.get(f"/api/streams{query}")).json()
 
     assert [one["job_id"] for one in answer["streams"]] == expected
+
+
+@pytest.mark.parametrize("name", ["status", "vendor", "source"])
+async def test_a_list_that_is_asked_for_by_an_empty_name_is_a_mistake(
+    operators: httpx.AsyncClient, name: str
+) -> None:
+    answer = await operators.get("/api/streams", params={name: ""})
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
 
 
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
