@@ -143,8 +143,9 @@ def _find_job_id(message: Any, body: bytes) -> str:
     """Return the job id nearest to the top of an event whose form nobody published.
 
     Raises:
-        UndecodableError: no_job_id.
+        UndecodableError: no_job_id; wrong_type where what stands there can be no id.
     """
+    refused: ValidationError | None = None
     waiting = deque([_parsed(message), _parsed(body)])
     while waiting:
         value = waiting.popleft()
@@ -153,11 +154,13 @@ def _find_job_id(message: Any, body: bytes) -> str:
             if job_id is not None:
                 try:
                     return canonical_job_id(_identifier.validate_python(job_id, strict=True))
-                except ValidationError:
-                    pass
+                except ValidationError as error:
+                    refused = refused or error
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
+    if refused is not None:
+        raise undecodable(refused, "an event of an unknown type: job_id") from None
     raise UndecodableError("no_job_id", "message: an event of an unknown type that names no job")
 
 

@@ -87,6 +87,26 @@ def test_an_unusable_job_id_of_an_unknown_event_is_passed_over() -> None:
     assert decode("X", job_id=7, inner={"job_id": JOB}).job_id == JOB
 
 
+@pytest.mark.parametrize(
+    ("job_id", "why"),
+    [
+        (7, "valid string"),
+        ("x" * 257, "at most 256 characters"),
+        ("a\nb", "should match pattern"),
+        ("", "at least 1 character"),
+    ],
+)
+def test_of_an_unknown_event_with_an_unusable_job_id_alone_is_told_what_is_wrong_with_it(
+    job_id: object, why: str
+) -> None:
+    with pytest.raises(UndecodableError) as caught:
+        decode("NEW_KIND", job_id=job_id)
+
+    assert caught.value.reason == "wrong_type"
+    assert "job_id: " in caught.value.detail
+    assert why in caught.value.detail
+
+
 def test_a_failure_says_where_and_nothing_of_what_came() -> None:
     with pytest.raises(UndecodableError) as caught:
         decode("RTMP_STREAM_STATE_CHANGE", job_id=JOB, state="CONNECTED", stream_key=["hidden"])
