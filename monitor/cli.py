@@ -328,7 +328,10 @@ def replay(
     job: Annotated[str | None, typer.Option("--job", metavar="ID", help="One stream only.")] = None,
     openmetrics: Annotated[
         Path | None,
-        typer.Option(metavar="F", help="Write series to this file, for promtool; else report each stream."),
+        typer.Option(
+            metavar="F",
+            help="Write series to this file, - for stdout, for promtool; else report each stream.",
+        ),
     ] = None,
     step: Annotated[
         float,
@@ -339,6 +342,8 @@ def replay(
     """Fold the stored events again. Times are RFC 3339 (UTC, unless they say more) or Unix seconds."""
     if since is not None and until is not None and since > until:
         raise typer.BadParameter("is before --from", param_hint="--to")
+    if openmetrics == Path("-"):
+        openmetrics = Path("/dev/stdout")
     settings = load_settings(config, os.environ)
     from monitor import replay as replaying
     from monitor.replay_openmetrics import Written, write_openmetrics

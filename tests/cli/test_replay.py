@@ -232,13 +232,17 @@ def test_series_go_through_a_pipe_and_the_pipe_stays(kept: Path) -> None:
     assert "livestream_status" in families_of(kept / "series.txt")
 
 
+@pytest.mark.parametrize("stdout", ["/dev/stdout", "-"])
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_series_that_go_to_stdout_are_all_that_goes_there(kept: Path, arguments: tuple[str, ...]) -> None:
-    done = replay(kept, "--openmetrics", "/dev/stdout", "--step", "10", *arguments)
+def test_series_that_go_to_stdout_are_all_that_goes_there(
+    kept: Path, arguments: tuple[str, ...], stdout: str
+) -> None:
+    done = replay(kept, "--openmetrics", stdout, "--step", "10", *arguments)
 
     assert done.returncode == 0
     assert done.stdout.endswith("# EOF\n")
     assert "samples" in done.stderr
+    assert not (kept / "-").exists()
 
 
 def test_a_file_is_left_as_it_was_where_the_log_cannot_be_opened(kept: Path) -> None:
