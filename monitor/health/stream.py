@@ -292,8 +292,8 @@ class Replies:
 class Session:
     """A SoftSugar session.
 
-    code: the last error code it told; code_signed: when. codes: those told lately, and when. recent: checksums
-    of the last deliveries, by which a copy is known.
+    code: the last error code it told; code_signed: when. codes: those told lately, and when. recent:
+    checksums of the last deliveries, by which a copy is known.
     """
 
     state: SessionState | None = None
