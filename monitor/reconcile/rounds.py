@@ -14,7 +14,7 @@ from monitor.event import Channel, Event, JobObserved, JobState
 from monitor.health.stream import Outcome, StreamKey, StreamState
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
-from monitor.metrics.vendor_errors import count_error
+from monitor.metrics.vendor_errors import CODE_LENGTH, count_error
 from monitor.reconcile.comparison import Difference, compare, is_explained, is_troubled
 from monitor.reconcile.memory import Memory
 from monitor.reconcile.streams import LiveStreams
@@ -61,42 +61,48 @@ class Pace(NamedTuple):
     calls: int = 60
 
 
+def _everybody(source: str) -> bool:
+    """One process has all streams, so it lists for every source."""
+    del source
+    return True
+
+
+class Surroundings(NamedTuple):
+    """What the rounds of all sources of a process have in common.
+
+    streams: that this process answers for. log: takes what differs, as events of the channel `api`.
+    metrics: count questions, failures and differences. clock: tells the received time. rng: jitters.
+    owns_list: whether this process is the one that lists a source's jobs, by the source's name.
+    """
+
+    streams: LiveStreams
+    log: EventLog
+    metrics: ServiceMetrics
+    clock: Clock
+    rng: random.Random
+    owns_list: Callable[[str], bool] = _everybody
+
+
 class SourceRounds:
     """Asks one vendor's account about its streams, round after round.
 
     Args:
         source: whose account.
         api: to it; what it may be asked in a minute is the API's own rate limit.
-        streams: that this process answers for.
-        log: takes what differs.
-        metrics: count questions, failures and differences.
-        clock: tells the received time.
-        rng: jitters the time between rounds.
+        around: what it tells, and to whom.
         pace: how often to ask.
-        owns_list: whether this process is the one that lists the source's jobs.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        api: VendorApi,
-        streams: LiveStreams,
-        log: EventLog,
-        metrics: ServiceMetrics,
-        clock: Clock,
-        rng: random.Random,
-        pace: Pace,
-        owns_list: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, source: Source, api: VendorApi, around: Surroundings, pace: Pace) -> None:
         self._source = source
         self._api = api
-        self._streams = streams
-        self._log = log
-        self._metrics = metrics
-        self._clock = clock
-        self._rng = rng
+        self._streams = around.streams
+        self._log = around.log
+        self._metrics = around.metrics
+        self._clock = around.clock
+        self._rng = around.rng
+        self._owns_list = around.owns_list
         self._pace = pace
-        self._owns_list = owns_list
         self._memory = Memory()
         self._interval = pace.ask_every
         self._not_before = 0.0
@@ -329,7 +335,7 @@ class SourceRounds:
             # SoftSugar's code for it is one of the quotas, and those page: that streams can't be started.
             return
         code = error.said.code
-        if code is not None and code.isascii() and code.isdigit() and len(code) <= 12:
+        if code is not None and code.isascii() and code.isdigit() and len(code) <= CODE_LENGTH:
             count_error(self._metrics, self._source.vendor, self._source.name, code)
 
 

@@ -2,19 +2,14 @@
 
 import asyncio
 import contextlib
-import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
 import structlog
 
-from monitor.clock import Clock
 from monitor.config import Settings, Source
 from monitor.errors import MonitorError
-from monitor.log.protocol import EventLog
-from monitor.metrics.service import ServiceMetrics
-from monitor.reconcile.rounds import Pace, SourceRounds
-from monitor.reconcile.streams import LiveStreams
+from monitor.reconcile.rounds import Pace, SourceRounds, Surroundings
 from monitor.vendors.api_errors import REASONS
 from monitor.vendors.api_transport import RateLimit
 from monitor.vendors.apis import lists_jobs_of_others, open_api
@@ -27,12 +22,6 @@ RESTART_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-def _everybody(source: str) -> bool:
-    """One process has all streams, so it lists for every source."""
-    del source
-    return True
-
-
 def _nobody(source: str) -> bool:
     """Of an account that sources share only those jobs are asked about that a source has heard of."""
     del source
@@ -40,40 +29,16 @@ def _nobody(source: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def run_reconcile(
-    settings: Settings,
-    streams: LiveStreams,
-    log: EventLog,
-    metrics: ServiceMetrics,
-    clock: Clock,
-    rng: random.Random,
-    owns_list: Callable[[str], bool] = _everybody,
-) -> AsyncIterator[None]:
+async def run_reconcile(settings: Settings, around: Surroundings) -> AsyncIterator[None]:
     """Ask the vendors while the context is open. Nothing that goes wrong here gets out of it.
 
     Args:
         settings: sources without `[sources.api]` are left alone.
-        streams: that this process answers for.
-        log: takes what differs, as events of the channel `api`.
-        metrics: count what is asked, what fails and what differs.
-        clock: tells the received time.
-        rng: jitters.
-        owns_list: whether this process is the one that lists a source's jobs, by the source's name.
+        around: what they tell, and to whom.
     """
     urls = frozenset(source.public_url for source in settings.sources)
     tasks = [
-        asyncio.create_task(
-            _keep_asking(
-                source,
-                urls,
-                streams,
-                log,
-                metrics,
-                clock,
-                rng,
-                _nobody if lists_jobs_of_others(source, settings.sources) else owns_list,
-            )
-        )
+        asyncio.create_task(_keep_asking(source, urls, _around(source, settings, around)))
         for source in settings.sources
         if source.api is not None
     ]
@@ -85,17 +50,14 @@ async def run_reconcile(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_asking(
-    source: Source,
-    urls: frozenset[str],
-    streams: LiveStreams,
-    log: EventLog,
-    metrics: ServiceMetrics,
-    clock: Clock,
-    rng: random.Random,
-    owns_list: Callable[[str], bool],
-) -> None:
+def _around(source: Source, settings: Settings, around: Surroundings) -> Surroundings:
+    shared = lists_jobs_of_others(source, settings.sources)
+    return around._replace(owns_list=_nobody) if shared else around
+
+
+async def _keep_asking(source: Source, urls: frozenset[str], around: Surroundings) -> None:
     assert source.api is not None
+    metrics = around.metrics
     for reason in (*REASONS, "log", "internal"):
         metrics.reconcile_failures.labels(source.name, reason)
     calls = metrics.reconcile_calls.labels(source.name)
@@ -107,12 +69,14 @@ async def _keep_asking(
         min(Pace().look_again, every / 2),
         max(1, int(source.api.calls_per_minute * every / 60)),
     )
-    open_account = partial(open_api, source, clock, rng, rate, other_urls=urls - {source.public_url})
+    open_account = partial(
+        open_api, source, around.clock, around.rng, rate, other_urls=urls - {source.public_url}
+    )
     while True:
         try:
             api = open_account()
             try:
-                await SourceRounds(source, api, streams, log, metrics, clock, rng, pace, owns_list).run()
+                await SourceRounds(source, api, around, pace).run()
             finally:
                 await api.close()
         except Exception as error:

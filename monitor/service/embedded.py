@@ -9,7 +9,7 @@ from monitor.log.lock import hold
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.exposition import Exposition
-from monitor.reconcile import run_reconcile
+from monitor.reconcile import Surroundings, run_reconcile
 from monitor.service.parts import build_metrics, build_receiver, listen_to_signals, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.checkpoint import Checkpointer
@@ -32,7 +32,7 @@ async def serve_all(settings: Settings) -> None:
             operators = build(settings, log, exposition, [fleet], Pages(fleet, log))
             async with (
                 serving(settings, operators, receiver),
-                run_reconcile(settings, fleet, log, metrics, clock, random.Random()),
+                run_reconcile(settings, Surroundings(fleet, log, metrics, clock, random.Random())),
             ):
                 await until_signalled(signalled, worker.run())
 

@@ -19,7 +19,7 @@ from monitor.log.kafka_history import KafkaHistory
 from monitor.log.kafka_records import place
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.service import ServiceMetrics
-from monitor.reconcile import run_reconcile
+from monitor.reconcile import Surroundings, run_reconcile
 from monitor.service.parts import build_metrics, build_receiver, listen_to_signals, serving, until_signalled
 from monitor.web.app import Pages, build
 from monitor.worker.fleet import Fleet
@@ -64,8 +64,8 @@ async def serve_role(settings: Settings, role: Role) -> None:
             await stack.enter_async_context(serving(settings, operators, receiver))
             if role in (Role.ALL, Role.WORKER):
                 owns = partial(_owns_list, settings, folded)
-                asking = run_reconcile(settings, folded, log, metrics, clock, random.Random(), owns)
-                await stack.enter_async_context(asking)
+                around = Surroundings(folded, log, metrics, clock, random.Random(), owns)
+                await stack.enter_async_context(run_reconcile(settings, around))
             await until_signalled(signalled, *(begin() for begin in work))
 
 

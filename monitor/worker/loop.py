@@ -31,6 +31,9 @@ RETRY_SECONDS = 1.0
 FRESH_SECONDS = 10.0
 """How long the log may fail to be read until what is known of the streams counts as old."""
 
+EXPIRE_SECONDS = 3600.0
+"""How often to remove what the log has kept for long enough."""
+
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about the same failure of each try."""
 
@@ -168,5 +171,5 @@ class Worker:
             removed = await self._log.remove_expired(now - self._retention, self._checkpointer.position)
             if removed:
                 _log.info("expired", events=removed)
-            self._next_expiry = stopwatch() + 3600.0
+            self._next_expiry = stopwatch() + EXPIRE_SECONDS
         self._next_tick = stopwatch() + TICK_SECONDS

@@ -19,7 +19,7 @@ from monitor.health.stream import StreamKey, StreamState
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.service import ServiceMetrics
-from monitor.reconcile.rounds import Pace, SourceRounds
+from monitor.reconcile.rounds import Pace, SourceRounds, Surroundings
 from monitor.vendors import registry
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
@@ -139,7 +139,8 @@ async def asking(
             Worker(settings, log, Checkpointer(checkpoints, shard), shard, fleet, metrics).run()
         )
         api = opened(source)
-        rounds = SourceRounds(source, api, fleet, log, metrics, clock, random.Random(1), pace, owns_list)
+        around = Surroundings(fleet, log, metrics, clock, random.Random(1), owns_list)
+        rounds = SourceRounds(source, api, around, pace)
         try:
             await eventually(lambda: not fleet.recovering)
             yield Asking(vendor, source, log, shard, fleet, clock, collected, rounds)

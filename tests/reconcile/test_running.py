@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from monitor.config import Settings, Source
 from monitor.event import Channel, Vendor
 from monitor.metrics.service import ServiceMetrics
-from monitor.reconcile.running import run_reconcile
+from monitor.reconcile import Surroundings, run_reconcile
 from monitor.vendors.api_transport import UNUSABLE_PROXY
 from monitor.worker.fleet import Fleet
 from tests.receiver.running import eventually
@@ -27,9 +27,8 @@ async def test_a_proxy_that_cannot_be_used_is_told_rather_than_suffered_in_silen
         labels = {"source": one.source.name, "reason": "internal"}
         monkeypatch.setenv("ALL_PROXY", "socks5://somebody:password@127.0.0.1:9")
         with capture_logs() as lines:
-            async with run_reconcile(
-                settings, Fleet(one.clock), one.log, metrics, one.clock, random.Random(1)
-            ):
+            around = Surroundings(Fleet(one.clock), one.log, metrics, one.clock, random.Random(1))
+            async with run_reconcile(settings, around):
                 await eventually(
                     lambda: collected.get_sample_value("monitor_reconcile_failures_total", labels) == 1
                 )
