@@ -14,7 +14,7 @@ from monitor.health import observation, session
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link_fact
 from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
-from monitor.health.told import Told, hear, note, was_a_guess
+from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, was_a_guess
 
 _BY_API = " (the vendor's API says so)"
 
@@ -23,7 +23,7 @@ def take_observation(state: StreamState, told: Told) -> Effect:
     """Take an answer of the API; where it proves what no callback told, set it right."""
     stored, decoded, at, _ = told
     said: JobObserved = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    over = state.end is not None and not was_a_guess(state.end)
+    over = is_over(state)
     if said.state is JobState.MISSING:
         if state.end is not None:
             return Effect.AFTER_END if over else Effect.LATE
@@ -83,7 +83,7 @@ def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome)
     note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
     heard_end = state.link.current.phase is Phase.ENDED
     if CallbackKind.LINK in state.job.subscribed and not heard_end and outcome is not Outcome.VANISHED:
-        state.observed.end_due = at + observation.WITNESS_SECONDS
+        state.observed.end_due = at + WITNESS_SECONDS
 
 
 def _take_session_state(state: StreamState, stored: Stored, at: float, said: JobState) -> None:

@@ -40,10 +40,7 @@ from monitor.health.stream import (
     Play,
     StreamState,
 )
-from monitor.health.told import Told, hear, note, remember, subscribe, was_a_guess
-
-WITNESS_SECONDS = 10.0
-"""How long the callback of what RTC proved may take before it counts as missed."""
+from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, remember, subscribe, was_a_guess
 
 REMEMBERED_RECEIVERS = 32
 
@@ -241,7 +238,7 @@ def _session(state: StreamState, told: Told) -> Effect:
 def _registered(state: StreamState, told: Told) -> Effect:
     stored, decoded, at, _ = told
     payload: JobRegistered = decoded.payload  # type: ignore[assignment]  # dispatched by type
-    if state.end is not None and not was_a_guess(state.end):
+    if is_over(state):
         return Effect.AFTER_END
     job = state.job
     job.registered = True
@@ -269,8 +266,7 @@ def _registered(state: StreamState, told: Told) -> Effect:
 def _unrecognised(state: StreamState, told: Told) -> Effect:
     if relays.relayed(state, told.decoded, told.stored.event.received) is Effect.DUPLICATE:
         return Effect.DUPLICATE
-    ended = state.end is not None and not was_a_guess(state.end)
-    return Effect.AFTER_END if ended else Effect.APPLIED
+    return Effect.AFTER_END if is_over(state) else Effect.APPLIED
 
 
 _HANDLERS: dict[type[Any], Callable[[StreamState, Told], Effect]] = {
@@ -305,8 +301,7 @@ def _is_after_end(state: StreamState, event: Event) -> Effect | None:
 
 def _late_if_ended(state: StreamState, effect: Effect) -> Effect:
     """Say that what an ended stream was told and took in came late."""
-    ended = state.end is not None and not was_a_guess(state.end)
-    return Effect.LATE if ended and effect is Effect.APPLIED else effect
+    return Effect.LATE if effect is Effect.APPLIED and is_over(state) else effect
 
 
 def _was_folded(state: StreamState, told: EventId) -> bool:

@@ -27,9 +27,6 @@ LEEWAY_SECONDS = 2.0
 AFTER_END_SECONDS = 60.0
 """How long after its END a job may still be said to run and to push: the vendor is clearing up."""
 
-WITNESS_SECONDS = 10.0
-"""How long the callback of an end that the API proved may take before it counts as missed."""
-
 OUTCOMES = {
     JobState.SUCCEEDED: Outcome.COMPLETED,
     JobState.FAILED: Outcome.FAILED,

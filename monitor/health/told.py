@@ -11,6 +11,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+WITNESS_SECONDS = 10.0
+"""How long the callback of what RTC or the API proved may take before it counts as missed."""
+
+
 class Told(NamedTuple):
     """An event as the handlers see it. at: its received time, never before the stream's last one."""
 
@@ -29,6 +33,11 @@ def subscribe(state: StreamState, kind: CallbackKind) -> None:
 def was_a_guess(end: End) -> bool:
     """Whether the end is our own conclusion, so that a sign of life takes it back."""
     return end.outcome in (Outcome.LOST, Outcome.VANISHED)
+
+
+def is_over(state: StreamState) -> bool:
+    """Whether the stream has ended, and not by a conclusion of ours that may be taken back."""
+    return state.end is not None and not was_a_guess(state.end)
 
 
 def hear(dimension: Link | Script, event: Event) -> bool:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from monitor.clock import Clock
 from monitor.config import AuthType, LogSettings, Settings, Source
 from monitor.event import Channel, Event, Vendor
-from monitor.health.fold import WITNESS_SECONDS
+from monitor.health.told import WITNESS_SECONDS
 from monitor.log import sqlite_file
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
