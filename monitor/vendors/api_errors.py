@@ -51,7 +51,6 @@ class ApiError(MonitorError):
         if said.request_id is not None:
             parts.append(f"request id {said.request_id}")
         super().__init__("; ".join(parts))
-        self.call = call
         self.said = said
 
 
