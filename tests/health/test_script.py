@@ -555,6 +555,18 @@ def test_what_a_round_skipped_is_named() -> None:
     assert skipped_paragraphs(story.known.script) == [Paragraph("Scene", 2), Paragraph("Scene", 4)]
 
 
+def test_what_a_round_skipped_counts_once_nothing_signed_can_come_late_any_more() -> None:
+    story, unsigned = registered(), registered()
+    story.paragraphs("1 3 1", signed=True)
+    ended = story.now
+    assert story.settle(ended + 44.0).script.skipped == 0
+    assert story.settle(ended + 45.0).script.skipped == 2
+
+    # Without signed times the order of arrival is all there is.
+    unsigned.paragraphs("1 3 1")
+    assert unsigned.known.script.skipped == 2
+
+
 def test_a_paragraph_signed_before_the_end_counts_after_it_and_one_signed_later_does_not() -> None:
     story = registered()
     story.link("C", at=0.0, signed=0)

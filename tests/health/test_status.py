@@ -91,6 +91,15 @@ def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
 
 
+def test_a_script_of_short_paragraphs_has_half_a_minute_before_it_is_stalled() -> None:
+    story = Story()
+    story.register(plan=4)
+    story.link("C", at=0.0)
+    story.paragraphs("123", step=5)
+    assert story.status(45.0).status is Status.HEALTHY
+    assert story.status(46.0)[:2] == (Status.DEGRADED, START + 45)
+
+
 @pytest.mark.parametrize("plan", [1, 0], ids=["registered", "learned"])
 def test_a_script_of_one_paragraph_stalls_as_any_other(plan: int) -> None:
     story = Story()
