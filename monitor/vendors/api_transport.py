@@ -7,6 +7,7 @@ money.
 
 import asyncio
 import random
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -40,7 +41,10 @@ UNUSABLE_PROXY = (
     "a proxy must begin with http:// or https://"
 )
 
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+UNUSABLE_CERTIFICATES = "SSL_CERT_FILE of the environment: isn't a file of certificates that can be read"
+
+# ProxyError: the proxy of the environment made no connection to the vendor.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 class Patience(NamedTuple):
@@ -150,7 +154,7 @@ class Transport:
         clock: for a Retry-After that names a time of day.
 
     Raises:
-        ConfigurationError: the environment names a proxy that can't be used.
+        ConfigurationError: the environment names a proxy or a file of certificates that can't be used.
     """
 
     def __init__(
@@ -169,6 +173,8 @@ class Transport:
         except (ImportError, ValueError, httpx.InvalidURL):
             # ImportError: a SOCKS proxy. It may hold a password, so it is not repeated.
             raise ConfigurationError([UNUSABLE_PROXY]) from None
+        except OSError:
+            raise ConfigurationError([UNUSABLE_CERTIFICATES]) from None
         self.url = httpx.URL(endpoint.rstrip("/"))
 
     @property
@@ -273,11 +279,21 @@ class Transport:
 
 def _why(error: httpx.HTTPError) -> str:
     """Say what happened, without the library's text: it may hold the URL."""
+    if isinstance(error, httpx.ProxyError):
+        return "the proxy of the environment made no connection to the vendor"
+    if (certificate := _certificate_error(error)) is not None:
+        return f"the vendor's certificate isn't trusted ({certificate.verify_message.rstrip('.')})"
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return "the vendor can't be connected to"
     if isinstance(error, httpx.TimeoutException):
         return "no answer came in time"
     return "the connection was cut before the whole answer came"
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _read(call: Call, response: httpx.Response, content: bytes) -> Answer:

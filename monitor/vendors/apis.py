@@ -44,7 +44,8 @@ def open_api(
         other_urls: where callbacks of other sources go, which may share the account.
 
     Raises:
-        ConfigurationError: the source has no `[sources.api]`, or the environment's proxy can't be used.
+        ConfigurationError: the source has no `[sources.api]`, or the environment names a proxy or
+            certificates that can't be used.
     """
     if source.api is None:
         raise ConfigurationError(

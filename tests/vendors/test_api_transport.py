@@ -1,16 +1,21 @@
 """What both vendors' clients stand on: waiting as told, and not reading for ever."""
 
+import asyncio
+import contextlib
 import random
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
+from monitor.errors import ConfigurationError
 from monitor.vendors.api_errors import (
     ApiError,
     ThrottledError,
@@ -18,11 +23,19 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorSaid,
 )
-from monitor.vendors.api_transport import MOST_ANSWER_BYTES, Call, Prepared, RateLimit, Transport
+from monitor.vendors.api_transport import (
+    MOST_ANSWER_BYTES,
+    UNUSABLE_CERTIFICATES,
+    Call,
+    Prepared,
+    RateLimit,
+    Transport,
+)
 from tests.set_clock import SetClock
 from tests.vendors.vendor_server import SHORT_PATIENCE, Fault, TestedVendor, error, running_vendor
 
 NOW = 1_700_000_000.0
+SELF_SIGNED = Path(__file__).with_name("self_signed.pem")
 READ = Call("GET", "/v1/things", repeatable=True, name="(things)")
 
 
@@ -67,6 +80,70 @@ def test_connections_that_are_reset_at_once_are_a_vendor_out_of_reach_on_the_ser
     ends = uvloop.run(_calls_to_one_that_resets(100))
 
     assert ends == {UnreachableError: 100}
+
+
+@contextlib.asynccontextmanager
+async def one_that_answers(answer: bytes, *, certificate: Path | None = None) -> AsyncIterator[int]:
+    """Run a server that answers everything the same, and give its port."""
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def transport_to(endpoint: str) -> AsyncIterator[Transport]:
+    one = Transport(endpoint, SHORT_PATIENCE, RateLimit(10_000.0), random.Random(1), SetClock(NOW))
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+async def test_a_certificate_that_is_not_trusted_is_named_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    async with one_that_answers(answer, certificate=SELF_SIGNED) as port:
+        async with transport_to(f"https://localhost:{port}") as transport:
+            with pytest.raises(
+                UnreachableError, match=r"certificate isn't trusted \(self.signed certificate\)"
+            ):
+                await transport.send(READ, plain)
+        monkeypatch.setenv("SSL_CERT_FILE", str(SELF_SIGNED))
+        async with transport_to(f"https://localhost:{port}") as transport:
+            assert (await transport.send(READ, plain)).status == 200
+
+
+@pytest.mark.parametrize("name", ["missing.pem", "empty.pem"])
+def test_certificates_of_the_environment_that_cannot_be_read_are_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+
+    with pytest.raises(ConfigurationError, match=UNUSABLE_CERTIFICATES):
+        Transport("https://vendor.example", SHORT_PATIENCE, RateLimit(1.0), random.Random(1), SetClock(NOW))
+
+
+async def test_a_proxy_that_refuses_has_sent_the_vendor_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with one_that_answers(answer) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://somebody:password@127.0.0.1:{port}")
+        async with transport_to("https://vendor.example") as transport:
+            with pytest.raises(UnreachableError) as caught:
+                await transport.send(Call("POST", "/v1/things", name="(start)"), plain)
+
+    assert str(caught.value) == "POST (start): the proxy of the environment made no connection to the vendor"
 
 
 @pytest.mark.parametrize("told", ["", "soon", "-5", "²", "Tue, 14 Nov 99999999999 22:15:20 GMT"])
