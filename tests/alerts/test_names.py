@@ -12,6 +12,7 @@ from alerts.build import rule_files, rules
 from alerts.rule import Alert, Record
 from alerts.thresholds import read
 from monitor.metrics.catalogue import SERVICE_FAMILIES, STREAM_FAMILIES, STREAM_LABELS, FamilyType
+from monitor.vendors.softsugar.error_codes import ALERTING, ERROR_CODES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUNBOOKS = ROOT / "alerts" / "runbooks"
@@ -113,3 +114,9 @@ def test_an_alert_leads_to_what_it_tells_of_by_variables_that_the_dashboard_has(
     assert carried.keys() <= {variable["name"] for variable in variables}
     assert told & {"vendor", "source", "job_id"} <= set(carried.values())
     assert query.count("var-") == len(carried)
+
+
+def test_the_runbook_of_quotas_says_what_each_code_means() -> None:
+    runbook = (RUNBOOKS / "LivestreamQuotaExhausted.md").read_text()
+    told = re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", runbook, re.MULTILINE)
+    assert told == [(str(code), ERROR_CODES[code].category, ERROR_CODES[code].message) for code in ALERTING]
