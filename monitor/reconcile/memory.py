@@ -45,7 +45,9 @@ class Memory:
 
     def is_due(self, state: StreamState, now: float) -> bool:
         """Whether nothing was heard of a stream from the API for long, and it wasn't asked since."""
-        heard = state.observed.at if state.observed is not None else 0.0
+        told = state.observed
+        # Of the room alone, its live warnings, an answer says nothing of the job.
+        heard = told.at if told is not None and told.state is not None else 0.0
         return now - max(heard, self.asked_at(state.key)) >= REFRESH_SECONDS
 
     def suspect(self, key: StreamKey, now: float, apart: float) -> bool:

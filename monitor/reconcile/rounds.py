@@ -106,6 +106,7 @@ class SourceRounds:
         self._memory = Memory()
         self._interval = pace.ask_every
         self._not_before = 0.0
+        self._left_unasked = False
 
     async def run(self) -> None:
         """Ask until cancelled. No failure of a question ends it."""
@@ -149,7 +150,8 @@ class SourceRounds:
             _log.warning("difference not kept", source=name, error=str(error))
             return
         self._metrics.reconcile_round_timestamp.labels(name).set(self._clock.now())
-        amiss = differences or any(map(is_troubled, self._own()))
+        # While not all could be asked, slower rounds would make each stream's turn come later still.
+        amiss = differences or self._left_unasked or any(map(is_troubled, self._own()))
         self._interval = self._pace.ask_every if amiss else self._slower()
 
     def _slower(self) -> float:
@@ -198,6 +200,7 @@ class SourceRounds:
             troubled = is_troubled(state)
             if listed is not None or troubled or self._memory.is_due(state, now):
                 wanted.append((not troubled, self._memory.asked_at(state.key), state))
+        self._left_unasked = len(wanted) > self._pace.calls
         wanted.sort(key=lambda one: one[:2])
         return [state for _, _, state in wanted[: self._pace.calls]]
 

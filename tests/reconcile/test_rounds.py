@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.event import Vendor
+from monitor.event import JobState, Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.reconcile import rounds
@@ -453,6 +453,25 @@ async def test_a_round_asks_no_more_than_its_budget(tmp_path: Path) -> None:
         await one.round()
         await one.round()
         assert sum(state.end is not None for state in one.shard.streams.values()) == 8
+
+
+async def test_rounds_are_no_further_apart_while_their_budget_leaves_streams_unasked(tmp_path: Path) -> None:
+    pace = PACE._replace(calls=3)
+    async with asking(tmp_path, owns_list=lambda _: False, pace=pace) as one:
+        for number in range(8):
+            await one.call_back("CONNECTED", f"job-{number}")
+            one.vendor.jobs[f"job-{number}"] = {**job("PROCESSING"), "job_id": f"job-{number}"}
+
+        intervals = []
+        for _ in range(4):
+            await one.rounds._try_round()
+            await one.fold()
+            intervals.append(one.rounds._interval)
+
+        assert intervals[:2] == [pace.ask_every] * 2
+        assert intervals[2] < intervals[3]
+        states = [state.observed and state.observed.state for state in one.shard.streams.values()]
+        assert states == [JobState.RUNNING] * 8
 
 
 async def test_a_second_look_asks_no_more_than_a_rounds_budget(tmp_path: Path) -> None:
