@@ -9,7 +9,7 @@ from monitor.event import JobObserved
 class ObservedJob(NamedTuple):
     """A job and what the API said of it. job_id: canonical. spelled: the id as the API spells it.
 
-    ended: Unix seconds at which it ended, as far as the vendor says.
+    ended: Unix seconds at which it ended, if it has, as far as the vendor says.
     """
 
     job_id: str

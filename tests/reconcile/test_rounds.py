@@ -152,8 +152,17 @@ async def test_a_job_that_nobody_told_of_is_found_by_its_failure(one: Asking) ->
     assert await one.api_events() == 1
 
 
-async def test_a_failure_of_long_ago_is_no_news(one: Asking) -> None:
-    one.vendor.jobs[JOB] = job("FAILED", end_time="2024-05-01T09:43:17Z")
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"end_time": "2024-05-01T09:43:17Z"},
+        # One that failed before it began.
+        {"lastupdate_time": "2024-05-01T09:43:17Z"},
+        {"end_time": "", "lastupdate_time": "2024-05-01T09:43:17Z"},
+    ],
+)
+async def test_a_failure_of_long_ago_is_no_news(times: dict[str, str], one: Asking) -> None:
+    one.vendor.jobs[JOB] = job("FAILED", **times)
 
     assert await one.round() == 0
     assert await one.api_events() == 0

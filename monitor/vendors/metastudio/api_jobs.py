@@ -125,7 +125,9 @@ class MetaStudioJobs:
             reason=reason[:REASON_LENGTH] if reason else None,
             aim=self._aim(job.live_event_callback_config),
         )
-        return ObservedJob(canonical_job_id(job.job_id), job.job_id, observed, _unix(job.end_time))
+        # A job that failed before it began may have no end; nothing was told of it since then.
+        ended = _unix(job.end_time) or _unix(job.lastupdate_time)
+        return ObservedJob(canonical_job_id(job.job_id), job.job_id, observed, ended)
 
     def _is_of_another_source(self, job: Job) -> bool:
         config = job.live_event_callback_config
