@@ -15,7 +15,7 @@ import httpx
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.health.status import Status
-from monitor.log import kafka_client, kafka_topics, sqlite_file
+from monitor.log import kafka_client, kafka_topics, lock, sqlite_file
 from monitor.log.kafka import BODIES_TOO_LARGE, takes_bodies
 from monitor.log.sqlite_schema import LOG, SPOOL
 from monitor.worker.sources import UNHEARD
@@ -101,6 +101,11 @@ def _log_path(log: LogSettings) -> Check:
             sqlite_file.look(log.path, SPOOL if log.backend == "kafka" else LOG)
         except LogUnavailableError as error:
             return Check("log.path", False, str(error))
+    elif lock.is_held(log.path):
+        removed = (
+            f"{log.path} was removed under the running service, which keeps nothing more in it; restart it"
+        )
+        return Check("log.path", False, removed)
     return Check("log.path", True, f"{log.path} can be written")
 
 

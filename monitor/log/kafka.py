@@ -84,6 +84,11 @@ class KafkaLog:
         """What the spool holds now."""
         return self._spool.state
 
+    @property
+    def refusing(self) -> bool:
+        """Never known: what its spool can't keep, Kafka may take."""
+        return False
+
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""
         return self._spool.next_id()

@@ -61,6 +61,11 @@ class EventLog(Protocol):
     `append` raises LogUnavailableError when the log can't do it now, and after `close`.
     """
 
+    @property
+    def refusing(self) -> bool:
+        """Whether it is known by now that the next append will fail as well."""
+        ...
+
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""
         ...

@@ -111,6 +111,11 @@ class SqliteLog:
         """How many transactions the appends since `open` took; each was one sync."""
         return 0 if self._writer is None else self._writer.commits
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the storage failed last time, or the file isn't the one that was opened."""
+        return self._writer is not None and self._writer.failing
+
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""
         return EventId(self._receiver, self._boot, next(self._sequence))

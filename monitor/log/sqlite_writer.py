@@ -152,9 +152,15 @@ class Writer:
         self._transaction: Transaction | None = None
         self._file = _identity(path)
         self.commits = 0
+        self._failed = False
         # A daemon, so that a process that forgets to close can end: commits are whole or not at all.
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the storage failed the last transaction, or will fail the next: it isn't the same file."""
+        return self._failed or _identity(self._path) != self._file
 
     def put(self, item: Append | Chore) -> None:
         """Hand something over; it settles later."""
@@ -215,6 +221,7 @@ class Writer:
                 self._settle(Settled(futures, rows, None, error=self._named(error)))
         else:
             self.commits += 1
+            self._failed = False
             self._settle(Settled(futures, rows, head))
 
     def _write(self, appends: list[Append]) -> int | None:
@@ -241,6 +248,7 @@ class Writer:
             self._roll_back(error)
             self._settle(Settled([chore.future], 0, None, error=self._named(error)))
         else:
+            self._failed = False
             self._settle(Settled([chore.future], 0, head, result))
 
     def _open(self) -> Transaction:
@@ -261,6 +269,7 @@ class Writer:
 
     def _roll_back(self, error: Exception) -> None:
         """Leave no transaction open; after a failure of the storage the next append opens the file anew."""
+        self._failed = _is_storage_failure(error)
         transaction, self._transaction = self._transaction, None
         if transaction is None:
             return

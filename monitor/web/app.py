@@ -82,7 +82,7 @@ def build(
 
     Args:
         settings: the sources, and from when on a stream counts as something.
-        log: where registrations go.
+        log: where registrations go; the process isn't ready while it refuses what comes.
         exposition: writes the metrics.
         fleets: the process is ready once none of them is recovering.
         pages: all streams; None if the process doesn't know them.
@@ -95,7 +95,7 @@ def build(
         redoc_url=None,
     )
     sources = {source.name: source for source in settings.sources}
-    _add_probes(app, tuple(fleets), exposition)
+    _add_probes(app, log, tuple(fleets), exposition)
     if pages is not None:
         _add_streams(app, settings, pages)
         page.add(app, settings, pages.fleet, pages.history)
@@ -108,7 +108,7 @@ def build(
     return app
 
 
-def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -> None:
+def _add_probes(app: FastAPI, log: EventLog, fleets: Sequence[Fleet], exposition: Exposition) -> None:
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         rendered = await exposition.render(
@@ -126,7 +126,7 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
     @app.get(
         "/readyz",
         response_model_exclude_none=True,
-        summary="Whether what it shows is true by now",
+        summary="Whether what it shows is true by now, and goes on to be",
         responses={503: {"model": State}},
     )
     async def readyz(response: Response) -> State:
@@ -136,6 +136,9 @@ def _add_probes(app: FastAPI, fleets: Sequence[Fleet], exposition: Exposition) -
         if any(fleet.stale for fleet in fleets):
             response.status_code = 503
             return State(status="stale", detail=_STALE)
+        if log.refusing:
+            response.status_code = 503
+            return State(status="refusing", detail="The log can't be written, so callbacks are refused.")
         return State(status="ok")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from monitor.check import Check, check_all
 from monitor.config import AdminSettings, KafkaSettings, LogSettings, ReceiverSettings, Settings
+from monitor.log.lock import hold
 from monitor.log.sqlite_file import Kind, prepare
 from monitor.log.sqlite_schema import LOG, SPOOL
 from tests.cli.running import SERVICE, run
@@ -270,3 +271,16 @@ def test_a_program_reads_the_mistakes_as_json(configuration: Path) -> None:
         "warnings": [],
         "checks": [],
     }
+
+
+def test_a_log_that_was_removed_under_the_running_service_is_named(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, log=LogSettings(path=tmp_path / "monitor.db"))
+    prepare(settings.log.path, LOG)
+    with hold(settings.log.path):
+        assert failed(settings) == []
+        settings.log.path.unlink()
+        (found,) = failed(settings)
+
+    assert found.name == "log.path"
+    assert "was removed under the running service" in found.detail
+    assert failed(settings) == []

@@ -197,7 +197,9 @@ async def test_a_file_that_stays_locked_is_unavailable_until_it_is_not(log: Sqli
     with held(path), pytest.raises(LogUnavailableError, match="locked"):
         await log.append([event(log.next_id())])
 
+    assert log.refusing
     await log.append([event(log.next_id())])
+    assert not log.refusing
     assert await log.head() == 1
 
 

@@ -278,6 +278,19 @@ async def test_a_process_that_cannot_read_its_log_is_not_ready_and_tells_no_old_
     assert (await operators.get("/readyz")).status_code == 200
 
 
+async def test_a_process_whose_log_was_removed_under_it_is_not_ready(
+    operators: httpx.AsyncClient, log: SqliteLog
+) -> None:
+    moved = log.path.rename(log.path.with_name("moved.db"))
+
+    ready = await operators.get("/readyz")
+
+    sentence = "The log can't be written, so callbacks are refused."
+    assert (ready.status_code, ready.json()) == (503, {"status": "refusing", "detail": sentence})
+    moved.rename(log.path)
+    assert (await operators.get("/readyz")).status_code == 200
+
+
 async def test_a_client_that_leaves_inside_its_registration_is_no_failure_of_ours(
     desk: Desk, log: SqliteLog
 ) -> None:
