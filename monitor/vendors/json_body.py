@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from codecs import BOM_UTF8
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
@@ -68,8 +69,10 @@ def whole_characters(text: bytes) -> bytes:
     """Return JSON in which the replacement character stands for half of a surrogate pair, at any depth.
 
     Who cuts a title to a number of UTF-16 units can cut an emoji in two and escape the half. No UTF-8
-    can hold that, and a strict reader refuses all of the text for it.
+    can hold that, and a strict reader refuses all of the text for it. A byte order mark before the text,
+    which RFC 8259 lets a reader pass over, is taken off for the same reason.
     """
+    text = text.removeprefix(BOM_UTF8)
     # Nearly all texts are told from the others by a search.
     if b"\\ud" not in text and b"\\uD" not in text:
         return text

@@ -1,6 +1,7 @@
 """Takes apart what a relay posts: one RTC message, a JSON array of them, or one a line (NDJSON)."""
 
 import re
+from codecs import BOM_UTF8
 from json import JSONDecoder
 
 from monitor.errors import UndecodableError
@@ -17,7 +18,7 @@ _decoder = JSONDecoder()
 
 
 def split_rtc(body: bytes) -> list[bytes]:
-    """Return the messages of a request, each with exactly the bytes that it came with.
+    """Return the messages of a request, each with exactly the bytes that it came with, but a byte order mark.
 
     A message that isn't JSON doesn't take its neighbours along: each line of NDJSON stands alone, and
     so does each object of an array. What is neither a whole array nor lines is one message, for the
@@ -26,6 +27,7 @@ def split_rtc(body: bytes) -> list[bytes]:
     Raises:
         UndecodableError: too_many.
     """
+    body = body.removeprefix(BOM_UTF8)
     # A message that isn't UTF-8 must not spoil the others either.
     text = body.decode(errors="surrogateescape")
     if text[_space(text, 0) :].startswith("["):

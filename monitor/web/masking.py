@@ -36,7 +36,7 @@ def masked(body: bytes) -> str:
 
     JSON inside of JSON texts is looked through as well. What isn't JSON is masked by the look of it.
     """
-    text = body.decode("utf-8", "backslashreplace")
+    text = body.decode("utf-8-sig", "backslashreplace")
     try:
         shown = json.dumps(_walk(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -1,3 +1,5 @@
+from codecs import BOM_UTF8
+
 import pytest
 
 from monitor.errors import UndecodableError
@@ -48,3 +50,16 @@ def test_the_codes_that_alert_come_with_their_category() -> None:
     assert {codes[80115947], codes[80115964]} == {"capacity"}
     assert {codes[code] for code in (80115962, 80115963, 80115983, 84115944, 89999999)} == {"quota"}
     assert registry.alerting_codes(Vendor.METASTUDIO) == ()
+
+
+def test_a_byte_order_mark_before_a_body_is_passed_over() -> None:
+    callback = b'{"event_type":"NEW","message":{"job_id":"%s"}}' % JOB.encode()
+    progress = b'{"message_type":"NEW"}'
+    start = b'{"response":{"job_id":"%s"}}' % JOB.encode()
+
+    for source, body in ((metastudio(), callback), (softsugar(), b'{"sessionId":"s","status":35}')):
+        assert registry.decode_callback(source, BOM_UTF8 + body) == registry.decode_callback(source, body)
+    vendor = Vendor.METASTUDIO
+    assert registry.decode_rtc(vendor, BOM_UTF8 + progress) == registry.decode_rtc(vendor, progress)
+    registered = registry.reduce_registration(vendor, BOM_UTF8 + start)
+    assert registered == registry.reduce_registration(vendor, start)

@@ -1,4 +1,5 @@
 import json
+from codecs import BOM_UTF8
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,11 @@ MESSAGES = st.lists(
 
 def test_an_arrays_elements_keep_their_bytes() -> None:
     assert split_rtc(b' [ {"b" : 1.0,\n"a":"\xc3\xa9]"} ,2 ] \n') == [b'{"b" : 1.0,\n"a":"\xc3\xa9]"}', b"2"]
+
+
+@pytest.mark.parametrize("body", [b'[{"a":1},{"b":2}]', b'{"a":1}\n{"b":2}'], ids=["array", "lines"])
+def test_a_byte_order_mark_before_the_messages_is_passed_over(body: bytes) -> None:
+    assert split_rtc(BOM_UTF8 + body) == [b'{"a":1}', b'{"b":2}']
 
 
 def test_an_empty_array_holds_nothing() -> None:

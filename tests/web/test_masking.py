@@ -124,3 +124,7 @@ def test_half_of_a_surrogate_pair_is_shown_as_it_was_written() -> None:
 )
 def test_what_a_terminal_would_obey_is_told_by_its_number(body: bytes, shown: str) -> None:
     assert masked(body) == shown
+
+
+def test_a_byte_order_mark_hides_no_name() -> None:
+    assert masked(b'\xef\xbb\xbf{"streamKey": "%b"}' % SECRET.encode()) == f'{{"streamKey": "{MASK}"}}'
