@@ -34,6 +34,10 @@ async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
             "what you see is old: the log can't be read, or no worker folds it"
         )
         await expect(connection).to_have_class("connection lost")
+        # Who hears the page rather than sees it is told as well.
+        await expect(page.get_by_role("status").last).to_have_text(
+            "what you see is old: the log can't be read, or no worker folds it"
+        )
         await expect(page.locator(".badge").first).to_have_text("down")
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=SCREENSHOTS / f"old-{name}.png", full_page=True)

@@ -5,6 +5,8 @@ const LOST_AFTER_MS = 8000; // the server says something at least once a second
 const TYPING_MS = 200;
 const AGAIN_MS = 5000;
 const ANNOUNCE_MS = 10000; // a screen reader isn't interrupted more often
+const LOST = "connection lost: what you see may be old";
+const OLD = "what you see is old: the log can't be read, or no worker folds it";
 const TROUBLE = ["down", "silent", "degraded"];
 
 const form = document.getElementById("filter");
@@ -62,9 +64,13 @@ function take(message) {
   }
   restoreFocus(focused);
   if (message.counts) showCounts(message);
-  if (message.stale) showConnection("what you see is old: the log can't be read, or no worker folds it", true);
-  else showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
-  if (message.status) announce(`The stream is ${message.status}.`);
+  if (message.stale) {
+    showConnection(OLD, true);
+    announce(OLD);
+    return;
+  }
+  showConnection(`live · ${new Date(message.now * 1000).toISOString().slice(11, 19)} UTC`, false);
+  announce(message.counts ? inWords(message.counts) : `The stream is ${message.status}.`);
 }
 
 function replaceParts(list, changed, now) {
@@ -159,7 +165,10 @@ function showCounts(message) {
   more.hidden = Number(form.elements.rows.value) >= Math.min(message.matching, Number(more.dataset.most));
   document.getElementById("recovering").hidden = !message.recovering;
   document.title = message.counts.down ? `${message.counts.down} down · Livestreams` : "Livestreams";
-  announce(TROUBLE.map((status) => `${message.counts[status]} ${status}`).join(", ") + ".");
+}
+
+function inWords(counts) {
+  return TROUBLE.map((status) => `${counts[status]} ${status}`).join(", ") + ".";
 }
 
 function announce(text) {
@@ -253,7 +262,8 @@ setInterval(() => {
   // To try isn't to hear: a proxy answers for a service that is down, again and again.
   const now = performance.now();
   if (now - lastHeard <= LOST_AFTER_MS) return;
-  showConnection("connection lost: what you see may be old", true);
+  showConnection(LOST, true);
+  announce(LOST);
   if (now - lastTried <= LOST_AFTER_MS) return;
   if (!source || source.readyState !== EventSource.CONNECTING) connect();
 }, 1000);
