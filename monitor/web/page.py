@@ -107,7 +107,13 @@ class Writer:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            age=_age, clock=_clock, in_words=in_words, seconds=datetime.timestamp, span=_span, when=_when
+            age=_age,
+            clock=_clock,
+            in_words=in_words,
+            paragraphs=_paragraphs,
+            seconds=datetime.timestamp,
+            span=_span,
+            when=_when,
         )
         environment.globals.update(
             worst_first=sorted(Status, key=WORST_FIRST.__getitem__),
@@ -355,6 +361,10 @@ def _span(seconds: float) -> str:
         hours, rest = divmod(whole, 3600)
         return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
     return f"{whole // 86400} d"
+
+
+def _paragraphs(number: int) -> str:
+    return "1 paragraph" if number == 1 else f"{number} paragraphs"
 
 
 def _clock(at: datetime) -> str:

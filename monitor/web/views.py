@@ -92,6 +92,7 @@ class StreamDetail(StreamSummary):
     error_category: str | None = Field(
         description="whose business it is, as in monitor_vendor_errors_total; unknown if it isn't published"
     )
+    error_told: datetime | None = Field(description="when that callback came")
     vendor_state: JobState | None = Field(description="what the vendor's API last said of the job")
     vendor_asked: datetime | None = Field(description="when it last said anything")
     vendor_error: str | None = Field(description="why it says that the job failed or was blocked")
@@ -216,6 +217,7 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
         error_code=code,
         error_message=registry.error_message(state.vendor, code) if code is not None else None,
         error_category=registry.error_category(state.vendor, code) if code is not None else None,
+        error_told=_time(told_at) if (told_at := state.session.code_at) is not None else None,
         vendor_state=told.state if told is not None else None,
         vendor_asked=_time(told.at) if told is not None else None,
         vendor_error=told.error if told is not None else None,

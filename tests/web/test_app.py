@@ -155,7 +155,9 @@ async def test_an_error_code_is_told_with_the_vendors_words_and_whose_business_i
 
     assert (told["error_code"], told["error_message"], told["error_category"]) == (code, message, category)
     words = escape(message or "the vendor doesn't publish this code")
-    assert (f"<dd>{code} ({category}): {words}</dd>" in page) is (code is not None)
+    assert told["error_told"] == (None if code is None else "2023-11-14T22:13:20Z")
+    assert (f">2 min</time> ago: {words}</dd>" in page) is (code is not None)
+    assert (f"<dd>{code} ({category}), " in page) is (code is not None)
     assert ("Last error" in page) is (code is not None)
 
 

@@ -78,6 +78,19 @@ async def test_a_service_that_recovers_says_so(pages: httpx.AsyncClient, desk: D
     assert (await pages.get("/streams/prod/job")).status_code == 503
 
 
+async def test_one_paragraph_is_not_told_as_several(pages: httpx.AsyncClient, desk: Desk) -> None:
+    story = Story()
+    story.register(plan=1)
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0)
+    desk.show(story.known)
+
+    text = (await pages.get("/streams/prod/job")).text
+
+    assert "of 1 paragraph\n" in text
+    assert "1 paragraphs" not in text
+
+
 async def test_a_stream_whose_script_stalls_is_linked_to_the_runbook_of_that(
     desk: Desk, log: SqliteLog
 ) -> None:
@@ -115,6 +128,7 @@ async def test_a_script_whose_time_has_run_out_should_be_over_and_of_an_ended_st
     desk.clock.time = START + 620
     ended = (await pages.get("/streams/prod/job")).text
 
+    assert "of 2 paragraphs" in plays
     assert "It plays for about 10 s more." in plays
     assert "Now playing: Scene, paragraph 2." in plays
     assert "It should be over by now: nothing is left to play." in over
