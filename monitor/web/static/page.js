@@ -218,6 +218,9 @@ function setUpFilter() {
   const more = document.getElementById("more");
   more.addEventListener("click", (event) => {
     event.preventDefault();
+    // The link may be hidden once there are no more; from here the next Tab leads to the first new row.
+    const last = document.querySelector("#streams tr:last-child a");
+    if (last) last.focus({ preventScroll: true });
     form.elements.rows.value = Math.min(Number(form.elements.rows.value) + 100, Number(more.dataset.most));
     filterChanged(false);
   });
