@@ -39,7 +39,7 @@ def apply(
     if payload.code is not None and _is_new_code(session, payload.code, received):
         effect = Effect.APPLIED
         if signed is None or session.code_signed is None or signed >= session.code_signed:
-            session.code, session.code_signed = payload.code, signed
+            session.code, session.code_at, session.code_signed = payload.code, received, signed
     state = payload.state
     if state is None:
         return effect

@@ -292,12 +292,13 @@ class Replies:
 class Session:
     """A SoftSugar session.
 
-    code: the last error code it told; code_signed: when. codes: those told lately, and when. recent:
-    checksums of the last deliveries, by which a copy is known.
+    code: the last error code it told; code_at, code_signed: when. codes: those told lately, and when.
+    recent: checksums of the last deliveries, by which a copy is known.
     """
 
     state: SessionState | None = None
     code: int | None = None
+    code_at: float | None = None
     code_signed: int | None = None
     codes: Mapping[int, float] = field(default_factory=nothing)
     recent: tuple[int, ...] = ()
