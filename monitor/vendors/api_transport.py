@@ -36,6 +36,8 @@ MOST_ANSWER_BYTES = 8 * 1024 * 1024
 MOST_PAGES = 300
 """A list that never ends is given up: a part of it would say that the rest is gone."""
 
+MASK = "***"
+
 UNUSABLE_PROXY = (
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY of the environment: one of them can't be used; "
     "a proxy must begin with http:// or https://"
@@ -209,6 +211,8 @@ class Transport:
                     ) from None
                 await self._rest(attempt, None)
                 continue
+            if response.status_code >= 300:
+                content = _without_credentials(content, prepared)
             if response.status_code == 429:
                 wait = self._retry_after(response)
                 if last or (wait is not None and wait > self._patience.longest_retry_after):
@@ -275,6 +279,15 @@ class Transport:
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
         return max(0.0, at.timestamp() - self._clock.now())
+
+
+def _without_credentials(content: bytes, prepared: Prepared) -> bytes:
+    """Mask in a refusal the credentials that it repeats: its message goes into errors and logs."""
+    for name in ("Authorization", "X-Auth-Token"):
+        if value := prepared.headers.get(name):
+            for secret in (value, value.rpartition("Signature=")[2]):
+                content = content.replace(secret.encode(), MASK.encode())
+    return content
 
 
 def _why(error: httpx.HTTPError) -> str:

@@ -82,6 +82,34 @@ def test_connections_that_are_reset_at_once_are_a_vendor_out_of_reach_on_the_ser
     assert ends == {UnreachableError: 100}
 
 
+@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize(
+    ("header", "value", "repeated"),
+    [
+        ("X-Auth-Token", "token-of-a-day", "token-of-a-day"),
+        ("Authorization", "SDK-HMAC-SHA256 Access=AK, Signature=0123abcd", "0123abcd"),
+        ("Authorization", "SDK-HMAC-SHA256 Access=AK, Signature=0123abcd", "Access=AK, Signature=0123abcd"),
+    ],
+)
+async def test_a_credential_that_a_refusal_repeats_is_masked(
+    status: int, header: str, value: str, repeated: str, vendor: TestedVendor, transport: Transport
+) -> None:
+    async def signed(call: Call) -> Prepared:
+        return Prepared(call.path, {header: value})
+
+    fault = error(status, "APIGW.0301", f"Incorrect: {repeated}.")
+    vendor.faults.extend([fault] * SHORT_PATIENCE.attempts)
+
+    try:
+        told = str((await transport.send(READ, signed)).document)
+    except ThrottledError as refused:
+        told = str(refused)
+
+    assert "Incorrect: " in told
+    assert "***." in told
+    assert value.rpartition("=")[2] not in told
+
+
 @contextlib.asynccontextmanager
 async def one_that_answers(answer: bytes, *, certificate: Path | None = None) -> AsyncIterator[int]:
     """Run a server that answers everything the same, and give its port."""

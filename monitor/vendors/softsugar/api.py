@@ -23,6 +23,7 @@ from monitor.vendors.api_errors import (
     VendorTroubleError,
 )
 from monitor.vendors.api_transport import (
+    MASK,
     MOST_PAGES,
     Answer,
     Call,
@@ -194,7 +195,10 @@ class SoftSugarApi:
         answer = await self._transport.send(call, authorize)
         document = answer.document if isinstance(answer.document, dict) else {}
         code = text_in(document, "code")
-        said = VendorSaid(answer.status, code, text_in(document, "message"), answer.request_id)
+        message = text_in(document, "message")
+        if message is not None and authorization is not None:
+            message = message.replace(authorization.get_secret_value(), MASK)
+        said = VendorSaid(answer.status, code, message, answer.request_id)
         if code not in (None, _SUCCESS):
             raise _error(call, said)
         if not 200 <= answer.status < 300:

@@ -174,6 +174,16 @@ async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
     assert len(vendor.calls(LOGIN)) == 2
 
 
+async def test_a_token_that_an_error_repeats_is_masked(vendor: TestedVendor, api: SoftSugarApi) -> None:
+    await listed(api)
+    vendor.faults.append(Fault(200, b'{"code": 84115927, "message": "Not for access-1."}'))
+
+    with pytest.raises(RefusedError, match=r"84115927 Not for \*\*\*\.") as caught:
+        await listed(api)
+
+    assert "access-1" not in str(caught.value)
+
+
 async def test_all_pages_are_read(vendor: TestedVendor, api: SoftSugarApi) -> None:
     vendor.sessions = {f"s-{number}": 35 for number in range(5)}
     vendor.page_size = 2
