@@ -56,14 +56,8 @@ async def test_a_session_of_an_account_that_two_sources_share_is_told_to_the_sou
         sources: tuple[Source, ...] = (source, twin) if shared else (source,)
         await one.call_back_session(35, "s-1")
         one.vendor.sessions = {"s-1": 35, "s-2": 35}
-        async with run_reconcile(
-            Settings(sources=sources),
-            one.fleet,
-            one.log,
-            ServiceMetrics(collected),
-            one.clock,
-            random.Random(1),
-        ):
+        around = Surroundings(one.fleet, one.log, ServiceMetrics(collected), one.clock, random.Random(1))
+        async with run_reconcile(Settings(sources=sources), around):
             await eventually(lambda: all(had_a_round(collected, asked) for asked in sources))
         events = [stored.event for stored in await one.log.read(0, 100)]
 

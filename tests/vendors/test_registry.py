@@ -6,7 +6,7 @@ from monitor.errors import UndecodableError
 from monitor.event import Channel, Event, EventId, Vendor
 from monitor.vendors import registry
 from monitor.vendors.registration import decode_reduced
-from tests.vendors.building import JOB, metastudio
+from tests.vendors.building import JOB, metastudio, softsugar
 
 
 def test_every_vendor_is_known() -> None:
