@@ -444,3 +444,14 @@ def test_the_rtmp_state_is_the_worst_of_the_outputs_that_are_open() -> None:
     assert rtmp_state(story.known) is LinkState.DISCONNECTED
     story.link("C", at=30.0, output="b")
     assert rtmp_state(story.known) is LinkState.CONNECTED
+
+
+@pytest.mark.parametrize(("apart", "effect"), [(2.0, Effect.APPLIED), (2.1, Effect.DUPLICATE)])
+def test_the_same_body_of_one_signed_second_is_a_copy_more_than_two_seconds_later(
+    apart: float, effect: Effect
+) -> None:
+    story = Story()
+    story.link("C", at=10.0, signed=10)
+    story.link("D", at=10.5, signed=10)
+
+    assert story.link("C", at=10.0 + apart, signed=10) is effect

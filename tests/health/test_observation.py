@@ -639,3 +639,36 @@ def test_what_the_api_told_survives_a_checkpoint() -> None:
     restored: StreamState = from_json(to_json(story.known))
 
     assert restored == story.known
+
+
+@pytest.mark.parametrize(
+    ("since_lost", "ran", "pushed", "proved"),
+    [
+        (2.0, 60.0, 30.0, True),
+        (1.9, 60.0, 30.0, False),
+        (2.0, 60.0, 29.0, False),
+        (2.0, 5.0, 5.0, True),
+        (2.0, 4.0, 4.0, False),
+    ],
+)
+def test_a_push_is_proved_by_half_of_five_seconds_or_more_from_two_seconds_after_its_last_callback(
+    since_lost: float, ran: float, pushed: float, proved: bool
+) -> None:
+    story = Story()
+    story.links("C D")
+    first = story.now + since_lost
+    running(story, at=first, duration=100.0, push=50.0)
+    running(story, at=first + ran, duration=100.0 + ran, push=50.0 + pushed)
+
+    assert (story.known.phase is Phase.CONNECTED) == proved
+
+
+@pytest.mark.parametrize(("rested", "pushless"), [(29.0, False), (30.0, True)])
+def test_a_push_that_rests_for_half_a_minute_by_two_answers_is_none(rested: float, pushless: bool) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=5.0, duration=5.0, push=5.0)
+    running(story, at=65.0, duration=65.0, push=65.0)
+    running(story, at=65.0 + rested, duration=65.0 + rested, push=65.0)
+
+    assert (story.status(65.0 + rested).status is Status.DEGRADED) == pushless

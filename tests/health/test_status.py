@@ -271,6 +271,13 @@ def test_two_codes_that_are_told_in_turns_are_two_complaints_within_the_retry_sp
     assert len(story.known.session.codes) == 8
 
 
+def test_a_code_is_another_complaint_once_the_vendors_retries_are_over() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.session(None, at=10.0, signed=10, code=83115920)
+    assert story.session(None, at=40.0, signed=40, code=83115920) is Effect.DUPLICATE
+    assert story.session(None, at=41.0, signed=41, code=83115920) is Effect.APPLIED
+
+
 def test_an_error_counts_though_the_status_that_it_came_with_is_late() -> None:
     story = Story(Vendor.SOFTSUGAR)
     story.session(SessionState.RUNNING, at=0.0, signed=0)
