@@ -57,6 +57,8 @@ OptionalIdentifier = Annotated[str, StringConstraints(max_length=256, pattern=r"
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """A whole number from 0, written as a number or as digits in a string: vendors do both."""
 
+_HALF = re.compile(rb"\\u[dD]")
+
 # The first half of a pair, and the second if it follows; or the second alone. A run of backslashes is
 # looked at from its beginning alone: from each of them, a long one would take hours.
 _SURROGATES = re.compile(
@@ -74,7 +76,7 @@ def whole_characters(text: bytes) -> bytes:
     """
     text = text.removeprefix(BOM_UTF8)
     # Nearly all texts are told from the others by a search.
-    if b"\\ud" not in text and b"\\uD" not in text:
+    if _HALF.search(text) is None:
         return text
     return _SURROGATES.sub(_whole_character, text)
 
