@@ -106,6 +106,11 @@ class ReadableLog(EventLog, History, Protocol):
     do it now, and after `close`.
     """
 
+    @property
+    def known_head(self) -> int:
+        """The head as far as it is known without asking: of the last read or later."""
+        ...
+
     async def read(self, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
         ...

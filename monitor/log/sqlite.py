@@ -116,6 +116,11 @@ class SqliteLog:
         """Whether the storage failed last time, or the file isn't the one that was opened."""
         return self._writer is not None and self._writer.failing
 
+    @property
+    def known_head(self) -> int:
+        """The offset of the newest event that was durable at the last read, or became so here since."""
+        return self._head
+
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""
         return EventId(self._receiver, self._boot, next(self._sequence))
@@ -153,7 +158,10 @@ class SqliteLog:
 
     async def read(self, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` events in order of offset, beginning behind the offset `after`."""
-        return await self.query(lambda rows: rows.events(after, limit))
+        # The head in the same query: each one takes a turn of the thread, which costs more than it finds.
+        events, head = await self.query(lambda rows: (rows.events(after, limit), rows.head()))
+        self._advance(head)
+        return events
 
     async def head(self) -> int:
         """Return the offset of the newest durable event, 0 if there never was one."""

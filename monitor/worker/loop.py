@@ -115,7 +115,7 @@ class Worker:
             _log.info("recovered", streams=len(shard.streams), position=shard.position)
             tell_unheard(self._sources, shard.live)
         caught_up = len(batch) < BATCH
-        self._show_lag(batch, await self._log.head())
+        self._show_lag(batch, self._log.known_head)
         if caught_up and stopwatch() >= self._next_tick:
             await self._tick()
         if self._checkpointer.is_due():

@@ -61,6 +61,18 @@ async def test_the_head_is_the_newest_offset(readable_log: SqliteLog) -> None:
     assert await readable_log.head() == (await readable_log.read(0, 10))[-1].offset
 
 
+async def test_the_head_is_known_from_appends_and_from_reading(readable_backend: SqliteBackend) -> None:
+    first, second = await readable_backend.open(), await readable_backend.open()
+    await first.append([event(first.next_id()) for _ in range(3)])
+
+    assert first.known_head == await first.head() == 3
+    assert second.known_head == 0
+    await second.read(0, 1)
+    assert second.known_head == 3
+    await first.close()
+    await second.close()
+
+
 async def test_waiting_beyond_an_offset_ends_with_the_append_that_passes_it(readable_log: SqliteLog) -> None:
     waiting = asyncio.create_task(readable_log.wait_beyond(0))
     await asyncio.sleep(0)
