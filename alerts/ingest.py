@@ -17,6 +17,7 @@ def group(thresholds: Thresholds) -> Group:
             _dead_letters(limits),
             _missed(limits),
             _no_callbacks(view, limits),
+            _unanswered(limits),
         ),
     )
 
@@ -132,4 +133,22 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
         "the vendor to the receiver.",
         seconds=limits.no_callbacks_for_seconds,
         of_source=("vendor", "source"),
+    )
+
+
+def _unanswered(limits: Ingest) -> Alert:
+    window = span(limits.unanswered_seconds)
+    failed = f"sum by (source) (increase(monitor_reconcile_failures_total[{window}]))"
+    # Of a source that never had an answer there is no such series.
+    answered = f"max by (source) (max_over_time(monitor_reconcile_round_timestamp_seconds[{window}]))"
+    return Alert(
+        "MonitorReconcileFailing",
+        Severity.WARNING,
+        Dashboard.PIPELINE,
+        f"{failed} > 1\n  unless {answered} > time() - {limits.unanswered_seconds}",
+        f"The vendor's API doesn't answer {SOURCE}",
+        f"{{{{ $value | humanize }}}} questions of {SOURCE} to its vendor's API failed within {window}, and "
+        "no round of them was answered whole. What no callback tells stays unseen: a lost end, a job that "
+        "failed. Look at the key, our clock, and the way to the API.",
+        of_source=("source",),
     )

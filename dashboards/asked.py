@@ -49,6 +49,7 @@ def reconcile() -> list[Place]:
                     )
                 ],
                 unit="s",
+                runbooks=["MonitorReconcileFailing"],
             ),
             8,
             7,

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from monitor.errors import ConfigurationError
+from monitor.vendors.api_calls import MOST_ANSWER_BYTES, Call
 from monitor.vendors.api_errors import (
     ApiError,
     ThrottledError,
@@ -23,14 +24,7 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorSaid,
 )
-from monitor.vendors.api_transport import (
-    MOST_ANSWER_BYTES,
-    UNUSABLE_CERTIFICATES,
-    Call,
-    Prepared,
-    RateLimit,
-    Transport,
-)
+from monitor.vendors.api_transport import UNUSABLE_CERTIFICATES, Prepared, RateLimit, Transport
 from tests.set_clock import SetClock
 from tests.vendors.vendor_server import SHORT_PATIENCE, Fault, TestedVendor, error, running_vendor
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from monitor.clock import Clock
 from monitor.config import ApiSettings
 from monitor.config.secret_files import read_again
+from monitor.vendors.api_calls import Answer, Call, refusal, text_in, validated
 from monitor.vendors.api_errors import (
     ApiError,
     ForbiddenError,
@@ -21,16 +22,7 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import (
-    MOST_PAGES,
-    Answer,
-    Call,
-    Prepared,
-    Transport,
-    refusal,
-    text_in,
-    validated,
-)
+from monitor.vendors.api_transport import MOST_PAGES, Prepared, Transport
 from monitor.vendors.json_body import Body
 from monitor.vendors.metastudio.api_answers import Job, JobList, Room, StartAnswer, WarningList
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest

@@ -14,8 +14,8 @@ from pydantic import Field, SecretStr
 
 from monitor.clock import Clock
 from monitor.config import ApiSettings
+from monitor.vendors.api_calls import Call
 from monitor.vendors.api_errors import ApiError, UnreachableError, VendorTroubleError
-from monitor.vendors.api_transport import Call
 from monitor.vendors.softsugar.api_body import CamelBody
 
 LOGIN_PATH = "/api/uc/v1/access/api/token"

@@ -28,6 +28,7 @@ from huaweicloudsdkmetastudio.v1 import (
 from pydantic import SecretStr
 
 from monitor.clock import SystemClock
+from monitor.vendors.api_calls import MOST_ANSWER_BYTES
 from monitor.vendors.api_errors import (
     ApiError,
     ForbiddenError,
@@ -39,7 +40,6 @@ from monitor.vendors.api_errors import (
     UnreadableError,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import MOST_ANSWER_BYTES
 from monitor.vendors.metastudio.api import MetaStudioApi
 from monitor.vendors.metastudio.api_answers import StartAnswer
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest, start_request
