@@ -290,7 +290,7 @@ async def delete(settings: Settings, topic: str) -> None:
     await admin.close()
 
 
-@pytest.mark.parametrize("made_anew", [None, "compact", "delete"])
+@pytest.mark.parametrize("made_anew", [None, "delete"])
 async def test_a_worker_whose_kept_states_were_deleted_with_their_topic_folds_the_events_again_and_keeps_all(
     kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_anew: str | None
 ) -> None:
