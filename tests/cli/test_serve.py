@@ -97,6 +97,8 @@ async def test_a_check_beside_the_running_service_says_whose_live_streams_nobody
             if answer.is_success and len(answer.json()["streams"]) == 2:
                 break
             await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the service shows no two streams within 30 s")
 
         async def warnings() -> list[str]:
             code, stdout, _ = await run_beside("check", "--json", config=configuration)
