@@ -13,7 +13,7 @@ from monitor.event import (
 from monitor.health import observation, session
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link_fact
-from monitor.health.stream import End, LinkFact, Outcome, Phase, StreamState
+from monitor.health.stream import LinkFact, Outcome, Phase, StreamState
 from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, was_a_guess
 
 _BY_API = " (the vendor's API says so)"
@@ -76,11 +76,8 @@ def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome)
             SessionState.COMPLETED if outcome is Outcome.COMPLETED else SessionState.ABNORMAL
         )
     assert state.observed is not None
-    rested = outcome is Outcome.COMPLETED and observation.was_given_up(state.observed, called_back=False)
-    if rested:
-        outcome = Outcome.CUT_OFF
-    state.end = End(outcome, at, None, by_api=True, rested=rested)
-    note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
+    state.end = observation.end_as(outcome, at, None, state.observed, by_api=True)
+    note(state, stored, at, f"ended: {state.end.outcome.value}{_BY_API}")
     heard_end = state.link.current.phase is Phase.ENDED
     if CallbackKind.LINK in state.job.subscribed and not heard_end and outcome is not Outcome.VANISHED:
         state.observed.end_due = at + WITNESS_SECONDS

@@ -5,8 +5,8 @@ from zlib import crc32
 from monitor.event import CallbackKind, LinkChanged, LinkState, Stored
 from monitor.health import connection
 from monitor.health.effect import Effect
-from monitor.health.observation import note_connected_again, was_given_up
-from monitor.health.stream import End, LinkFact, Outcome, Output, Phase, StreamState
+from monitor.health.observation import end_as, note_connected_again
+from monitor.health.stream import LinkFact, Outcome, Output, Phase, StreamState
 from monitor.health.told import Told, hear, note, subscribe, was_a_guess
 
 REMEMBERED_RECONNECTS = 32
@@ -58,11 +58,8 @@ def take_link_fact(state: StreamState, stored: Stored, fact: LinkFact, source: s
         if final:
             _confirm_end(state, summary.outcome)
         elif before is not Phase.ENDED and summary.outcome is not None and summary.ended is not None:
-            # A callback of the outage was lost, but it was seen.
-            rested = summary.outcome is Outcome.COMPLETED and was_given_up(state.observed, called_back=True)
-            how = Outcome.CUT_OFF if rested else summary.outcome
-            state.end = End(how, at, summary.ended.signed, rested=rested)
-            note(state, stored, at, f"ended: {how.value}")
+            state.end = end_as(summary.outcome, at, summary.ended.signed, state.observed, by_api=False)
+            note(state, stored, at, f"ended: {state.end.outcome.value}")
         elif end is not None and summary.outcome is not None and not end.rested:
             end.outcome = summary.outcome
     elif final:

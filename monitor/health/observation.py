@@ -7,7 +7,7 @@ grow with the time that it ran.
 
 from monitor.event import CallbackAim, CallbackKind, JobObserved, JobState, SessionState, Vendor
 from monitor.health.observed_job import Observation
-from monitor.health.stream import Outcome, Phase, StreamState
+from monitor.health.stream import End, Outcome, Phase, StreamState
 
 MEASURED_SECONDS = 5.0
 """Answers closer together, by the job's own duration, say nothing of its push."""
@@ -151,16 +151,22 @@ def is_pushless(known: Observation) -> bool:
     return since is not None and until is not None and until - since >= PUSHLESS_SECONDS
 
 
-def was_given_up(known: Observation | None, *, called_back: bool) -> bool:
-    """Whether a job that is over had run without push before, so that the vendor gave it up.
+def end_as(
+    outcome: Outcome, at: float, signed: int | None, known: Observation | None, *, by_api: bool
+) -> End:
+    """Return a stream's end; a completed one is cut off where the API had seen its job run without push.
 
     Args:
-        known: what the API said of it.
-        called_back: whether END tells of it: the API may say that a job runs which the vendor is clearing up.
+        outcome: as it is told.
+        at: when it was told, our time.
+        signed: the vendor's time.
+        known: what the API said of the job.
+        by_api: whether the API tells of the end rather than an END. Of a job that the vendor is clearing up
+            it may say that it runs, so its own word needs longer.
     """
-    if known is None:
-        return False
-    return known.rested >= PUSHLESS_SECONDS + (0.0 if called_back else AFTER_END_SECONDS)
+    needed = PUSHLESS_SECONDS + (AFTER_END_SECONDS if by_api else 0.0)
+    rested = outcome is Outcome.COMPLETED and known is not None and known.rested >= needed
+    return End(Outcome.CUT_OFF if rested else outcome, at, signed, by_api, rested)
 
 
 def proves_push(state: StreamState, known: Observation) -> bool:

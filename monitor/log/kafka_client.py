@@ -27,6 +27,9 @@ FAILURES = (KafkaError, RuntimeError)
 """What calls of a client raise when Kafka goes away. A connection that closes between two steps of aiokafka's
 is a RuntimeError of uvloop's by the time that it writes to it."""
 
+RETRY_SECONDS = 1.0
+"""Between two attempts at what Kafka failed at."""
+
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about Kafka being away, or of no use: who tries once a second would say the
 same each time."""

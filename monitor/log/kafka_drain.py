@@ -9,8 +9,8 @@ import structlog
 
 from monitor.clock import Seldom, stopwatch
 from monitor.errors import LogUnavailableError
-from monitor.log.kafka_client import REPEAT_SECONDS
-from monitor.log.kafka_sender import RETRY_SECONDS, Part
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
+from monitor.log.kafka_sender import Part
 from monitor.log.spool import START, Chunk, Spool
 
 CHUNK_EVENTS = 500

@@ -23,6 +23,7 @@ from monitor.config import Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.event import Event
 from monitor.log import kafka_client, kafka_topics
+from monitor.log.kafka_client import RETRY_SECONDS
 from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_records import Record
 from monitor.log.protocol import DeadLetter
@@ -34,9 +35,6 @@ ACKNOWLEDGE_SECONDS = 1.0
 GATHERING_TURNS = 2
 """Of the event loop, before what waits is made batches of: what other connections have sent meanwhile comes
 along. A request to Kafka costs as much as ten records in it; with nothing else to do a turn costs nothing."""
-
-RETRY_SECONDS = 1.0
-"""Between two attempts to reach Kafka."""
 
 START_SECONDS = 5.0
 """How long a start waits for Kafka. Callbacks are taken only behind it, and brokers that hang rather than

@@ -14,7 +14,7 @@ from monitor.config import Role, Settings, build_clock
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
 from monitor.log.kafka import KafkaLog
-from monitor.log.kafka_client import REPEAT_SECONDS
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
 from monitor.log.kafka_history import KafkaHistory
 from monitor.log.kafka_records import place
 from monitor.metrics.exposition import Exposition
@@ -25,8 +25,6 @@ from monitor.web.app import Pages, build
 from monitor.worker.fleet import Fleet
 from monitor.worker.following import Follower
 from monitor.worker.partitions import PartitionWorker
-
-RETRY_SECONDS = 1.0
 
 SPOOL_SECONDS = 1.0
 """How often the spool's gauges are set."""

@@ -9,7 +9,7 @@ from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.health.stream import StreamKey, from_json
-from monitor.log.kafka_client import REPEAT_SECONDS
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
@@ -24,8 +24,6 @@ READ_SECONDS = 0.2
 
 LOOK_SECONDS = 1.0
 """How often to compare with where the partitions end."""
-
-RETRY_SECONDS = 1.0
 
 FRESH_SECONDS = 10.0
 """How old what is shown may be without a word about it. A partition that gets another leader takes less."""

@@ -9,13 +9,11 @@ import structlog
 from monitor.clock import Seldom
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
-from monitor.log.kafka_client import REPEAT_SECONDS
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
 from monitor.worker.holding import Holding
 
 RESTORED_AT_ONCE = 2
 """A restore takes memory for all texts of its partition, beside the states."""
-
-RETRY_SECONDS = 1.0
 
 END_SECONDS = 5.0
 """How long the last checkpoints may take when the process ends."""

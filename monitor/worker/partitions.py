@@ -17,7 +17,7 @@ from monitor.clock import Seldom, stopwatch
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_topics
-from monitor.log.kafka_client import REPEAT_SECONDS
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
 from monitor.log.kafka_consumer import EventConsumer, Read
 from monitor.log.kafka_landmark import Landmark
 from monitor.log.protocol import EventLog
@@ -40,8 +40,6 @@ LINGER_SECONDS = 0.01
 
 LOOK_SECONDS = 0.05
 """How often to look after what is due."""
-
-RETRY_SECONDS = 1.0
 
 HEARD_SECONDS = 1.5
 """A partition whose broker says nothing for so long stands still: what is received now is in spools."""

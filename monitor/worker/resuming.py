@@ -9,12 +9,10 @@ from monitor.config import Settings
 from monitor.errors import LogUnavailableError
 from monitor.log import kafka_landmark
 from monitor.log.kafka_checkpoints import NOTHING_FOLDED
-from monitor.log.kafka_client import REPEAT_SECONDS
+from monitor.log.kafka_client import REPEAT_SECONDS, RETRY_SECONDS
 from monitor.log.kafka_consumer import EventConsumer
 from monitor.log.kafka_reading import Bounds
 from monitor.worker.holding import Holding
-
-RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
