@@ -15,6 +15,7 @@ from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
 from monitor.event import is_job_id
 from monitor.terminal import DEFAULT_CONFIG, Config, Json, cell, complain, print_rows
+from monitor.vendors.api_errors import UnreadableError
 from monitor.vendors.api_protocol import VendorApi
 
 T = TypeVar("T")
@@ -143,15 +144,27 @@ def list_jobs(source_name: SourceName, config: Config = DEFAULT_CONFIG, as_json:
     settings, source = _read(config, source_name)
     from monitor.jobs.calling import described
 
-    async def running(api: VendorApi) -> list[dict[str, Any]]:
-        return [described(job) async for job in api.running()]
+    found: list[dict[str, Any]] = []
 
-    found = _ask(settings, source, running)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    columns = ("job_id", "room_id", "state", "duration", "push_duration", "callbacks")
-    print_rows(columns, [[cell(one[name]) for name in columns] for one in found])
+    async def read(api: VendorApi) -> UnreadableError | None:
+        try:
+            async for job in api.running():
+                # A comprehension would lose what came before the error.
+                found.append(described(job))  # noqa: PERF401
+        except UnreadableError as error:
+            return error
+        return None
+
+    unreadable = _ask(settings, source, read)
+    if found or unreadable is None:
+        if as_json:
+            typer.echo(json.dumps(found))
+        else:
+            columns = ("job_id", "room_id", "state", "duration", "push_duration", "callbacks")
+            print_rows(columns, [[cell(one[name]) for name in columns] for one in found])
+    if unreadable is not None:
+        # What could be read is better than nothing, but isn't all.
+        raise unreadable
 
 
 @jobs.command("rtc-token")

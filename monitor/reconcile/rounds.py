@@ -83,6 +83,19 @@ class Surroundings(NamedTuple):
     owns_list: Callable[[str], bool] = _everybody
 
 
+class _Listing(NamedTuple):
+    """What came of the API's lists.
+
+    live: the streams that it says wait or run; None where it wasn't asked, or not all could be read, so that
+    who isn't among them may be what couldn't. differences: how much was told. unreadable: what is wrong with
+    what couldn't be read.
+    """
+
+    live: set[StreamKey] | None
+    differences: int
+    unreadable: UnreadableError | None
+
+
 class SourceRounds:
     """Asks one vendor's account about its streams, round after round.
 
@@ -124,14 +137,17 @@ class SourceRounds:
             LogUnavailableError: a difference could not be kept.
         """
         self._memory.forget(self._clock.now())
-        differences, again, listed = 0, set[StreamKey](), None
+        listing, again = _Listing(None, 0, None), set[StreamKey]()
         if self._owns_list(self._source.name) or not self._api.shows_jobs:
-            listed, differences = await self._compare_listed(again)
+            listing = await self._compare_listed(again)
+        listed, differences, unreadable = listing
         differences += await self._ask_each(self._worth_asking(listed), again, listed=listed is not None)
         if again:
             await asyncio.sleep(self._pace.look_again)
             differences += await self._look_again(again)
         await self._ask_warnings()
+        if unreadable is not None:
+            raise unreadable
         return differences
 
     async def _try_round(self) -> None:
@@ -170,19 +186,27 @@ class SourceRounds:
         name = self._source.name
         return (state for state in self._streams.shown() if state.source == name)
 
-    async def _compare_listed(self, again: set[StreamKey]) -> tuple[set[StreamKey], int]:
-        """Compare all jobs that the API lists; return the streams that it says wait or run."""
+    async def _compare_listed(self, again: set[StreamKey]) -> _Listing:
+        """Compare all jobs that the API lists, as far as they can be read."""
         name = self._source.name
         listed, differences, owns = set[StreamKey](), 0, self._owns_list(name)
-        async for job in self._api.running():
-            key = StreamKey(name, job.job_id)
-            listed.add(key)
-            if owns or self._streams.get(key) is not None:
-                differences += await self._tell(key, job, again)
+        unreadable: UnreadableError | None = None
+        try:
+            async for job in self._api.running():
+                key = StreamKey(name, job.job_id)
+                listed.add(key)
+                if owns or self._streams.get(key) is not None:
+                    differences += await self._tell(key, job, again)
+        except UnreadableError as error:
+            unreadable = error
+        whole = unreadable is None
         if owns:
-            async for job in self._api.failed(self._clock.now() - BAD_JOBS_SECONDS):
-                differences += await self._tell(StreamKey(name, job.job_id), job, again)
-        return listed, differences
+            try:
+                async for job in self._api.failed(self._clock.now() - BAD_JOBS_SECONDS):
+                    differences += await self._tell(StreamKey(name, job.job_id), job, again)
+            except UnreadableError as error:
+                unreadable = error
+        return _Listing(listed if whole else None, differences, unreadable)
 
     def _worth_asking(self, listed: set[StreamKey] | None) -> list[StreamState]:
         """Return whom to ask about one by one, the troubled first, then who wasn't asked for longest."""

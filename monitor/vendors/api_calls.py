@@ -1,6 +1,6 @@
 """What a vendor's API is asked, and what its answers say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -132,6 +132,30 @@ def validated(
         return model.model_validate(document)
     except ValidationError as error:
         raise unreadable(call, answer, error, at) from None
+
+
+def readable(
+    model: type[B], documents: Sequence[Any], call: Call, answer: Answer, at: str
+) -> tuple[list[B], UnreadableError | None]:
+    """Return the entries of a list that are what they must be, and what is wrong with the first other one.
+
+    One odd entry hides none of the others so; but who isn't among them may be the odd one.
+
+    Args:
+        model: what each entry must be.
+        documents: the list.
+        call: what was asked.
+        answer: what came.
+        at: where in the answer the list stands.
+    """
+    read: list[B] = []
+    odd: UnreadableError | None = None
+    for place, document in enumerate(documents):
+        try:
+            read.append(validated(model, document, call, answer, f"{at}.{place}"))
+        except UnreadableError as error:
+            odd = odd or error
+    return read, odd
 
 
 def refusal(status: int) -> str:

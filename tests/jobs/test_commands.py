@@ -399,6 +399,22 @@ async def test_a_job_is_shown_listed_and_stopped(vendor: TestedVendor, config: P
     assert lines.out.split("\t")[:3] == [JOB, ROOM.replace("-", ""), "running"]
 
 
+async def test_a_list_with_a_job_that_can_t_be_read_shows_the_others_and_fails(
+    vendor: TestedVendor, config: Path
+) -> None:
+    readable = {"job_id": JOB, "room_id": ROOM, "state": "PROCESSING"}
+    answer = {"count": 2, "smart_live_jobs": [{"room_id": ROOM}, readable]}
+    vendor.faults.extend([Fault(200, json.dumps(answer).encode())] * 2)
+
+    lines = await jobs(config, "list", "meta")
+    listed = await jobs(config, "list", "meta", "--json")
+
+    assert (lines.code, listed.code) == (1, 1)
+    assert lines.out.split("\t")[0] == JOB
+    assert [one["job_id"] for one in listed.answer] == [JOB]
+    assert "smart_live_jobs.0.job_id" in lines.err
+
+
 async def test_a_vendors_words_stay_on_their_line_and_in_their_column(
     vendor: TestedVendor, config: Path
 ) -> None:

@@ -13,7 +13,7 @@ from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.reconcile import rounds
 from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED
-from monitor.vendors.api_errors import UnauthenticatedError, VendorTroubleError
+from monitor.vendors.api_errors import UnauthenticatedError, UnreadableError, VendorTroubleError
 from tests.receiver.running import eventually
 from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
@@ -30,6 +30,7 @@ from tests.vendors.vendor_server import (
 )
 
 OTHER = "99999999-4f75-4b3a-a853-b649a21aaf66"
+NEW = "88888888-4f75-4b3a-a853-b649a21aaf66"
 CALLBACKS = {
     "live_event_type_callback_url": "https://hooks.example.com/callbacks/prod",
     "auth_type": "NONE",
@@ -319,6 +320,40 @@ async def test_one_stream_that_the_api_gives_no_answer_about_keeps_no_other_from
 
     assert [one.state(job_id).end is None for job_id in (JOB, OTHER)] == [True, False]
     assert one.sample("monitor_reconcile_failures_total", reason=reason) == 1
+
+
+async def test_a_list_with_a_job_that_can_t_be_read_hides_no_other_and_ends_none(one: Asking) -> None:
+    for job_id in (JOB, OTHER):
+        await one.call_back("DISCONNECTED", job_id)
+    one.vendor.jobs[JOB] = job("SUCCEED")
+    new = {**job("PROCESSING"), "job_id": NEW}
+    odd = {"job_id": OTHER, "room_id": ROOM, "state": 7}
+    running = Fault(200, json.dumps({"count": 2, "smart_live_jobs": [odd, new]}).encode())
+    one.vendor.faults.extend([running, NOTHING_LISTED])
+
+    with pytest.raises(UnreadableError):
+        await one.round()
+
+    # Found by the list; gone from it, and asked for alone; not to be read in it.
+    assert one.state(NEW).observed is not None
+    assert one.state(JOB).end is not None
+
+
+async def test_a_session_list_with_one_that_can_t_be_read_hides_no_other_and_ends_none(
+    sugar: Asking,
+) -> None:
+    for session in ("s-1", "s-2"):
+        await sugar.call_back_session(32, session)
+    sugar.vendor.sessions = {"s-1": 32, "s-2": 32}
+    await sugar.round()
+    listed = {"code": 0, "data": [{"status": 35}, {"sessionId": "s-1", "status": 35}]}
+    sugar.vendor.faults.extend([Fault(200, json.dumps(listed).encode())] * 3)
+
+    with pytest.raises(UnreadableError):
+        await sugar.round()
+
+    assert sugar.verdict("s-1").status is Status.HEALTHY
+    assert sugar.state("s-2").end is None
 
 
 async def test_a_stream_at_which_the_vendor_fails_each_time_keeps_no_other_from_being_asked_about(

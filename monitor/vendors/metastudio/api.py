@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from monitor.clock import Clock
 from monitor.config import ApiSettings
 from monitor.config.secret_files import read_again
-from monitor.vendors.api_calls import Answer, Call, refusal, text_in, validated
+from monitor.vendors.api_calls import Answer, Call, readable, refusal, text_in, validated
 from monitor.vendors.api_errors import (
     ApiError,
     ForbiddenError,
@@ -24,7 +24,7 @@ from monitor.vendors.api_errors import (
 )
 from monitor.vendors.api_transport import MOST_PAGES, Prepared, Transport
 from monitor.vendors.json_body import Body
-from monitor.vendors.metastudio.api_answers import Job, JobList, Room, StartAnswer, WarningList
+from monitor.vendors.metastudio.api_answers import Job, JobList, JobPage, Room, StartAnswer, WarningList
 from monitor.vendors.metastudio.api_requests import CommandRequest, LiveEvent, StartRequest
 from monitor.vendors.metastudio.api_signing import (
     AUTHORIZATION_HEADER,
@@ -78,7 +78,7 @@ class MetaStudioApi:
         limit: int = PAGE_SIZE,
         states: Sequence[str] = (),
         created_since: float | None = None,
-    ) -> JobList:
+    ) -> JobPage:
         """Return one page of a room's jobs, or of all jobs.
 
         Args:
@@ -95,23 +95,35 @@ class MetaStudioApi:
             since = datetime.fromtimestamp(created_since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             query.append(("create_since", since))
         path = "/smart-live-jobs" if room_id is None else _room(room_id, "/smart-live-jobs")
-        return await self._ask(self._call("GET", path, "list", query=tuple(query)), JobList)
+        call = self._call("GET", path, "list", query=tuple(query))
+        answer = await self._send(call)
+        page = validated(JobList, answer.document, call, answer)
+        documents = page.smart_live_jobs or []
+        jobs, odd = readable(Job, documents, call, answer, "smart_live_jobs")
+        return JobPage(page.count, len(documents), jobs, odd)
 
     async def all_jobs(
         self, *, states: Sequence[str] = (), created_since: float | None = None
     ) -> AsyncIterator[Job]:
-        """Yield the jobs of all rooms and pages, each once, though jobs come and go between two pages."""
+        """Yield the jobs of all rooms and pages, each once, though jobs come and go between two pages.
+
+        Raises:
+            ApiError: as every call; of an entry that can't be read, after all others.
+        """
         seen: set[str] = set()
+        odd: UnreadableError | None = None
         offset = 0
         for _ in range(MOST_PAGES):
             page = await self.list_jobs(offset=offset, states=states, created_since=created_since)
-            jobs = page.smart_live_jobs or []
-            for job in jobs:
+            odd = odd or page.odd
+            for job in page.jobs:
                 if job.job_id not in seen:
                     seen.add(job.job_id)
                     yield job
-            offset += len(jobs)
-            if not jobs or offset >= page.count:
+            offset += page.length
+            if not page.length or offset >= page.total:
+                if odd is not None:
+                    raise odd
                 return
         raise UnreadableError("GET (list)", f"the list doesn't end within {MOST_PAGES} pages")
 

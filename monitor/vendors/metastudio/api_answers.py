@@ -3,10 +3,11 @@
 Every field but an id may be missing: the page's own example of a start's answer holds the job id alone.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, SecretStr
 
+from monitor.vendors.api_errors import UnreadableError
 from monitor.vendors.json_body import Body, Count, Identifier, PartlyReadableBody
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -85,7 +86,7 @@ class ErrorInfo(Body):
 class Job(PartlyReadableBody):
     """A job. duration, stream_duration: seconds that it ran, and that it pushed. Times are RFC 3339.
 
-    One odd job would make a whole list unreadable, and all streams in it unknown.
+    What is odd about one is passed over if it can be: as long as it isn't read, no list is whole.
     """
 
     what_matters = ("job_id", "room_id", "state")
@@ -109,10 +110,23 @@ class Job(PartlyReadableBody):
 
 
 class JobList(Body):
-    """A page of jobs. count: of all pages."""
+    """A page of jobs, each still to be read. count: of all pages."""
 
     count: Count = 0
-    smart_live_jobs: list[Job] | None = None
+    smart_live_jobs: list[Any] | None = None
+
+
+class JobPage(NamedTuple):
+    """A page of jobs that was read.
+
+    total: jobs on all pages. length: jobs on this one. jobs: those of them that can be read. odd: what is
+    wrong with the first that can't.
+    """
+
+    total: int
+    length: int
+    jobs: list[Job]
+    odd: UnreadableError | None
 
 
 class WarningList(Body):

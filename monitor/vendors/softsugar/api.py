@@ -5,12 +5,12 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
 from monitor.clock import Clock
 from monitor.config import ApiSettings
-from monitor.vendors.api_calls import Answer, Call, refusal, text_in, unreadable, validated
+from monitor.vendors.api_calls import Answer, Call, readable, refusal, text_in, validated
 from monitor.vendors.api_errors import (
     ApiError,
     InvalidRequestError,
@@ -93,7 +93,6 @@ class Page(CamelBody):
 
 
 _PAGING = frozenset(map(to_camel, Page.model_fields))
-_sessions = TypeAdapter(list[RunningSession])
 
 
 class SoftSugarApi:
@@ -135,16 +134,22 @@ class SoftSugarApi:
         await self._ask(Call("POST", CLOSE_PATH, body=body, name="(close)"))
 
     async def running(self) -> AsyncIterator[RunningSession]:
-        """Yield all sessions that run, each once, from as many pages as there are."""
+        """Yield all sessions that run, each once, from as many pages as there are.
+
+        Raises:
+            ApiError: as every call; of a session that can't be read, after all others.
+        """
         seen: set[str] = set()
+        odd: UnreadableError | None = None
         for number in range(1, MOST_PAGES + 1):
             query = () if number == 1 else (("pageNo", str(number)),)
             call = Call("GET", RUNNING_PATH, query, repeatable=True, name="(running)")
             answer = await self._ask(call)
-            page, sessions = _page(call, answer)
+            page, sessions, odd_here = _page(call, answer)
+            odd = odd or odd_here
             fresh = {one.session_id: one for one in sessions if one.session_id not in seen}
             pages = page.number_pages or 1
-            if not fresh and (number <= pages if number > 1 else page.number_records):
+            if not fresh and odd_here is None and (number <= pages if number > 1 else page.number_records):
                 # How a page is asked for nobody published: who gets the first one each time must not take
                 # those on the others for ended.
                 said = VendorSaid(answer.status, request_id=answer.request_id)
@@ -153,6 +158,8 @@ class SoftSugarApi:
             for session in fresh.values():
                 yield session
             if not fresh or number >= pages:
+                if odd is not None:
+                    raise odd
                 return
         raise UnreadableError("GET (running)", f"the list doesn't end within {MOST_PAGES} pages")
 
@@ -229,20 +236,20 @@ def _error_of_status(call: Call, said: VendorSaid, status: int) -> ApiError:
     return RefusedError(str(call), refusal(status), said)
 
 
-def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession]]:
-    """Read a list of sessions under whatever name, with the paging fields beside it or around it, if any."""
+def _page(call: Call, answer: Answer) -> tuple[Page, list[RunningSession], UnreadableError | None]:
+    """Read a list of sessions under whatever name, with the paging fields beside it or around it, if any.
+
+    Returns what is wrong with the first session that can't be read, too.
+    """
     data = answer.document.get("data")
     if data is None:
-        return Page(), []
+        return Page(), [], None
     page = _model(call, answer, Page, "data" if isinstance(data, dict) else "")
     if isinstance(data, dict):
         told = [value for name, value in data.items() if name not in _PAGING and value is not None]
         # Where there is no list, something else is not read as nothing: that would end all sessions.
         data = next((value for value in told if isinstance(value, list)), told)
-    try:
-        return page, _sessions.validate_python(data)
-    except ValidationError as error:
-        raise unreadable(call, answer, error, "data") from None
+    return page, *readable(RunningSession, data if isinstance(data, list) else [data], call, answer, "data")
 
 
 def _model(call: Call, answer: Answer, model: type[M], at: str = "data") -> M:

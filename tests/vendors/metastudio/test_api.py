@@ -237,8 +237,8 @@ async def test_a_list_is_asked_for_and_read_as_by_the_vendors_own_client(
         ),
     )
 
-    assert read.count == told.count == 3
-    assert [job.job_id for job in read.smart_live_jobs] == ["1", "2"]
+    assert read.total == told.count == 3
+    assert [job.job_id for job in read.jobs] == ["1", "2"]
     assert [job.job_id for job in told.smart_live_jobs] == ["1", "2"]
 
 
@@ -253,9 +253,7 @@ async def test_a_rooms_list_is_asked_for_as_by_the_vendors_own_client(
         lambda client: client.list_smart_live(ListSmartLiveRequest(room_id=ROOM, offset=0, limit=10)),
     )
 
-    assert (
-        [job.job_id for job in read.smart_live_jobs] == [job.job_id for job in told.smart_live_jobs] == [JOB]
-    )
+    assert [job.job_id for job in read.jobs] == [job.job_id for job in told.smart_live_jobs] == [JOB]
 
 
 async def test_a_stop_is_the_same_request_as_the_vendors_own_client_sends(
@@ -518,14 +516,18 @@ async def test_a_job_with_an_odd_field_is_listed_by_what_matters_and_hides_no_ot
 
 
 @pytest.mark.parametrize("odd", [{"room_id": ROOM}, {"job_id": "odd", "state": 7}, "odd"])
-async def test_a_job_that_does_not_say_which_it_is_or_whether_it_runs_is_unreadable(
+async def test_a_job_that_does_not_say_which_it_is_or_whether_it_runs_is_told_of_after_all_others(
     odd: Any, vendor: TestedVendor, api: MetaStudioApi
 ) -> None:
-    listed = {"count": 2, "smart_live_jobs": [odd, FULL_JOB]}
-    vendor.faults.append(Fault(200, json.dumps(listed).encode()))
+    others = [{**FULL_JOB, "job_id": str(number)} for number in range(3)]
+    for page in ([others[0], odd], others[1:]):
+        listed = {"count": 4, "smart_live_jobs": page}
+        vendor.faults.append(Fault(200, json.dumps(listed).encode()))
+    jobs = api.all_jobs()
 
-    with pytest.raises(UnreadableError):
-        await api.list_jobs()
+    assert [(await anext(jobs)).job_id for _ in others] == ["0", "1", "2"]
+    with pytest.raises(UnreadableError, match=r"smart_live_jobs\.1"):
+        await anext(jobs)
 
 
 async def test_a_room_tells_its_scripts(vendor: TestedVendor, api: MetaStudioApi) -> None:

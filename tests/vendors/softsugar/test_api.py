@@ -389,6 +389,21 @@ async def test_a_list_that_got_shorter_between_two_pages_ends_where_it_says(
     assert await listed(api) == [("s-1", 35)]
 
 
+@pytest.mark.parametrize("odd", [{"status": 35}, {"sessionId": "", "status": 35}, {"sessionId": ["x"]}, 7])
+async def test_a_session_that_does_not_say_which_it_is_is_told_of_after_all_others(
+    odd: object, vendor: TestedVendor, api: SoftSugarApi
+) -> None:
+    await listed(api)
+    for number, records in ((1, [odd, {"sessionId": "s-1"}]), (2, [{"sessionId": "s-2"}]), (3, [odd])):
+        data = {"pageNo": number, "numberPages": 3, "numberRecords": 4, "records": records}
+        vendor.faults.append(Fault(200, json.dumps({"code": 0, "data": data}).encode()))
+    sessions = api.running()
+
+    assert [(await anext(sessions)).session_id for _ in range(2)] == ["s-1", "s-2"]
+    with pytest.raises(UnreadableError, match=r"data\.0"):
+        await anext(sessions)
+
+
 @pytest.mark.parametrize("data", [{"page": {"records": [{"sessionId": "s-1"}]}}, {"sessionId": "s-1"}, "s-1"])
 async def test_what_holds_no_list_does_not_say_that_no_session_runs(
     data: object, vendor: TestedVendor, api: SoftSugarApi
