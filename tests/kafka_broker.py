@@ -24,6 +24,7 @@ SCRIPT = ROOT / "deploy" / "kafka" / "kafka"
 
 _START_SECONDS = 90.0
 _SYNC_SECONDS = 120.0
+_STOP_SECONDS = 10.0
 
 # Brokers that live for seconds spend them on compiling: the quick compiler is all they need.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
@@ -72,8 +73,13 @@ class Broker:
             )
 
     def pause(self) -> None:
-        """Stop it where it is: connections stay, nothing is answered."""
+        """Stop it where it is, with all of its threads: connections stay, nothing is answered."""
         self._signal(signal.SIGSTOP)
+        # A thread on another core goes on until the signal has reached it, and may answer once more.
+        deadline = time.monotonic() + _STOP_SECONDS
+        while not self._is_stopped():
+            assert time.monotonic() < deadline, f"not stopped within {_STOP_SECONDS:g} s: {self._folder}"
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused broker go on."""
@@ -98,6 +104,17 @@ class Broker:
         if self._process is not None and self._process.poll() is not None:
             lines = (self._folder / "output.log").read_text(errors="replace").splitlines()
             raise AssertionError("\n".join([f"a broker ended by itself: {self._folder}", *lines[-20:]]))
+
+    def _is_stopped(self) -> bool:
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        try:
+            told = [thread.read_text() for thread in threads]
+        except (FileNotFoundError, ProcessLookupError):
+            # One has just ended.
+            return False
+        # The state stands behind the thread's name, which is in brackets.
+        return all(text.rpartition(")")[2].split()[0] == "T" for text in told)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
