@@ -46,9 +46,18 @@ LIVE = f'{SEEN}{{status!="ended"}}'
 """The streams that haven't ended."""
 
 
-def last(selector: str, view: View, by: str = STREAM) -> str:
+def of(name: str, view: View, matchers: str = "") -> str:
+    """Return a selector of the service's series: of its scrape job, or of none, as a replay writes them.
+
+    The same Prometheus may scrape another installation, or this one once more, by a job of another name.
+    """
+    more = f",{matchers}" if matchers else ""
+    return f'{name}{{job=~"|{view.job}"{more}}}'
+
+
+def last(name: str, view: View, matchers: str = "", *, by: str = STREAM) -> str:
     """Return a gauge as it was last scraped of anybody. Whether the stream still counts, `SEEN` knows."""
-    return f"max by ({by}) (last_over_time({selector}[{span(view.hold_seconds)}]))"
+    return f"max by ({by}) (last_over_time({of(name, view, matchers)}[{span(view.hold_seconds)}]))"
 
 
 def out(view: View) -> str:
@@ -59,17 +68,18 @@ def out(view: View) -> str:
     return f"last_over_time({OUT}[{span(view.hold_seconds)}])"
 
 
-def risen(counter: str, window: int) -> str:
+def risen(name: str, view: View, window: int) -> str:
     """Return by how much a stream's counter rose within a window (seconds), in whole numbers.
 
     Over instances: a stream that moves takes its counter along, and for Prometheus a new series begins.
     One that began within the window began at 0, whatever the first scrape saw of it.
     """
-    length = span(window)
+    length, counter = span(window), of(name, view)
+    start = of("livestream_start_timestamp_seconds", view)
     return (
         f"max by ({STREAM}) (last_over_time({counter}[{length}]))\n"
         f"  - min by ({STREAM}) (min_over_time({counter}[{length}]))\n"
-        f"    * (max by ({STREAM}) (last_over_time(livestream_start_timestamp_seconds[{length}]))"
+        f"    * (max by ({STREAM}) (last_over_time({start}[{length}]))"
         f" <= bool time() - {window})"
     )
 

@@ -1,6 +1,6 @@
 """What wakes somebody because of what comes in: callbacks that are refused, unreadable, or missing."""
 
-from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, last, risen
+from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, last, of, risen
 from alerts.rule import Alert, Dashboard, Group, Severity, span
 from alerts.thresholds import Ingest, Thresholds, View
 
@@ -11,21 +11,22 @@ def group(thresholds: Thresholds) -> Group:
     return Group(
         "monitor-ingest",
         (
-            _authentication(limits),
+            _authentication(view, limits),
             _refused(view, limits),
-            _skew(limits),
-            _dead_letters(limits),
-            _missed(limits),
+            _skew(view, limits),
+            _dead_letters(view, limits),
+            _missed(view, limits),
             _no_callbacks(view, limits),
-            _unanswered(limits),
+            _unanswered(view, limits),
         ),
     )
 
 
-def _authentication(limits: Ingest) -> Alert:
+def _authentication(view: View, limits: Ingest) -> Alert:
     window = span(limits.authentication_window_seconds)
-    failures = f"sum by (source) (increase(monitor_authentication_failures_total[{window}]))"
-    requests = f"sum by (source) (increase(monitor_callbacks_total[{window}]))"
+    refused, called = of("monitor_authentication_failures_total", view), of("monitor_callbacks_total", view)
+    failures = f"sum by (source) (increase({refused}[{window}]))"
+    requests = f"sum by (source) (increase({called}[{window}]))"
     return Alert(
         "MonitorCallbackAuthenticationFailures",
         Severity.WARNING,
@@ -42,7 +43,7 @@ def _authentication(limits: Ingest) -> Alert:
 
 def _refused(view: View, limits: Ingest) -> Alert:
     window = span(limits.refused_window_seconds)
-    refused = f'monitor_callbacks_total{{job="{view.job}",outcome="overloaded"}}'
+    refused = of("monitor_callbacks_total", view, 'outcome="overloaded"')
     return Alert(
         "MonitorCallbacksRefused",
         Severity.CRITICAL,
@@ -56,11 +57,11 @@ def _refused(view: View, limits: Ingest) -> Alert:
     )
 
 
-def _skew(limits: Ingest) -> Alert:
-    calls = f"increase(monitor_callbacks_total[{span(limits.clock_skew_told_seconds)}])"
+def _skew(view: View, limits: Ingest) -> Alert:
+    calls = f"increase({of('monitor_callbacks_total', view)}[{span(limits.clock_skew_told_seconds)}])"
     # A process shows what it was told last, until somebody tells it anew.
     skew = (
-        "max by (source) (\n  abs(last_over_time(monitor_clock_skew_seconds[5m]))\n"
+        f"max by (source) (\n  abs(last_over_time({of('monitor_clock_skew_seconds', view)}[5m]))\n"
         f"  and on (source, instance) sum by (source, instance) ({calls}) > 0\n)"
     )
     return Alert(
@@ -76,13 +77,13 @@ def _skew(limits: Ingest) -> Alert:
     )
 
 
-def _dead_letters(limits: Ingest) -> Alert:
-    window = span(limits.dead_letters_window_seconds)
+def _dead_letters(view: View, limits: Ingest) -> Alert:
+    window, kept = span(limits.dead_letters_window_seconds), of("monitor_dead_letters_total", view)
     return Alert(
         "MonitorDeadLetters",
         Severity.WARNING,
         Dashboard.PIPELINE,
-        f"sum by (source, channel, reason) (increase(monitor_dead_letters_total[{window}])) > 0",
+        f"sum by (source, channel, reason) (increase({kept}[{window}])) > 0",
         f"Messages of {SOURCE} can't be decoded ({{{{ $labels.reason }}}})",
         f"Authentic messages of {SOURCE} by {{{{ $labels.channel }}}} could not be decoded: "
         "{{ $labels.reason }}. They are kept, and can be retried once the cause is gone.",
@@ -90,13 +91,13 @@ def _dead_letters(limits: Ingest) -> Alert:
     )
 
 
-def _missed(limits: Ingest) -> Alert:
+def _missed(view: View, limits: Ingest) -> Alert:
     window = limits.missed_window_seconds
     return Alert(
         "MonitorCallbacksMissed",
         Severity.WARNING,
         Dashboard.FLEET,
-        f"sum by (vendor, source) (\n  ({risen('livestream_callbacks_missed_total', window)})\n"
+        f"sum by (vendor, source) (\n  ({risen('livestream_callbacks_missed_total', view, window)})\n"
         f"  and {ON} {LIVE}\n) >= {limits.missed_callbacks}",
         f"Callbacks of {SOURCE} don't arrive",
         f"{{{{ $value }}}} facts of {SOURCE} were proved by another channel within {span(window)}, and "
@@ -105,7 +106,8 @@ def _missed(limits: Ingest) -> Alert:
 
 
 def _no_callbacks(view: View, limits: Ingest) -> Alert:
-    newest = last('livestream_last_event_timestamp_seconds{channel="callback"}', view, by="vendor, source")
+    told = "livestream_last_event_timestamp_seconds"
+    newest = last(told, view, 'channel="callback"', by="vendor, source")
     start = last("livestream_start_timestamp_seconds", view)
     missed = last("livestream_callbacks_missed_total", view)
     script = last("livestream_script_progress_timestamp_seconds", view)
@@ -136,11 +138,12 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
     )
 
 
-def _unanswered(limits: Ingest) -> Alert:
+def _unanswered(view: View, limits: Ingest) -> Alert:
     window = span(limits.unanswered_seconds)
-    failed = f"sum by (source) (increase(monitor_reconcile_failures_total[{window}]))"
+    failed = f"sum by (source) (increase({of('monitor_reconcile_failures_total', view)}[{window}]))"
     # Of a source that never had an answer there is no such series.
-    answered = f"max by (source) (max_over_time(monitor_reconcile_round_timestamp_seconds[{window}]))"
+    rounds = of("monitor_reconcile_round_timestamp_seconds", view)
+    answered = f"max by (source) (max_over_time({rounds}[{window}]))"
     return Alert(
         "MonitorReconcileFailing",
         Severity.WARNING,

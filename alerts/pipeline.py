@@ -1,6 +1,6 @@
 """What wakes somebody because of the service itself."""
 
-from alerts.expressions import INSTANCE
+from alerts.expressions import INSTANCE, of
 from alerts.rule import Alert, Dashboard, Group, Severity, span
 from alerts.thresholds import Pipeline, Thresholds, View
 
@@ -83,7 +83,7 @@ def _down(view: View, limits: Pipeline) -> tuple[Alert, ...]:
 def _lagging(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
     job = f'{{job="{view.job}"}}'
     stalled, saved = f"monitor_consumer_stalled{job} == 1", f"monitor_checkpoint_timestamp_seconds{job}"
-    settle = span(view.settle_seconds)
+    recovering = f"max_over_time(monitor_recovering{job}[{span(view.settle_seconds)}]) == 1"
 
     def alert(severity: Severity, behind: str, summary: str, description: str) -> Alert:
         # While it recovers it lags by its nature; MonitorRecoveringTooLong watches that.
@@ -91,7 +91,7 @@ def _lagging(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
             "MonitorLagging",
             severity,
             Dashboard.PIPELINE,
-            f"(\n  {behind}\n)\n  unless on (job, instance) max_over_time(monitor_recovering[{settle}]) == 1",
+            f"(\n  {behind}\n)\n  unless on (job, instance) {recovering}",
             summary,
             description,
             seconds=limits.lag_for_seconds,
@@ -153,7 +153,7 @@ def _recovering(view: View, limits: Pipeline) -> tuple[Alert, Alert]:
     recovering = f'last_over_time(monitor_recovering{{job="{view.job}"}}[1m]) == 1'
     # Each stream that anybody shows has one such series. Without any the alert must not wait longer than
     # view.hold_seconds; with some, a missed scrape must not begin its time anew.
-    shown = 'livestream_status{status="healthy"}'
+    shown = of("livestream_status", view, 'status="healthy"')
 
     def alert(where: str, description: str, scope: str) -> Alert:
         return Alert(

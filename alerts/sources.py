@@ -1,6 +1,6 @@
 """What wakes somebody because of a source as a whole: incidents, quotas, and the objective."""
 
-from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, SOURCE, STREAM, out
+from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, SOURCE, STREAM, of, out
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Burn, Thresholds
 
@@ -30,7 +30,7 @@ def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
         # 0 while none runs: in hours without any, a source's streams are few on average.
         Record(
             _RUNNING,
-            f"count by ({_BY}) ({AVAILABLE})\n  or max by ({_BY}) (monitor_streams) * 0",
+            f"count by ({_BY}) ({AVAILABLE})\n  or max by ({_BY}) ({of('monitor_streams', view)}) * 0",
         ),
         Record(_FINE, f"sum by ({_BY}) ({AVAILABLE})"),
         # A push that has just been lost counts, before its stream is down: an incident should be known
@@ -77,6 +77,7 @@ def _incident(thresholds: Thresholds) -> Alert:
 
 def _quota(thresholds: Thresholds) -> Alert:
     window = span(thresholds.quota.window_seconds)
+    refusals = of("monitor_vendor_errors_total", thresholds.view, 'category=~"quota|capacity"')
     return Alert(
         "LivestreamQuotaExhausted",
         Severity.CRITICAL,
@@ -84,7 +85,7 @@ def _quota(thresholds: Thresholds) -> Alert:
         # The codes that matter exist at 0 from the service's start, so the first refusal is a rise.
         f"""
         sum by ({_BY}, category, code) (
-          increase(monitor_vendor_errors_total{{category=~"quota|capacity"}}[{window}])
+          increase({refusals}[{window}])
         ) > 0
         """,
         f"{SOURCE} refuses more streams ({{{{ $labels.category }}}})",

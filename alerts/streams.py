@@ -17,6 +17,7 @@ from alerts.expressions import (
     UNPUSHED,
     VIEW_LOST,
     last,
+    of,
     out,
     risen,
 )
@@ -25,7 +26,6 @@ from alerts.thresholds import Streams, Thresholds, View
 
 _SINCE = "livestream_status_since_timestamp_seconds"
 _ROOM = "vendor, source, room_id"
-_ENDED_BADLY = 'livestream_end_timestamp_seconds{outcome!="completed"}'
 
 
 def group(thresholds: Thresholds) -> Group:
@@ -38,6 +38,8 @@ def _recordings(view: View) -> tuple[Record, ...]:
     up, recovering = f'up{{job="{view.job}"}}', f'monitor_recovering{{job="{view.job}"}}'
     hold, settle = span(view.hold_seconds), span(view.settle_seconds)
     ended = f"{STREAM}, outcome"
+    ended_badly = of("livestream_end_timestamp_seconds", view, 'outcome!="completed"')
+    pushed = of("livestream_rtmp_state", view, 'state=~"disconnected|reconnecting"')
     return (
         # A process that recovers, one that wasn't reached, or one that is gone, be it the last: each for a
         # while after, since a stream that moves is nobody's until its new worker has it.
@@ -50,7 +52,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
               > bool 0
             """,
         ),
-        Record(STATUS, f"max by ({STREAM}, status) (livestream_status)"),
+        Record(STATUS, f"max by ({STREAM}, status) ({of('livestream_status', view)})"),
         # Over a stream's own recording, not over its workers' series: of two workers that had it within
         # the time, only the later one's word counts.
         Record(
@@ -60,18 +62,18 @@ def _recordings(view: View) -> tuple[Record, ...]:
               or (last_over_time({STATUS}[{hold}]) == 1 and on () {VIEW_LOST} == 1)
             """,
         ),
-        Record(OUT, f'max by ({STREAM}) (livestream_rtmp_state{{state=~"disconnected|reconnecting"}})'),
+        Record(OUT, f"max by ({STREAM}) ({pushed})"),
         Record(
             BAD_END,
             f"""
-            max by ({ended}) ({_ENDED_BADLY})
-              or (max by ({ended}) (last_over_time({_ENDED_BADLY}[{hold}])) and on () {VIEW_LOST} == 1)
+            max by ({ended}) ({ended_badly})
+              or (max by ({ended}) (last_over_time({ended_badly}[{hold}])) and on () {VIEW_LOST} == 1)
             """,
         ),
         Record(
             ROOM_START,
             f"""
-            {last('livestream_info{room_id!=""}', view, by=f"{STREAM}, room_id")}
+            {last("livestream_info", view, 'room_id!=""', by=f"{STREAM}, room_id")}
               * {ON} group_left ()
               {last("livestream_start_timestamp_seconds", view)}
             """,
@@ -155,7 +157,7 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             "LivestreamFlapping",
             Severity.WARNING,
             Dashboard.STREAM,
-            f"{risen('livestream_reconnects_total', streams.flapping_window_seconds)}\n"
+            f"{risen('livestream_reconnects_total', view, streams.flapping_window_seconds)}\n"
             f"  >= {streams.flapping_reconnects}\n  and {ON} {LIVE}",
             f"{NAME} keeps reconnecting",
             f"The RTMP push of {NAMED} has reconnected {{{{ $value }}}} times within {flapping}. Viewers see "

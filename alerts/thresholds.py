@@ -11,6 +11,7 @@ FILE = Path(__file__).resolve().parent / "thresholds.toml"
 Seconds = Annotated[int, Field(ge=0)]
 Window = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+JobName = Annotated[str, Field(pattern=r"^[\w./:-]+$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -28,7 +29,7 @@ class Links(_Section):
 class View(_Section):
     """What Prometheus sees of the service. job: the scrape job's name."""
 
-    job: str
+    job: JobName
     hold_seconds: Window
     settle_seconds: Window
 

@@ -54,6 +54,13 @@ def test_a_rule_names_only_what_is_exported_or_recorded(rule: Alert | Record) ->
         assert names(rule.expression)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_looks_at_no_series_of_another_scrape_job(rule: Alert | Record) -> None:
+    of_its_job = rf'\{{job=~?"\|?{re.escape(read().view.job)}"'
+    scraped = re.findall(rf"(?<![:\w])((?:livestream|monitor)_\w+|up\b)({of_its_job})?", rule.expression)
+    assert [name for name, job in scraped if not job] == []
+
+
 @pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
 def test_a_runbook_names_only_what_is_there(path: Path) -> None:
     text = path.read_text()

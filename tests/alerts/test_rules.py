@@ -79,6 +79,7 @@ def test_a_threshold_that_hangs_on_another_number_goes_with_it() -> None:
         ("share = 0.3", "share = 1.5"),
         ("lag_seconds", "lag_secs"),
         ("fewest_streams = 5", "fewest_streams = 0"),
+        ('job = "livestream-monitor"', 'job = "staging|prod"'),
     ],
 )
 def test_an_impossible_threshold_is_refused(tmp_path: Path, right: str, wrong: str) -> None:
