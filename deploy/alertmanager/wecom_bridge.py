@@ -40,6 +40,8 @@ def message(told: dict[str, Any]) -> str:
     for alert in sorted(told.get("alerts", ()), key=lambda alert: alert.get("status") == "resolved"):
         notes, labels = alert.get("annotations", {}), alert.get("labels", {})
         title = notes.get("summary") or labels.get("alertname", "an alert")
+        if labels.get("installation"):
+            title = f"{labels['installation']}: {title}"
         if alert.get("status") == "resolved":
             lines.append(f'<font color="info">Over</font> {title}')
             continue

@@ -24,8 +24,8 @@ def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
     assert " - 1 templates" in done.stdout
 
 
-def routed(receivers: str, *labels: str) -> None:
-    command = [str(amtool()), "config", "routes", "test", f"--config.file={CONFIG}"]
+def routed(receivers: str, *labels: str, config: Path = CONFIG) -> None:
+    command = [str(amtool()), "config", "routes", "test", f"--config.file={config}"]
     command += [f"--verify.receivers={receivers}", *labels]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -53,6 +53,26 @@ def test_each_alert_goes_where_its_severity_says(alert: Alert) -> None:
 )
 def test_who_else_is_named_hears_of_it_too(receivers: str, labels: list[str]) -> None:
     routed(receivers, *labels)
+
+
+def test_below_another_route_ours_take_none_but_our_alerts(tmp_path: Path) -> None:
+    told = re.search(r"`matchers: (\[.+\])`", (CONFIG.parent / "README.md").read_text())
+    assert told
+    merged = yaml.safe_load(CONFIG.read_text())
+    ours = merged["route"] | {"matchers": yaml.safe_load(told[1])}
+    merged["route"] = {"receiver": "somebody", "routes": [ours]}
+    merged["receivers"].append({"name": "somebody"})
+    config = tmp_path / "alertmanager.yaml"
+    config.write_text(yaml.safe_dump(merged))
+
+    routed("somebody", "alertname=HostDown", "severity=critical", "notify=slack", config=config)
+    for alert in ALERTS:
+        receiver = "dead-mans-switch" if alert.name == "Watchdog" else RECEIVER[alert.severity]
+        routed(receiver, f"alertname={alert.name}", f"severity={alert.severity}", config=config)
+
+
+def test_the_watchdog_of_other_rules_is_not_taken_for_ours() -> None:
+    routed("shown", "alertname=Watchdog", "severity=none")
 
 
 def test_the_dead_mans_switch_hears_of_the_watchdog_every_minute() -> None:

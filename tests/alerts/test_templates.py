@@ -13,18 +13,19 @@ TEMPLATES = Path(__file__).resolve().parent.parent.parent / "alerts" / "template
 ASKED = " | ".join(f'{{{{ template "livestream.{name}" . }}}}' for name in ("title", "runbook", "dashboard"))
 
 
-def rendered(folder: Path, *alerts: tuple[str, str], asked: str = ASKED) -> str:
+def rendered(folder: Path, *alerts: tuple[str, str], asked: str = ASKED, **common: str) -> str:
     """Return title, runbook and dashboard of a notice, or what else is asked.
 
     Args:
         folder: for the notice.
         alerts: each one's stream and status.
         asked: a template.
+        common: further labels that all have.
     """
     told = [
         {
             "status": status,
-            "labels": {"alertname": "LivestreamDown", "source": "s", "job_id": stream},
+            "labels": {"alertname": "LivestreamDown", "source": "s", "job_id": stream} | common,
             "annotations": {
                 "summary": f"s/{stream} is down",
                 "runbook_url": f"https://runbooks/{stream}",
@@ -38,7 +39,7 @@ def rendered(folder: Path, *alerts: tuple[str, str], asked: str = ASKED) -> str:
     notice = {
         "status": "firing" if any(status == "firing" for _, status in alerts) else "resolved",
         "alerts": told,
-        "commonLabels": {"alertname": "LivestreamDown", "source": "s"},
+        "commonLabels": {"alertname": "LivestreamDown", "source": "s"} | common,
     }
     data = folder / "data.json"
     data.write_text(json.dumps(notice))
@@ -53,6 +54,11 @@ def test_a_notice_of_one_alert_names_its_stream_and_leads_to_it(tmp_path: Path) 
     named = "LivestreamDown at s: s/a is down | https://runbooks/a | https://grafana/a"
     assert rendered(tmp_path, ("a", "firing")) == named
     assert rendered(tmp_path, ("a", "resolved")) == f"Over: {named}"
+
+
+def test_a_notice_names_the_installation_where_there_are_several(tmp_path: Path) -> None:
+    text = rendered(tmp_path, ("a", "firing"), installation="staging")
+    assert text.startswith("LivestreamDown at s of staging: s/a is down | ")
 
 
 def test_a_notice_of_several_counts_those_that_fire(tmp_path: Path) -> None:

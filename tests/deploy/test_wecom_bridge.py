@@ -105,6 +105,15 @@ def test_what_is_over_is_said_in_a_line(bridge: str, robot: Robot) -> None:
     assert robot.told[0]["markdown"]["content"] == '<font color="info">Over</font> one/房间-1 is down'
 
 
+def test_a_page_names_its_installation_where_there_are_several(bridge: str, robot: Robot) -> None:
+    labels = {"alertname": "LivestreamDown", "severity": "critical", "installation": "staging"}
+    staging = FIRING | {"labels": labels}
+    assert httpx.post(bridge, json={"alerts": [staging, staging | {"status": "resolved"}]}).status_code == 200
+    first, *_, last = robot.told[0]["markdown"]["content"].splitlines()
+    assert first == '<font color="warning">critical</font> **staging: one/房间-1 is down**'
+    assert last == '<font color="info">Over</font> staging: one/房间-1 is down'
+
+
 def test_a_message_that_is_too_long_is_cut_at_a_whole_line(bridge: str, robot: Robot) -> None:
     assert httpx.post(bridge, json={"alerts": [FIRING] * 100}).status_code == 200
     content = robot.told[0]["markdown"]["content"]

@@ -15,17 +15,26 @@ REFUSED = {"alertname": "MonitorCallbacksRefused", "severity": "critical"}
 DOWN = {"alertname": "LivestreamDown", "severity": "critical", "vendor": "v", "job_id": "j"}
 
 
-@pytest.mark.parametrize(("alert", "pages"), [(REFUSED, 1), (DOWN, 2)], ids=["refused", "down"])
-def test_what_all_sources_suffer_from_one_process_is_one_page(
-    alert: dict[str, str], pages: int, tmp_path: Path
+@pytest.mark.parametrize(
+    ("alert", "told_apart_by", "pages"),
+    [
+        (REFUSED, "source", 1),
+        (DOWN, "source", 2),
+        (REFUSED | {"source": "s"}, "installation", 2),
+        (DOWN | {"source": "s"}, "installation", 2),
+    ],
+    ids=["refused", "down", "refused in two installations", "down in two installations"],
+)
+def test_what_all_sources_of_an_installation_suffer_from_one_process_is_one_page(
+    alert: dict[str, str], told_apart_by: str, pages: int, tmp_path: Path
 ) -> None:
     pager = Pager()
     one = Alertmanager(tmp_path, routes(pager, tmp_path))
     one.start()
     try:
         body = [
-            {"labels": alert | {"source": source}, "annotations": {"summary": f"it is {source}"}}
-            for source in ("the-first", "the-second")
+            {"labels": alert | {told_apart_by: name}, "annotations": {"summary": f"it is {name}"}}
+            for name in ("the-first", "the-second")
         ]
         http.post(f"{one.url}/api/v2/alerts", json=body).raise_for_status()
 

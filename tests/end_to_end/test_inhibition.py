@@ -42,6 +42,12 @@ OLD_PAGES = LAGGING | {"severity": "warning"}
 REFUSED = {"alertname": "MonitorCallbacksRefused", "severity": "critical", "source": "s", "instance": "a"}
 NO_CALLBACKS = {"alertname": "MonitorNoCallbacks", "severity": "critical"} | SOURCE
 
+STAGING, PROD = {"installation": "staging"}, {"installation": "prod"}
+
+# Flink, for one, has a label `job_id` too.
+NOT_OURS = {"alertname": "FlinkJobSlow", "severity": "warning", "job_id": "j"}
+NOT_OURS_EITHER = {"alertname": "FlinkJobFailed", "severity": "critical", "job_id": "j"}
+
 CONTROL = STREAM | {"source": "control"}
 """A pair of its own, that is posted last: once one silences the other, all before it has been looked at."""
 
@@ -66,6 +72,8 @@ SILENCES = [
     (DOWN | STREAM, STALLED | STREAM),
     (DOWN | STREAM, WARNING | STREAM),
     (FAST, SLOW),
+    (MONITOR_DOWN | PROD, DOWN | STREAM | PROD),
+    (INCIDENT | PROD, DOWN | STREAM | PROD),
 ]
 
 LEAVES_ALONE = [
@@ -89,6 +97,20 @@ LEAVES_ALONE = [
     (ENDED | STREAM, DOWN | STREAM),
     (DOWN | STREAM, ENDED | STREAM),
     (QUOTA, SLOW),
+    (MONITOR_DOWN | STAGING, DOWN | STREAM | PROD),
+    (MONITOR_DOWN | STAGING, RECOVERING | PROD),
+    (RECOVERING | STAGING, DOWN | STREAM | PROD),
+    (LAGGING | STAGING, SILENT | STREAM | PROD),
+    (NO_RECEIVER | STAGING, NO_CALLBACKS | PROD),
+    (REFUSED | STAGING, NO_CALLBACKS | PROD),
+    (NO_CALLBACKS | STAGING, SILENT | STREAM | PROD),
+    (INCIDENT | STAGING, DOWN | STREAM | PROD),
+    (INCIDENT | STAGING, FAST | PROD),
+    (DOWN | STREAM | STAGING, STALLED | STREAM | PROD),
+    (FAST | STAGING, SLOW | PROD),
+    (MONITOR_DOWN, NOT_OURS),
+    (RECOVERING, NOT_OURS),
+    (NOT_OURS_EITHER, NOT_OURS),
 ]
 
 
