@@ -87,6 +87,9 @@ def risen(name: str, view: View, window: int) -> str:
 SINCE = "{{ $value | humanizeTimestamp }}"
 """A template for an expression whose value is the time since when it holds."""
 
+TIMES = '{{ $value | printf "%.0f" }}'
+"""A template for an expression whose value is an increase, which Prometheus extrapolates: 13 may be 13.33."""
+
 SOURCE = "{{ $labels.source }}"
 """A template that names the source."""
 

@@ -1,6 +1,6 @@
 """What wakes somebody because of what comes in: callbacks that are refused, unreadable, or missing."""
 
-from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, last, of, risen
+from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, TIMES, last, of, risen
 from alerts.rule import Alert, Dashboard, Group, Severity, span
 from alerts.thresholds import Ingest, Thresholds, View
 
@@ -34,7 +34,7 @@ def _authentication(view: View, limits: Ingest) -> Alert:
         f"{failures} >= {limits.authentication_failures}\n"
         f"  and {failures} / {requests} >= {limits.authentication_share}",
         f"Requests to {SOURCE} don't prove where they come from",
-        f"{{{{ $value | humanize }}}} requests to {SOURCE} were refused within {window}, a large part of "
+        f"{TIMES} requests to {SOURCE} were refused within {window}, a large part of "
         "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "
         "and the clock.",
         of_source=("source",),
@@ -50,7 +50,7 @@ def _refused(view: View, limits: Ingest) -> Alert:
         Dashboard.PIPELINE,
         f"sum by (source, instance) (increase({refused}[{window}])) >= {limits.refused_callbacks}",
         f"Callbacks of {SOURCE} are refused, and lost",
-        f"{INSTANCE} answered {{{{ $value | humanize }}}} callbacks of {SOURCE} with 503 within {window}: "
+        f"{INSTANCE} answered {TIMES} callbacks of {SOURCE} with 503 within {window}: "
         "it could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on "
         "Kafka at the brokers, too.",
         of_source=("source",),
@@ -150,7 +150,7 @@ def _unanswered(view: View, limits: Ingest) -> Alert:
         Dashboard.PIPELINE,
         f"{failed} > 1\n  unless {answered} > time() - {limits.unanswered_seconds}",
         f"The vendor's API doesn't answer {SOURCE}",
-        f"{{{{ $value | humanize }}}} questions of {SOURCE} to its vendor's API failed within {window}, and "
+        f"{TIMES} questions of {SOURCE} to its vendor's API failed within {window}, and "
         "no round of them was answered whole. What no callback tells stays unseen: a lost end, a job that "
         "failed. Look at the key, our clock, and the way to the API.",
         of_source=("source",),

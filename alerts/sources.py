@@ -125,7 +125,7 @@ def _burn(thresholds: Thresholds, name: str, burn: Burn) -> Alert:
         "\n  and ".join(f"{lost(window)} > {limit}" for window in windows)
         + f"\n  and {average} >= {objective.fewest_streams}",
         f"{SOURCE} uses up its error budget {pace}",
-        f"For {long} and still now, the streams of {SOURCE} were down or silent for "
+        f"Over the last {long}, and still now, the streams of {SOURCE} were down or silent for "
         f"{{{{ $value | humanizePercentage }}}} of their running time; the objective allows "
         f"{100 * (1 - objective.availability):.3g}%. Find what the worst streams have in common.",
         labels={"window": long},
