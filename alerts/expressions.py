@@ -24,6 +24,9 @@ SEEN = "stream:livestream_status:seen"
 """Recorded of each stream: 1 for the status in which it was last seen. A stream whose series end while all
 of the service is in view is gone."""
 
+DOWN_SINCE = "stream:livestream_down_since_timestamp_seconds:seen"
+"""Recorded of each stream that was last seen down: since when."""
+
 BAD_END = "stream:livestream_bad_end_timestamp_seconds:seen"
 """Recorded of each stream that ended other than completed: when, and by its label how."""
 
@@ -100,8 +103,8 @@ NAME = f"{SOURCE}/{{{{ $labels.job_id }}}}"
 """A template that names the stream."""
 
 NAMED = NAME + (
-    '{{ range query (printf "max by (room_id) (livestream_info{source=%q,job_id=%q})" '
+    '{{ range query (printf "max by (room_id) (last_over_time(livestream_info{source=%q,job_id=%q}[5m]))" '
     "$labels.source $labels.job_id) }}{{ if .Labels.room_id }} (room {{ .Labels.room_id }})"
     "{{ end }}{{ end }}"
 )
-"""A template that names the stream, and its room where that is known."""
+"""A template that names the stream, and its room where that is known: also while nobody shows it."""

@@ -3,6 +3,7 @@
 from alerts.expressions import (
     AVAILABLE,
     BAD_END,
+    DOWN_SINCE,
     LIVE,
     NAME,
     NAMED,
@@ -62,6 +63,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
               or (last_over_time({STATUS}[{hold}]) == 1 and on () {VIEW_LOST} == 1)
             """,
         ),
+        Record(DOWN_SINCE, f'{last(_SINCE, view)}\n  and {ON} {SEEN}{{status="down"}}'),
         Record(OUT, f"max by ({STREAM}) ({pushed})"),
         Record(
             BAD_END,
@@ -118,14 +120,12 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             Severity.CRITICAL,
             Dashboard.STREAM,
             # The status has waited down_after_seconds already, so nothing here waits. When the vendor
-            # gives the stream up, this page is closed only after the next one is open.
+            # gives the stream up, this page is closed only after the next one is open, and still tells when
+            # it was down: the status of an ended stream began with its end.
             f"""
-            {since}
-              and {ON} (
-                {SEEN}{{status="down"}}
-                or max_over_time({SEEN}{{status="down"}}[{handover}])
-                  and {ON} ({BAD_END} > time() - {streams.handover_seconds})
-              )
+            {DOWN_SINCE}
+              or last_over_time({DOWN_SINCE}[{handover}])
+                and {ON} ({BAD_END} > time() - {streams.handover_seconds})
             """,
             f"{NAME} is down",
             # The status begins later than the outage, and the vendor counts from there.
