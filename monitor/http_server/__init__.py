@@ -11,13 +11,23 @@ from monitor.errors import ConfigurationError
 from monitor.http_server.connections import Connections
 from monitor.http_server.protocol import Application, HttpProtocol
 
-__all__ = ["KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "SHUTDOWN_SECONDS", "Application", "serve"]
+__all__ = [
+    "KEEP_ALIVE_SECONDS",
+    "MAX_CONNECTIONS",
+    "SHUTDOWN_SECONDS",
+    "UNREAD_SECONDS",
+    "Application",
+    "serve",
+]
 
 MAX_CONNECTIONS = 768
 """Below the customary 1,024 open files of a process, with room for the log and the other server."""
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays: long enough for a vendor to reuse it for the next callback."""
+
+UNREAD_SECONDS = 30
+"""How long a client may read nothing of what waits for it; the kernel ends its connection then."""
 
 SHUTDOWN_SECONDS = 10
 """How long requests in flight may finish once the server was told to stop."""
@@ -41,8 +51,9 @@ async def serve(
         listen: `host:port`, an IPv6 host in brackets; port 0 lets the system choose.
         key: of the configuration, where `listen` stands: what is wrong with it begins with that.
         header_timeout: seconds that a client may take over the headers of a request.
-        max_connections: how many may be open at once. For one more the longest idle is closed; if none is
-            idle, that one is answered 503 and closed.
+        max_connections: how many may be open at once. For one more another is closed: one whose client
+            leaves its answers unread, else the longest idle, else the one that has been inside a body for
+            longest. If whole requests run on all, that one is answered 503 and closed.
 
     Raises:
         ConfigurationError: the address can't be listened on.
@@ -69,6 +80,8 @@ def _bind(listen: str, key: str) -> socket.socket:
         raise ConfigurationError([f"{key}: {listen} can't be listened on: {error.strerror}"]) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
         bound.bind(address)
         # Clients may connect from now on; they wait until the server accepts.
         bound.listen(2048)

@@ -21,6 +21,9 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Close at once."""
 
+    def give_way(self) -> None:
+        """Close for the sake of another connection."""
+
     def shut_down(self) -> None:
         """Close once what is under way is answered."""
 
@@ -43,6 +46,9 @@ class Connections:
         self._open: set[Connection] = set()
         # Those without a request under way, the one that is so for longest first.
         self._resting: dict[Connection, float] = {}
+        # Those inside a body, and those whose client leaves unread what is written; so for longest first.
+        self._arriving: dict[Connection, None] = {}
+        self._unread: dict[Connection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
@@ -51,20 +57,21 @@ class Connections:
         self._date, self._date_until = b"", -math.inf
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection; of too many the longest resting gives way, or else this one must."""
+        """Count a new connection; of too many one that can be spared gives way, or else this one must."""
         self._open.add(connection)
         self._empty.clear()
-        return len(self._open) <= self._most or self._close_longest_resting()
+        return len(self._open) <= self._most or self._make_room()
 
     def forget(self, connection: Connection) -> None:
         """Note that a connection is gone."""
         self._open.discard(connection)
-        self._resting.pop(connection, None)
+        self._spare_no_more(connection)
         if not self._open:
             self._empty.set()
 
     def rests(self, connection: Connection) -> None:
         """Note that no request is under way on a connection."""
+        self._arriving.pop(connection, None)
         self._resting[connection] = self._loop.time()
         # One timer for all of them: one for each would be made and taken back with each request.
         if self._timer is None:
@@ -73,6 +80,22 @@ class Connections:
     def works(self, connection: Connection) -> None:
         """Note that a request is under way on a connection."""
         self._resting.pop(connection, None)
+
+    def arrives(self, connection: Connection) -> None:
+        """Note that the body of the request that is under way is not here yet."""
+        self._arriving[connection] = None
+
+    def arrived(self, connection: Connection) -> None:
+        """Note that it is."""
+        self._arriving.pop(connection, None)
+
+    def leaves_unread(self, connection: Connection) -> None:
+        """Note that a client takes less than is written to it."""
+        self._unread[connection] = None
+
+    def reads(self, connection: Connection) -> None:
+        """Note that it has taken most of it."""
+        self._unread.pop(connection, None)
 
     def run(self, request: Coroutine[Any, Any, None]) -> None:
         """Run what answers a request; the server's end waits for it."""
@@ -114,14 +137,24 @@ class Connections:
         for connection in list(self._open):
             connection.abort()
 
-    def _close_longest_resting(self) -> bool:
-        """Close it, if there is one: strangers who only hold connections must not keep the vendor out."""
-        longest = next(iter(self._resting), None)
-        if longest is None:
-            return False
-        del self._resting[longest]
-        longest.close()
-        return True
+    def _make_room(self) -> bool:
+        """Close one that can be spared, if any: strangers who only hold them must not keep the vendor out.
+
+        No vendor leaves its answers unread, so such a client is the first to go. The one that has been
+        inside a body for longest is a stranger too, since a vendor's takes milliseconds; but where many
+        vendors' connections rest, one of those costs no callback.
+        """
+        for spare in (self._unread, self._resting, self._arriving):
+            longest = next(iter(spare), None)
+            if longest is not None:
+                self._spare_no_more(longest)
+                longest.give_way()
+                return True
+        return False
+
+    def _spare_no_more(self, connection: Connection) -> None:
+        for spare in (self._unread, self._resting, self._arriving):
+            spare.pop(connection, None)
 
     def _look(self) -> None:
         """Close those that rest for too long, and look again when the next one will."""

@@ -114,6 +114,11 @@ class Exchange:
         self._body = bytearray()
         self._has_body = scope["method"] != "HEAD"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its answer has."""
+        return self._answer is not None
+
     # What the connection tells.
 
     def take(self, part: bytes) -> bool:

@@ -1,8 +1,8 @@
 """HTTP/1.1 for ASGI applications that strangers can reach: httptools parses, and here are the limits.
 
 How long a client may take over a request's head, and how large the head gets; how many connections there may
-be, of which resting ones give way; what an application leaves unread, and a client unread. A body of a
-client that offers to speak another protocol is read as any other.
+be, of which those that can be spared give way; what an application leaves unread, and a client unread. A body
+of a client that offers to speak another protocol is read as any other.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ FRAMING_A_BYTE = 5
 
 NOT_HTTP = closing_answer(400, b"not_http", b"What came isn't an HTTP request.")
 HEAD_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's headers did not arrive in time.")
+BODY_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's body did not arrive in time.")
 HEAD_TOO_LARGE = closing_answer(431, b"head_too_large", b"The request's headers are too large.")
 TOO_MANY_CONNECTIONS = closing_answer(
     503, b"overloaded", b"Too many connections are open. Try again.", b"retry-after: 1\r\n"
@@ -113,7 +114,7 @@ class HttpProtocol(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline; of too many connections the longest resting gives way, or else this one."""
+        """Start the deadline; of too many connections one that can be spared gives way, or else this one."""
         self._transport = transport
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
@@ -151,6 +152,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse_head(HEAD_TOO_LARGE)
         elif self._deadline is None and (self.is_inside_head or not self._unanswered):
             self._start_deadline()
+        self._note_arrival()
 
     def eof_received(self) -> bool:
         """Go on with whole requests when the client ends its side; return whether there are any.
@@ -168,11 +170,13 @@ class HttpProtocol(asyncio.Protocol):
         """Hear that the client takes less than is written."""
         self.is_full = True
         self._room.clear()
+        self._connections.leaves_unread(self)
 
     def resume_writing(self) -> None:
         """Hear that the client has taken most of it, or is gone."""
         self.is_full = False
         self._room.set()
+        self._connections.reads(self)
 
     # What the parser calls.
 
@@ -232,6 +236,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         assert self._exchange is not None
         self._overhead = 0
+        self._connections.arrived(self)
         self._exchange.scope["extensions"] = _BODY_IS_HERE
         self._exchange.end_body()
 
@@ -255,10 +260,22 @@ class HttpProtocol(asyncio.Protocol):
     def close(self) -> None:
         """Close behind what was written."""
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            # By its next turn the event loop has tried to send it.
+            self._loop.call_soon(self._note_unread)
 
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
+
+    def give_way(self) -> None:
+        """Close for the sake of another connection; for a client that doesn't read nothing is waited for."""
+        if self.is_full or self._transport.is_closing():
+            self.abort()
+        elif self._unanswered and not self._unanswered[0].has_begun:
+            self._close_with(BODY_TOO_SLOW)
+        else:
+            self.close()
 
     async def writable(self) -> None:
         """Wait until the client has taken most of what was written, or is gone."""
@@ -277,6 +294,7 @@ class HttpProtocol(asyncio.Protocol):
         self._unanswered.popleft()
         if self._unanswered:
             self._begin(self._unanswered[0])
+            self._note_arrival()
         else:
             self._connections.rests(self)
         if len(self._unanswered) < 2:
@@ -352,6 +370,16 @@ class HttpProtocol(asyncio.Protocol):
             self._is_reading = False
             self._transport.pause_reading()
 
+    def _note_unread(self) -> None:
+        """Note whether a connection that is closed lasts because of what its client doesn't read."""
+        if self._transport.get_write_buffer_size():
+            self._connections.leaves_unread(self)
+
+    def _note_arrival(self) -> None:
+        """Note whether the request that runs still waits for the rest of its body."""
+        if self._unanswered and not self._unanswered[0].is_whole:
+            self._connections.arrives(self)
+
     def _start_deadline(self) -> None:
         self._deadline = self._loop.call_later(self._connections.header_timeout, self._on_deadline)
 
@@ -376,7 +404,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _close_with(self, answer: bytes) -> None:
         self._transport.write(answer)
-        self._transport.close()
+        self.close()
 
 
 def _address(told: Any) -> tuple[str, int] | None:

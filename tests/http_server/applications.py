@@ -32,6 +32,20 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
+LARGE = b"x" * 20_000_000
+"""More than the system keeps of an answer for a client that doesn't read."""
+
+
+async def large(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as `hello`, but at `/large` with more."""
+    if scope["path"] != "/large":
+        await hello(scope, receive, send)
+        return
+    headers = [(b"content-length", b"%d" % len(LARGE))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": LARGE})
+
+
 class Held:
     """Answers as `hello`, but not before it may.
 

@@ -1,6 +1,8 @@
 """Connections at rest, and the end of a server."""
 
 import asyncio
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from monitor import http_server
 from monitor.http_server import serve
 from monitor.http_server.protocol import STOPPING
-from tests.http_server.applications import GET, hello
+from tests.http_server.applications import GET, LARGE, hello, large
 from tests.receiver.running import connection, eventually
 
 
@@ -19,6 +21,40 @@ async def test_a_connection_that_rests_for_too_long_is_closed(monkeypatch: pytes
         async with asyncio.timeout(10):
             await reader.readuntil(b"hello")
             assert await reader.read() == b""
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("last", [b"", b"connection: close\r\n"], ids=["kept", "closing"])
+async def test_a_connection_whose_client_reads_nothing_of_its_answer_is_ended(
+    monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 0.3)
+    loop, client = asyncio.get_running_loop(), socket.socket()
+    client.setblocking(False)
+    with client:
+        async with serve(large, "127.0.0.1:0") as address:
+            host, _, port = address.rpartition(":")
+            before = _open_files()
+            await loop.sock_connect(client, (host, int(port)))
+            await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nhost: x\r\n" + last + b"\r\n")
+            assert await loop.sock_recv(client, 9) == b"HTTP/1.1 "
+            assert _open_files() == before + 1
+            await eventually(lambda: _open_files() == before)
+
+
+async def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 1)
+    read = 0
+    async with serve(large, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"\r\n\r\n")
+            while read < len(LARGE):
+                read += len(await reader.readexactly(500_000))
+                await asyncio.sleep(0.05)
 
 
 async def test_each_of_several_is_closed_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

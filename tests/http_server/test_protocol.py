@@ -14,7 +14,7 @@ import pytest
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
 from monitor.http_server.protocol import MAX_HEAD_BYTES, HttpProtocol
-from tests.http_server.applications import GET, Held, hello
+from tests.http_server.applications import GET, Held, hello, large
 from tests.receiver.running import connection, eventually
 
 DATA_SEGMENTS_IN = 152
@@ -256,17 +256,17 @@ async def test_of_too_many_connections_the_one_that_is_idle_for_longest_is_close
 
 
 async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all() -> None:
-    body = b"content-length: 4\r\n\r\n"
+    held = Held()
     async with (
-        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        serve(held, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
         connection(address) as (reader, writer),
     ):
-        writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n" + body)
+        writer.write(GET)
         async with asyncio.timeout(10):
-            await reader.readuntil(b"100 Continue\r\n\r\n")
+            await held.begun.wait()
         async with connection(address) as (second, _):
             refused = await _until_closed(second)
-        writer.write(b"body")
+        held.finish.set()
         still_served = await reader.readuntil(b"hello")
 
     assert refused.startswith(b"HTTP/1.1 503 ")
@@ -275,21 +275,96 @@ async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all
 
 
 async def test_a_connection_whose_pipelined_requests_run_is_not_idle() -> None:
+    held, asked = Held(), 0
+
+    async def hold_the_second(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await (hello if asked == 1 else held)(scope, receive, send)
+
     async with (
-        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        serve(hold_the_second, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
         connection(address) as (reader, writer),
+        asyncio.timeout(10),
     ):
-        writer.write(GET + b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n")
-        async with asyncio.timeout(10):
-            await reader.readuntil(b"hello")
+        writer.write(GET + GET)
+        await reader.readuntil(b"hello")
+        await held.begun.wait()
         async with connection(address) as (second, _):
             refused = await _until_closed(second)
-        writer.write(b"body")
-        async with asyncio.timeout(10):
-            still_served = await reader.readuntil(b"hello")
+        held.finish.set()
+        still_served = await reader.readuntil(b"hello")
 
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "second"])
+async def test_clients_that_hold_back_their_bodies_keep_nobody_out(before: bytes) -> None:
+    async with (
+        serve(hello, "127.0.0.1:0", header_timeout=10, max_connections=2) as address,
+        connection(address) as first,
+        connection(address) as second,
+    ):
+        for reader, writer in (first, second):
+            writer.write(before + b"POST /patient HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n")
+            writer.write(b"content-length: 4\r\n\r\n")
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"100 Continue\r\n\r\n")
+        async with connection(address) as third:
+            answer = await _answered(third)
+            refused = await _until_closed(first[0])
+        second[1].write(b"body")
+        async with asyncio.timeout(10):
+            still_served = await second[0].readuntil(b"hello")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert refused.startswith(b"HTTP/1.1 408 ")
+    assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_came_in_parts_makes_way_no_more_while_its_answer_is_awaited() -> None:
+    held = Held()
+    async with (
+        serve(held, "127.0.0.1:0", header_timeout=10, max_connections=1) as address,
+        connection(address) as (reader, writer),
+        asyncio.timeout(10),
+    ):
+        writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbo")
+        await held.begun.wait()
+        writer.write(b"dy")
+        held.finish.set()
+        await reader.readuntil(b"hello")
+        held.begun.clear()
+        held.finish.clear()
+        writer.write(GET)
+        await held.begun.wait()
+        async with connection(address) as (second, _):
+            refused = await _until_closed(second)
+        held.finish.set()
+        still_served = await reader.readuntil(b"hello")
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("last", [b"", b"connection: close\r\n"], ids=["kept", "closing"])
+async def test_clients_that_read_no_answers_keep_nobody_out(last: bytes) -> None:
+    async with (
+        serve(large, "127.0.0.1:0", header_timeout=10, max_connections=3) as address,
+        connection(address) as resting,
+        connection(address) as first,
+        connection(address) as second,
+    ):
+        await _answered(resting)
+        for reader, writer in (first, second):
+            writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n" + last + b"\r\n")
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"\r\n\r\n")
+        async with connection(address) as third, connection(address) as fourth:
+            answers = [await _answered(one) for one in (third, fourth, resting)]
+
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
 
 
 async def test_head_and_body_of_an_answer_come_in_one_segment() -> None:
