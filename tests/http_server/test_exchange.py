@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.http_server import Application, serve
+from monitor.http_server.protocol import PIECE_BYTES
 from tests.http_server.applications import GET, echo
 from tests.properties.examples import examples
 from tests.receiver.running import connection, eventually
@@ -286,6 +287,34 @@ async def test_a_client_that_ends_its_side_behind_its_requests_gets_their_answer
     assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == bodies
 
 
+@pytest.mark.parametrize("asks", [False, True])
+async def test_a_client_that_ends_its_side_behind_many_requests_gets_all_answers(asks: bool) -> None:
+    many, may_end = 1000, asyncio.Event()
+
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if asks and not may_end.is_set():
+            # The news may be that the client is gone, or that this answer is over.
+            waiting = asyncio.create_task(receive())
+            await may_end.wait()
+            waiting.cancel()
+        await echo(scope, _nothing, send)
+
+    async with _served(patient) as (reader, writer):
+        writer.write(GET * many)
+        writer.write_eof()
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.2, may_end.set)
+        async with asyncio.timeout(30):
+            answers = await reader.read(-1)
+
+    assert answers.count(b"HTTP/1.1 200 ") == many
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
 async def test_a_client_that_ends_its_side_inside_a_request_gets_no_answer() -> None:
     heard: list[str] = []
 
@@ -410,13 +439,13 @@ def _in_chunks(parts: list[bytes]) -> bytes:
     return b"transfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
-bodies = st.binary(max_size=200)
+bodies = st.binary(max_size=200) | st.integers(0, 3 * PIECE_BYTES).map(lambda size: b"x" * size)
 framed = bodies.map(lambda body: (body, _with_length(body))) | st.lists(bodies, max_size=4).map(
     lambda parts: (b"".join(parts), _in_chunks(parts))
 )
 
 
-@given(requests=st.lists(framed, min_size=1, max_size=6), cuts=st.lists(st.integers(0, 3000), max_size=8))
+@given(requests=st.lists(framed, min_size=1, max_size=6), cuts=st.lists(st.integers(0, 20_000), max_size=8))
 @examples(60)
 def test_requests_are_answered_in_their_order_however_they_are_cut(
     requests: list[tuple[bytes, bytes]], cuts: list[int]

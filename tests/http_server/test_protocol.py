@@ -13,7 +13,8 @@ import pytest
 
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
-from monitor.http_server.protocol import MAX_HEAD_BYTES, HttpProtocol
+from monitor.http_server.exchange import Exchange
+from monitor.http_server.protocol import MAX_HEAD_BYTES, PIECE_BYTES, HttpProtocol
 from tests.http_server.applications import GET, Held, hello, large
 from tests.receiver.running import connection, eventually
 
@@ -173,6 +174,51 @@ async def test_endless_framing_around_a_small_body_closes_the_connection() -> No
         writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         writer.write((b"1;" + b"y" * 1000 + b"\r\nx\r\n") * (MAX_HEAD_BYTES // 1000 + 1))
         assert await _until_closed(reader) == b""
+
+
+async def test_a_head_that_waits_for_its_turn_is_not_too_slow() -> None:
+    held = Held()
+    async with (
+        serve(held, "127.0.0.1:0", header_timeout=0.2) as address,
+        connection(address) as (reader, writer),
+    ):
+        writer.write(GET + GET + b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 2 * PIECE_BYTES + b"\r\n\r\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.6):
+                assert await reader.read(1) == b"(the server must not answer)"
+        held.finish.set()
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_head_whose_turn_has_come_must_go_on() -> None:
+    held = Held()
+    async with (
+        serve(held, "127.0.0.1:0", header_timeout=0.2) as address,
+        connection(address) as (reader, writer),
+    ):
+        writer.write(GET + GET + b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 2 * PIECE_BYTES)
+        await held.begun.wait()
+        held.finish.set()
+        answers = await _until_closed(reader)
+
+    assert answers.count(b"hello") == 2
+    assert b"HTTP/1.1 408 " in answers
+
+
+async def test_of_many_requests_at_once_few_are_taken_apart_before_their_turn() -> None:
+    held, many = Held(), 5000
+    async with serve(held, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(GET * many)
+        await held.begun.wait()
+        taken = sum(isinstance(one, Exchange) for one in gc.get_objects())
+        held.finish.set()
+        async with asyncio.timeout(30):
+            for _ in range(many):
+                await reader.readuntil(b"hello")
+
+    assert taken < 200
 
 
 async def test_what_is_not_http_is_answered_400() -> None:
