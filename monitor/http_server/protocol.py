@@ -86,6 +86,7 @@ class HttpProtocol(asyncio.Protocol):
         self._unanswered: deque[Exchange] = deque()
         self._body_is_skipped = False
         self._is_reading = True
+        self._is_refusing = False
         self._unparsed = bytearray()
         self._room = asyncio.Event()
         self._overhead = 0
@@ -124,20 +125,21 @@ class HttpProtocol(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Parse, then see that something still guards the connection."""
-        if self._transport.is_closing():
+        if self._is_refusing or self._transport.is_closing():
             return
         self._overhead += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self._close_with(NOT_HTTP)
+            self._refuse(NOT_HTTP)
+            return
         if self._transport.is_closing():
             return
         # Bytes of a pipelined request that came along with the end of the one before were not counted, and
         # most bodies have less framing than they may.
         self._overhead = max(self._overhead, 0)
         if self._overhead > MAX_HEAD_BYTES:
-            self._refuse_head(HEAD_TOO_LARGE)
+            self._refuse(HEAD_TOO_LARGE if self.is_inside_head else None)
         elif self._deadline is None and self._is_reading and (self.is_inside_head or not self._unanswered):
             self._start_deadline()
         self._note_arrival()
@@ -379,19 +381,26 @@ class HttpProtocol(asyncio.Protocol):
     def _on_deadline(self) -> None:
         self._deadline = None
         if not self._transport.is_closing():
-            self._refuse_head(HEAD_TOO_SLOW)
+            self._refuse(HEAD_TOO_SLOW if self.is_inside_head else None)
 
-    def _refuse_head(self, answer: bytes) -> None:
-        if not self.is_inside_head:
-            self.close()
-        elif self._unanswered:
-            # Earlier requests on this connection are being answered: close after their answers.
+    def _refuse(self, answer: bytes | None) -> None:
+        """Take no more, and close behind the answers to what came before, or else behind this one."""
+        self._is_refusing = True
+        last = self._exchange
+        if last is not None and not last.is_whole:
+            if len(self._unanswered) < 2:
+                self._close_with(None if last.has_begun else answer)
+                return
+            # Its turn doesn't come any more.
+            self._unanswered.pop()
+        if self._unanswered:
             self._unanswered[-1].keep_alive = False
         else:
             self._close_with(answer)
 
-    def _close_with(self, answer: bytes) -> None:
-        self._transport.write(answer)
+    def _close_with(self, answer: bytes | None) -> None:
+        if answer is not None:
+            self._transport.write(answer)
         self.close()
 
 

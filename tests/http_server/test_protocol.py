@@ -231,6 +231,43 @@ async def test_what_is_not_http_is_answered_400() -> None:
     assert body == b'{"error":"not_http","detail":"What came isn\'t an HTTP request."}'
 
 
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"\r\n" * MAX_HEAD_BYTES,
+        b"GET / HTTP/1.1\r\nno header\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 20_000,
+    ],
+    ids=["no request", "line ends", "head", "body", "trailers"],
+)
+@pytest.mark.parametrize("before", [1, 3])
+async def test_what_can_not_be_a_request_is_not_answered_in_the_place_of_those_before_it(
+    before: int, junk: bytes
+) -> None:
+    held = Held()
+    async with serve(held, "127.0.0.1:0") as address, connection(address) as (reader, writer):
+        writer.write(GET * before + junk)
+        async with asyncio.timeout(10):
+            await held.begun.wait()
+            writer.write(b"and more")
+        asyncio.get_running_loop().call_later(0.1, held.finish.set)
+        answers = await _until_closed(reader)
+
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == before
+    assert answers.endswith(b"hello")
+
+
+async def test_a_body_that_turns_out_broken_behind_its_answer_is_not_answered_again() -> None:
+    async with _connected() as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"hello")
+        writer.write(b"zz\r\n")
+        assert await _until_closed(reader) == b""
+
+
 async def test_a_client_that_offers_another_protocol_is_answered_in_this_one() -> None:
     async with _connected() as (reader, writer):
         writer.write(
