@@ -41,6 +41,8 @@ class Connections:
         self.header_timeout = header_timeout
         self.stopping = asyncio.Event()
         """Set once the server stops, for answers without an end."""
+        self.is_crowded = False
+        """Whether one had to be refused, and since then there is no room for another."""
         self._most, self._keep_alive = most, keep_alive
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
@@ -60,12 +62,17 @@ class Connections:
         """Count a new connection; of too many one that can be spared gives way, or else this one must."""
         self._open.add(connection)
         self._empty.clear()
-        return len(self._open) <= self._most or self._make_room()
+        if len(self._open) <= self._most or self._make_room():
+            return True
+        self.is_crowded = True
+        return False
 
     def forget(self, connection: Connection) -> None:
         """Note that a connection is gone."""
         self._open.discard(connection)
         self._spare_no_more(connection)
+        if len(self._open) < self._most:
+            self.is_crowded = False
         if not self._open:
             self._empty.set()
 

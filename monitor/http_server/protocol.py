@@ -296,7 +296,10 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._unanswered.popleft()
-        if self._unanswered:
+        if self._unanswered and self._connections.is_crowded:
+            # With requests without end, few clients could keep all connections at work.
+            self.close()
+        elif self._unanswered:
             self._begin(self._unanswered[0])
             self._note_arrival()
         else:

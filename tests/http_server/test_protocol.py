@@ -382,6 +382,29 @@ async def test_a_connection_whose_pipelined_requests_run_is_not_idle() -> None:
     assert still_served.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_clients_that_send_request_upon_request_keep_nobody_out() -> None:
+    held = Held()
+    async with (
+        serve(held, "127.0.0.1:0", header_timeout=10, max_connections=2) as address,
+        connection(address) as first,
+        connection(address) as second,
+    ):
+        for _, writer in (first, second):
+            writer.write(GET * 1000)
+            await held.begun.wait()
+            held.begun.clear()
+        async with connection(address) as (third, _):
+            refused = await _until_closed(third)
+        held.finish.set()
+        answers = [await _until_closed(reader) for reader, _ in (first, second)]
+        async with connection(address) as fourth:
+            answer = await _answered(fourth)
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert [one.endswith(b"hello") for one in answers] == [True, True]
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("before", [b"", GET], ids=["first", "second"])
 async def test_clients_that_hold_back_their_bodies_keep_nobody_out(before: bytes) -> None:
     async with (
