@@ -49,6 +49,9 @@ TOO_MANY_CONNECTIONS = closing_answer(
 _FRAMING = (b"content-length", b"transfer-encoding")
 """The headers that say how long a body is."""
 
+_WHITE_SPACE = b" \t"
+"""What may stand around a header's value, and is no part of it."""
+
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
 
@@ -195,6 +198,9 @@ class HttpProtocol(asyncio.Protocol):
         if not self.is_inside_head:
             return
         name = name.lower()
+        # The parser takes white space away in front alone. Behind, it is as rare as the look is cheap.
+        if value and value[-1] in _WHITE_SPACE:
+            value = value.rstrip(_WHITE_SPACE)
         if name == b"expect":
             self._waits = value.lower() == b"100-continue"
         self._headers.append((name, value))

@@ -366,6 +366,24 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
     assert [value for name, value in seen if name == b"x-who"] == [b"me"]
 
 
+async def test_white_space_around_a_header_is_no_part_of_it() -> None:
+    seen: list[Any] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        await echo(scope, receive, send)
+        seen.extend(scope["headers"])
+
+    _, body = await _asked(
+        looking,
+        b"POST / HTTP/1.1\r\nhost:x\r\nexpect: 100-continue \r\ncontent-length: 1\r\nconnection: close\r\n"
+        b"x-one: \t a b \t\r\nx-two:\t\r\nx-three:\r\n\r\na",
+    )
+
+    assert body == b"a"
+    assert dict(seen)[b"expect"] == b"100-continue"
+    assert [dict(seen)[name] for name in (b"x-one", b"x-two", b"x-three")] == [b"a b", b"", b""]
+
+
 @pytest.mark.parametrize(
     ("target", "path", "raw_path", "query"),
     [
