@@ -59,11 +59,12 @@ async def serve(
         ConfigurationError: the address can't be listened on.
     """
     bound = _bind(listen, key)
-    connections = Connections(max_connections, header_timeout, KEEP_ALIVE_SECONDS)
+    address = _text_of(bound)
+    connections = Connections(max_connections, header_timeout, KEEP_ALIVE_SECONDS, address)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(partial(HttpProtocol, app, connections), sock=bound)
     try:
-        yield _text_of(bound)
+        yield address
     finally:
         server.close()
         await connections.end(SHUTDOWN_SECONDS)

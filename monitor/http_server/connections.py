@@ -7,7 +7,14 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import Any, Protocol
 
-from monitor.clock import SystemClock
+import structlog
+
+from monitor.clock import Seldom, SystemClock
+
+REPEAT_SECONDS = 60.0
+"""That connections are refused is logged once in this time."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Connection(Protocol):
@@ -35,15 +42,17 @@ class Connections:
         most: how many there may be at once.
         header_timeout: seconds that a client may take over the head of a request.
         keep_alive: seconds that a connection may rest between two requests.
+        address: where the server listens, for the log.
     """
 
-    def __init__(self, most: int, header_timeout: float, keep_alive: float) -> None:
+    def __init__(self, most: int, header_timeout: float, keep_alive: float, address: str) -> None:
         self.header_timeout = header_timeout
         self.stopping = asyncio.Event()
         """Set once the server stops, for answers without an end."""
         self.is_crowded = False
         """Whether one had to be refused, and since then there is no room for another."""
-        self._most, self._keep_alive = most, keep_alive
+        self._most, self._keep_alive, self._address = most, keep_alive, address
+        self._telling = Seldom(REPEAT_SECONDS)
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         # Those without a request under way, the one that is so for longest first.
@@ -65,6 +74,8 @@ class Connections:
         if len(self._open) <= self._most or self._make_room():
             return True
         self.is_crowded = True
+        if self._telling.is_due():
+            _log.warning("connections_refused", address=self._address, most=self._most)
         return False
 
     def forget(self, connection: Connection) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.errors import ConfigurationError
 from monitor.http_server import serve
@@ -355,6 +356,26 @@ async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1\r\n" in refused
     assert still_served.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_that_connections_are_refused_is_logged_once_in_a_while() -> None:
+    held = Held()
+    with capture_logs() as lines:
+        async with (
+            serve(held, "127.0.0.1:0", max_connections=1) as address,
+            connection(address) as (_, writer),
+        ):
+            writer.write(GET)
+            async with asyncio.timeout(10):
+                await held.begun.wait()
+            for _ in range(3):
+                async with connection(address) as (refused, _):
+                    assert (await _until_closed(refused)).startswith(b"HTTP/1.1 503 ")
+            held.finish.set()
+
+    assert [(line["event"], line["address"], line["most"]) for line in lines] == [
+        ("connections_refused", address, 1)
+    ]
 
 
 async def test_a_connection_whose_pipelined_requests_run_is_not_idle() -> None:
