@@ -4,8 +4,9 @@ import asyncio
 import re
 from collections.abc import Iterable, MutableMapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
+
+from monitor.http_server.answers import FAILED, status_line
 
 Message = MutableMapping[str, Any]
 Scope = dict[str, Any]
@@ -17,24 +18,9 @@ MOST_UNREAD_BYTES = 65536
 MOST_JOINED_BYTES = 16384
 """Of a body that leaves together with its head; a larger one isn't copied for that."""
 
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WITHOUT_BODY = (204, 304)
-
-
-def closing_answer(status: int, code: bytes, detail: bytes, headers: bytes = b"") -> bytes:
-    """Return an answer of the server's own, whole, behind which the connection is closed."""
-    body = b'{"error":"' + code + b'","detail":"' + detail + b'"}'
-    headers += b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
-    return _status_line(status) + headers + b"\r\n" + body
-
-
-def _status_line(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, "").encode())
-
-
-FAILED = closing_answer(500, b"internal", b"The server failed; nothing was acknowledged.")
 
 
 class Connection(Protocol):
@@ -267,7 +253,7 @@ def _head(status: int, headers: tuple[Header, ...]) -> _Head:
         RuntimeError: a header that would be something else on the way.
     """
     length, closes = None, False
-    lines = [_status_line(status)]
+    lines = [status_line(status)]
     for name, value in headers:
         # Bytes alone: an answer's text is nobody's secret, but what is wrong may be anything.
         if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):

@@ -15,8 +15,15 @@ import httptools
 import structlog
 
 from monitor.errors import fault_place
+from monitor.http_server.answers import (
+    BODY_TOO_SLOW,
+    HEAD_TOO_LARGE,
+    HEAD_TOO_SLOW,
+    NOT_HTTP,
+    TOO_MANY_CONNECTIONS,
+)
 from monitor.http_server.connections import Connections
-from monitor.http_server.exchange import Exchange, Header, Scope, closing_answer
+from monitor.http_server.exchange import Exchange, Header, Scope
 from monitor.http_server.parser import body_parser, new_parser, split_target
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -37,14 +44,6 @@ FRAMING_A_BYTE = 5
 PIECE_BYTES = 2048
 """Parsed at once. Most requests are smaller, and what stands behind two of them waits as it came: parsed, a
 request of twenty bytes takes a hundred times as much, and time in which the event loop does nothing else."""
-
-NOT_HTTP = closing_answer(400, b"not_http", b"What came isn't an HTTP request.")
-HEAD_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's headers did not arrive in time.")
-BODY_TOO_SLOW = closing_answer(408, b"too_slow", b"The request's body did not arrive in time.")
-HEAD_TOO_LARGE = closing_answer(431, b"head_too_large", b"The request's headers are too large.")
-TOO_MANY_CONNECTIONS = closing_answer(
-    503, b"overloaded", b"Too many connections are open. Try again.", b"retry-after: 1\r\n"
-)
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 """The headers that say how long a body is."""

@@ -1,0 +1,26 @@
+"""The answers of the server's own. Behind each the connection is closed, and none echoes the request."""
+
+from http import HTTPStatus
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+def status_line(status: int) -> bytes:
+    """Return the first line of an answer."""
+    return b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, "").encode())
+
+
+def _closing(status: int, code: bytes, detail: bytes, headers: bytes = b"") -> bytes:
+    body = b'{"error":"' + code + b'","detail":"' + detail + b'"}'
+    headers += b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+    return status_line(status) + headers + b"\r\n" + body
+
+
+FAILED = _closing(500, b"internal", b"The server failed; nothing was acknowledged.")
+NOT_HTTP = _closing(400, b"not_http", b"What came isn't an HTTP request.")
+HEAD_TOO_SLOW = _closing(408, b"too_slow", b"The request's headers did not arrive in time.")
+BODY_TOO_SLOW = _closing(408, b"too_slow", b"The request's body did not arrive in time.")
+HEAD_TOO_LARGE = _closing(431, b"head_too_large", b"The request's headers are too large.")
+TOO_MANY_CONNECTIONS = _closing(
+    503, b"overloaded", b"Too many connections are open. Try again.", b"retry-after: 1\r\n"
+)
