@@ -46,7 +46,7 @@ async def test_a_connection_whose_client_reads_nothing_of_its_answer_is_ended(
 
 
 async def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 2)
     read = 0
     async with serve(large, "127.0.0.1:0") as address, connection(address) as (reader, writer):
         writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -54,7 +54,7 @@ async def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(monkeypatch:
             await reader.readuntil(b"\r\n\r\n")
             while read < len(LARGE):
                 read += len(await reader.readexactly(500_000))
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.075)
 
 
 async def test_each_of_several_is_closed_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
