@@ -75,7 +75,7 @@ class Connections:
             return True
         self.is_crowded = True
         if self._telling.is_due():
-            _log.warning("connections_refused", address=self._address, most=self._most)
+            _log.warning("connections refused", address=self._address, most=self._most)
         return False
 
     def forget(self, connection: Connection) -> None:

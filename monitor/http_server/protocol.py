@@ -356,10 +356,10 @@ class HttpProtocol(asyncio.Protocol):
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
-            _log.error("request_failed", error=type(error).__name__, at=fault_place(error))
+            _log.error("request failed", error=type(error).__name__, at=fault_place(error))
         else:
             if not (exchange.over or exchange.disconnected or exchange.client_ended):
-                _log.error("request_not_answered", path=exchange.scope["path"])
+                _log.error("request not answered", path=exchange.scope["path"])
         finally:
             exchange.fail()
 

@@ -197,7 +197,7 @@ async def test_what_fails_before_anything_has_left_is_answered_500(
     assert head.startswith(b"HTTP/1.1 500 ")
     assert body.startswith(b'{"error":"internal"')
     written = capsys.readouterr()
-    assert "request_failed" in written.out + written.err
+    assert "request failed" in written.out + written.err
     assert "a secret" not in written.out + written.err
 
 
@@ -211,7 +211,7 @@ async def test_an_application_that_does_not_answer_is_answered_for(
 
     assert head.startswith(b"HTTP/1.1 500 ")
     written = capsys.readouterr()
-    assert "request_not_answered" in written.out + written.err
+    assert "request not answered" in written.out + written.err
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ async def test_an_answer_without_end_is_over_when_the_client_ends_its_side(
         assert await reader.read() == b"\r\n"
 
     written = capsys.readouterr()
-    assert "request_not_answered" not in written.out + written.err
+    assert "request not answered" not in written.out + written.err
 
 
 async def test_what_comes_behind_a_body_is_no_header() -> None:

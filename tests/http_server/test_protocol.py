@@ -374,7 +374,7 @@ async def test_that_connections_are_refused_is_logged_once_in_a_while() -> None:
             held.finish.set()
 
     assert [(line["event"], line["address"], line["most"]) for line in lines] == [
-        ("connections_refused", address, 1)
+        ("connections refused", address, 1)
     ]
 
 

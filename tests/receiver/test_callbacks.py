@@ -488,5 +488,5 @@ async def test_a_fault_of_the_receiver_is_answered_500_and_tells_nothing_of_the_
 
     assert (answer.status_code, answer.json()["error"]) == (500, "internal")
     (line,) = lines
-    assert (line["event"], line["error"]) == ("request_failed", "LookupError")
+    assert (line["event"], line["error"]) == ("request failed", "LookupError")
     assert "hush" not in answer.text + str(lines)
