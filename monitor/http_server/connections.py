@@ -14,6 +14,9 @@ from monitor.clock import Seldom, SystemClock
 REPEAT_SECONDS = 60.0
 """That connections are refused is logged once in this time."""
 
+SPARED_SECONDS = 2.0
+"""How long a server that ends waits for what clients have yet to send or to take; a vendor takes milliseconds."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -131,13 +134,22 @@ class Connections:
         return self._date
 
     async def end(self, seconds: float) -> None:
-        """Let what is under way be answered, and close all; end what takes longer."""
+        """Let what is under way be answered, and close all; end what takes longer.
+
+        While this waits nobody takes the next callbacks, so who holds back a body, or reads no answer, isn't
+        waited for as long as a request that is here.
+        """
         self.stopping.set()
+        steps = (
+            (self._shut_down_all, min(seconds, SPARED_SECONDS)),
+            (self._spare_none, seconds),
+            (self._end_all, seconds),
+        )
         try:
-            for close in (self._shut_down_all, self._end_all):
+            for close, longest in steps:
                 close()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(longest):
                         await self._empty.wait()
                         await asyncio.gather(*self._requests, return_exceptions=True)
                         return
@@ -148,6 +160,11 @@ class Connections:
     def _shut_down_all(self) -> None:
         for connection in list(self._open):
             connection.shut_down()
+
+    def _spare_none(self) -> None:
+        for connection in [*self._unread, *self._arriving]:
+            self._spare_no_more(connection)
+            connection.give_way()
 
     def _end_all(self) -> None:
         for task in self._requests:

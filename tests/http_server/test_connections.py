@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monitor import http_server
-from monitor.http_server import serve
+from monitor.http_server import connections, serve
 from monitor.http_server.protocol import STOPPING
 from tests.http_server.applications import GET, LARGE, hello, large
 from tests.receiver.running import connection, eventually
@@ -146,6 +146,30 @@ async def test_a_server_ends_at_once_with_connections_that_rest(monkeypatch: pyt
             writer.write(GET)
             await reader.readuntil(b"hello")
         assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"GET /large HTTP/1.1\r\n", b"POST /patient HTTP/1.1\r\ncontent-length: 4\r\n"],
+    ids=["reads no answer", "holds back its body"],
+)
+async def test_a_server_that_ends_does_not_wait_for_a_client_that(
+    request_line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "SHUTDOWN_SECONDS", 3600)
+    monkeypatch.setattr(connections, "SPARED_SECONDS", 0.1)
+    begun = asyncio.Event()
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await large(scope, receive, send)
+
+    async with asyncio.timeout(30):
+        async with serve(noted, "127.0.0.1:0") as address:
+            _, writer = await asyncio.open_connection(*address.split(":"), limit=1)
+            writer.write(request_line + b"host: x\r\n\r\n")
+            await begun.wait()
     writer.close()
 
 
