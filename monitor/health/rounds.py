@@ -20,7 +20,10 @@ LATE_SECONDS = 20.0
 make all their attempts within 30 seconds. It counts as missed by then."""
 
 STALE_SECONDS = 45.0
-"""How long after a round RTC may still tell of it."""
+"""How long after a round RTC may still tell of it, if it has told of nothing since."""
+
+LAG_SECONDS = 10.0
+"""How far RTC may be behind callbacks, and a relay that sends again behind itself."""
 
 
 def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
@@ -135,6 +138,7 @@ def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayM
                 return Effect.LATE
             if rounds.tentative is not None:
                 rounds.tentative, rounds.doubted = None, rounds.tentative
+            rounds.doubted = _doubted(rounds, play)
             return Effect.APPLIED
     elif _is_of_finished(rounds, current, play):
         return Effect.LATE
@@ -169,19 +173,25 @@ def _goes_on(current: Round, play: Play) -> bool:
     if told is None:
         # RTC tells of the paragraph that plays whether or not its callback was a delivery made twice.
         return play.paragraph == current.last
+    if play.paragraph != current.last and current.told_at is not None:
+        # RTC tells in order, and it has told of what played after that one.
+        return False
     return play.offset is None or play.offset >= told
 
 
 def _is_of_finished(rounds: Rounds, current: Round, play: Play) -> bool:
-    """Whether RTC still tells of a paragraph of the round before: its offset went on there."""
+    """Whether RTC still tells of a paragraph of the round before."""
     finished = rounds.finished
-    if finished is None or play.received > finished.closed_at + STALE_SECONDS:
+    if finished is None:
         return False
-    if play.offset is None:
-        # RTC tells in order: what ended the round before may still come while nothing of this one did.
-        return play.paragraph == finished.round.last and finished.round.heard and not current.heard
+    since = play.received - finished.closed_at
     told = finished.round.played.get(play.paragraph)
-    return told is not None and play.offset >= told
+    if told is not None and play.offset is not None:
+        # RTC tells in order: once it has told of this round, only what was sent again is of the one before.
+        return play.offset >= told and since <= (LAG_SECONDS if current.heard else STALE_SECONDS)
+    # What ended that round may have been too short for RTC to have told of it yet.
+    ended_it = play.paragraph == finished.round.last and finished.round.heard and not current.heard
+    return ended_it and since <= (STALE_SECONDS if play.offset is None else LAG_SECONDS)
 
 
 def _lags_behind(rounds: Rounds, current: Round, play: Play) -> bool:
@@ -241,7 +251,7 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
 
 def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     """Move the script to a paragraph: on in this round, or into the next."""
-    current, tentative = rounds.round, rounds.tentative
+    current, tentative, doubted = rounds.round, rounds.tentative, rounds.doubted
     rounds.doubted = None
     assert current is not None
     key, last = play.paragraph, current.last
@@ -249,6 +259,10 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     planned = rounds.plan
     plan.include(rounds, key)
     sequential = plan.is_sequential(rounds, mode)
+    if doubted is not None and _decides_for_new_round(rounds, current, doubted.paragraph, key, mode):
+        # RTC was late for it, and it was over before RTC came to it.
+        _decide(rounds, doubted)
+        return _advance(rounds, play, mode)
     if tentative is not None:
         again = key == tentative.paragraph == last
         if again and _seconds_since(tentative.signed, tentative.received, play) <= LOOP_SECONDS:

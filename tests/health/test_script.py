@@ -335,6 +335,53 @@ def test_progress_without_an_offset_that_lags_behind_a_new_round_moves_nothing()
     assert facts(story)[:3] == (1, 1.0, 0.5)
 
 
+@pytest.mark.parametrize("mode", [RandomPlayMode.NONE, RandomPlayMode.SCRIPT_ITEM])
+def test_progress_that_first_tells_of_a_short_last_paragraph_in_the_next_round_moves_nothing(
+    mode: RandomPlayMode,
+) -> None:
+    story = Story()
+    story.register(plan=3, mode=mode, subscribed=(CallbackKind.PARAGRAPH,))
+    # RTC tells every ten seconds, and is three seconds late: it never tells of 3 before 1 is back.
+    for began in (0.0, 44.0):
+        story.paragraph(1, at=began)
+        story.progress(1, offset=10, at=began + 13.0)
+        story.paragraph(2, at=began + 20.0)
+        story.progress(2, offset=5, at=began + 28.0)
+        story.paragraph(3, at=began + 40.0)
+        story.paragraph(1, at=began + 44.0)
+        assert story.progress(3, offset=2, at=began + 45.0) is Effect.LATE
+    story.settle(200.0)
+    assert facts(story) == (2, 1.0, pytest.approx(1 / 3), 0)
+    assert story.known.missed == 0
+
+
+def test_what_rtc_proves_in_a_round_of_which_it_has_told_is_none_of_the_round_before() -> None:
+    story = Story()
+    story.register(plan=3, subscribed=(CallbackKind.PARAGRAPH,))
+    for number in (1, 2, 3):
+        story.paragraph(number, at=10.0 * number)
+        story.progress(number, offset=3, at=10.0 * number + 3.0)
+    story.paragraph(1, at=40.0)
+    story.progress(1, offset=2, at=42.0)
+    # The callback was lost, and in the round before RTC told of this paragraph early alone.
+    story.progress(2, offset=4, at=54.0)
+    story.paragraph(3, at=60.0)
+    story.settle(LATER)
+    assert facts(story)[:3] == (1, 1.0, 1.0)
+    assert story.known.missed == 1
+
+
+def test_progress_of_the_round_before_that_is_sent_again_moves_nothing() -> None:
+    story = registered(plan=2)
+    story.paragraph(1, at=0.0)
+    story.paragraph(2, at=20.0)
+    story.progress(2, offset=15, at=35.0)
+    story.paragraph(1, at=40.0)
+    story.progress(1, offset=1, at=41.0)
+    assert story.progress(2, offset=15, at=45.0) is Effect.LATE
+    assert facts(story)[:3] == (1, 1.0, 0.5)
+
+
 def learning() -> Story:
     """Tell three paragraphs, by both witnesses, of a script in random order whose plan has to be learned."""
     story = Story()
@@ -354,6 +401,28 @@ def test_a_callback_that_rtc_seemed_to_refute_is_not_missed_once_rtc_comes_to_it
     story.settle(LATER)
     assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
     assert story.known.missed == 0
+
+
+def test_a_callback_that_rtc_seemed_to_refute_begins_the_round_though_rtc_never_comes_to_it() -> None:
+    story = learning()
+    story.paragraph(2, at=80.0)
+    # RTC is late, and 2 is shorter than the time between what RTC tells.
+    story.progress(3, offset=20, at=81.0)
+    story.paragraph(1, at=84.0)
+    story.progress(1, offset=2, at=86.0)
+    story.paragraph(3, at=100.0)
+    story.paragraph(2, at=120.0)
+    story.settle(2 * LATER)
+    assert facts(story) == (2, 1.0, pytest.approx(1 / 3), 0)
+
+
+def test_rtc_that_comes_back_to_a_paragraph_proves_its_callback_wherever_it_is_in_it() -> None:
+    story = learning()
+    story.paragraph(2, at=80.0)
+    story.progress(3, offset=20, at=81.0)
+    # In the round before RTC told of it early alone, so that the offset is no less than it was then.
+    story.progress(2, offset=6, at=86.0)
+    assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
 
 
 def test_a_callback_that_rtc_refuted_long_ago_is_none_of_what_rtc_begins_now() -> None:
