@@ -15,7 +15,7 @@ REPEAT_SECONDS = 60.0
 """That connections are refused is logged once in this time."""
 
 SPARED_SECONDS = 2.0
-"""How long a server that ends waits for what clients have yet to send or to take; a vendor takes milliseconds."""
+"""How long a server that ends waits for what clients have yet to send or to take: a vendor's is there."""
 
 _log = structlog.get_logger(__name__)
 
