@@ -264,10 +264,11 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     sequential = plan.is_sequential(rounds, mode)
     if (
         doubted is not None
-        and doubted.paragraph != last
+        and last not in (doubted.paragraph, key)
         and _decides_for_new_round(rounds, current, doubted.paragraph, key, mode)
     ):
-        # RTC was late for it, and it was over before RTC came to it.
+        # RTC was late for it, and it was over before RTC came to it. What plays told again decides nothing:
+        # that may be a delivery made twice.
         _decide(rounds, doubted)
         return _advance(rounds, play, mode)
     if tentative is not None:

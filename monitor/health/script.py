@@ -78,6 +78,8 @@ def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrig
         return
     if current.origin is not None and script.settled is not None:
         # What was played until now counts by the plan of then; put in its place later, it would by this one.
+        # What was told already stays: plays from before the first plan may have counted otherwise there.
+        current.skipped = max(current.skipped, script.settled.skipped)
         script.settled, script.recent = copied(current), []
     for rounds in (current, script.settled):
         if rounds is not None:

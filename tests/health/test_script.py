@@ -382,6 +382,18 @@ def test_progress_of_the_round_before_that_is_sent_again_moves_nothing() -> None
     assert facts(story)[:3] == (1, 1.0, 0.5)
 
 
+def test_what_was_counted_as_skipped_stays_though_another_plan_is_given() -> None:
+    story = Story()
+    # Told before there was a plan, which doesn't hold it; and of two paragraphs one is signed.
+    story.paragraph(3, at=0.0, signed=0)
+    story.register(at=1.0, plan=1)
+    story.paragraph(2, at=2.0)
+    story.settle(LATER)
+    skipped = story.known.script.skipped
+    story.register(at=LATER + 1.0, plan=4)
+    assert story.known.script.skipped >= skipped > 0
+
+
 def learning() -> Story:
     """Tell three paragraphs, by both witnesses, of a script in random order whose plan has to be learned."""
     story = Story()
@@ -423,6 +435,23 @@ def test_rtc_that_comes_back_to_a_paragraph_proves_its_callback_wherever_it_is_i
     # In the round before RTC told of it early alone, so that the offset is no less than it was then.
     story.progress(2, offset=6, at=86.0)
     assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed anew", "unsigned"])
+def test_what_plays_told_again_does_not_begin_the_round_that_rtc_seemed_to_refute(signed: bool) -> None:
+    story = Story()
+    story.register(mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
+
+    def tell(number: int, at: int) -> Effect:
+        return story.paragraph(number, at=float(at), signed=at if signed else None)
+
+    for at, number in enumerate((1, 2, 3, 1, 2, 1), start=1):
+        tell(number, at=20 * at)
+    # 1 was told twice: RTC goes on in 2, and so does its callback, made twice.
+    story.progress(2, offset=None, at=121.0)
+    before = facts(story)
+    tell(2, at=122)
+    assert facts(story) == before == (1, 1.0, pytest.approx(2 / 3), 0)
 
 
 def test_a_callback_that_rtc_refuted_long_ago_is_none_of_what_rtc_begins_now() -> None:
