@@ -165,12 +165,14 @@ class Exposition:
         table = _Table([], [[[] for _ in renderer.reads] for renderer in RENDERERS], Counter())
         shown: dict[StreamKey, _Shown] = {}
         streams = self._fleet.streams
+        # What isn't there now may come back, with an event folded that was on its way when it was last shown.
+        away = self._shown if self._fleet.recovering else {}
         keys, states = list(streams), list(streams.values())
         for start in range(0, len(keys), SLICE):
             end = start + SLICE
             self._read_slice(zip(keys[start:end], states[start:end], strict=True), table, shown)
             await asyncio.sleep(0)
-        self._shown = shown
+        self._shown = {**away, **shown}
         return table
 
     def _read_slice(

@@ -374,6 +374,43 @@ async def test_a_lost_streams_seconds_are_the_same_before_that_was_noted_and_aft
     assert before[seconds] == after[seconds] == lost_after
 
 
+async def test_seconds_never_fall_over_a_time_in_which_the_group_confirmed_nothing(desk: Desk) -> None:
+    story = Story()
+    story.link("C", at=0)
+    desk.show(story.known)
+    seconds = key("livestream_connected_seconds_total", vendor="metastudio", source="prod", job_id="job")
+    before = await desk.scrape(at=10.5)
+
+    desk.fleet.expires = stopwatch() - 1
+    meanwhile = await desk.scrape(at=20)
+    # It was in a spool, for as long as Kafka was away.
+    story.link("D", at=8.25)
+    desk.fleet.expires = stopwatch() + 60
+    after = await desk.scrape(at=30)
+
+    assert seconds not in meanwhile
+    assert (before[seconds], after[seconds]) == (10.5, 10.5)
+
+
+async def test_seconds_never_fall_where_partitions_go_and_come_back(desk: Desk) -> None:
+    story = Story()
+    story.link("C", at=0)
+    desk.show(story.known)
+    seconds = key("livestream_connected_seconds_total", vendor="metastudio", source="prod", job_id="job")
+    before = await desk.scrape(at=10.5)
+
+    desk.fleet.leave(desk.shard.partition)
+    desk.fleet.recovering = True
+    meanwhile = await desk.scrape(at=11)
+    story.link("D", at=10.25)
+    desk.fleet.join(desk.shard)
+    desk.fleet.recovering = False
+    after = await desk.scrape(at=12)
+
+    assert seconds not in meanwhile
+    assert (before[seconds], after[seconds]) == (10.5, 10.5)
+
+
 async def test_nothing_is_kept_of_a_stream_that_went(desk: Desk) -> None:
     desk.show(connected())
     seconds = key("livestream_connected_seconds_total", vendor="metastudio", source="prod", job_id="job")
