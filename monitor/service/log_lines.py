@@ -14,6 +14,10 @@ REPEAT_SECONDS = 30.0
 
 _MOST_COMPLAINTS = 1000
 
+_TALKATIVE = ("httpx", "aiokafka.consumer.consumer", "aiokafka.consumer.subscription_state")
+"""Who tells of each step, of no use to anybody: of a request to a vendor, or of a consumer of Kafka's. One is
+made every second while Kafka is away, and some for each partition that comes."""
+
 
 class RepeatFilter(logging.Filter):
     """Lets a library's complaint pass once, then only counts it for a while.
@@ -73,4 +77,5 @@ def configure(stream: TextIO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -20,6 +20,24 @@ except ZeroDivisionError:
     logging.getLogger("asyncio").exception("theirs failed")
 """
 
+MADE = """
+import asyncio, logging, sys
+from aiokafka import AIOKafkaConsumer
+from monitor.service import log_lines
+
+log_lines.configure(sys.stderr)
+
+async def make() -> None:
+    by_group, by_itself = AIOKafkaConsumer(group_id="group"), AIOKafkaConsumer("livestream.health")
+    by_group.subscribe(["livestream.events"])
+    await by_group.stop()
+    await by_itself.stop()
+
+asyncio.run(make())
+logging.getLogger("aiokafka.consumer.group_coordinator").info("Joined group")
+logging.getLogger("aiokafka.consumer.consumer").warning("theirs")
+"""
+
 
 def complaint(
     text: str, *values: object, name: str = "aiokafka", level: int = logging.ERROR
@@ -42,6 +60,12 @@ def test_whoever_says_something_says_it_as_one_json_object_a_line() -> None:
     assert lines[0]["partition"] == 3
     assert all("timestamp" in line for line in lines)
     assert all("ZeroDivisionError" in line["exception"] for line in lines[2:])
+
+
+def test_a_client_that_is_made_anew_once_a_second_while_kafka_is_away_says_nothing_of_it() -> None:
+    ran = subprocess.run([sys.executable, "-c", MADE], capture_output=True, text=True, check=True)
+
+    assert [json.loads(line)["event"] for line in ran.stderr.splitlines()] == ["Joined group", "theirs"]
 
 
 def test_a_librarys_complaint_is_written_once_in_a_while_with_a_count() -> None:
