@@ -86,8 +86,8 @@ class KafkaLog:
 
     @property
     def refusing(self) -> bool:
-        """Never known: what its spool can't keep, Kafka may take."""
-        return False
+        """Whether Kafka is away and the spool took nothing last time: what it can't keep, Kafka may take."""
+        return self._spool.refusing and self._sender.away
 
     def next_id(self) -> EventId:
         """Return an id that no other event has, greater than all that this receiver gave before."""

@@ -109,6 +109,9 @@ class Sender:
         settings: name Kafka and its topics.
         give_up: called with a part that Kafka did not acknowledge in time, to keep it and to end its
             future. Parts of a lane come in their order.
+
+    Attributes:
+        unacknowledged: parts that wait for Kafka.
     """
 
     def __init__(self, settings: Settings, give_up: Callable[[Part], None]) -> None:
@@ -122,7 +125,14 @@ class Sender:
         self._ready: list[Lane] = []
         self._wake = asyncio.Event()
         self._refused = False
+        self._connected = False
+        self._telling = Seldom(kafka_client.REPEAT_SECONDS)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether Kafka lets nobody in, or hasn't acknowledged in time what is under way still."""
+        return not self._connected or any(lane.stalled and not lane.idle for lane in self._lanes())
 
     async def start(self) -> None:
         """Connect, and send until `close`; with Kafka away for START_SECONDS, go on trying.
@@ -133,10 +143,9 @@ class Sender:
         producer = None
         try:
             async with asyncio.timeout(START_SECONDS):
-                producer = await self._connected()
+                producer = await self._connect()
         except (*kafka_client.FAILURES, LogUnavailableError, TimeoutError) as error:
-            problem = str(error) or f"no answer within {START_SECONDS:g} s"
-            _log.warning("kafka is away, events go to the spool", error=problem)
+            self._tell_away(str(error) or f"no answer within {START_SECONDS:g} s")
         self._task = asyncio.create_task(self._run(producer))
 
     def send(self, part: Part, lane: Lane) -> None:
@@ -179,8 +188,9 @@ class Sender:
             if producer is None:
                 await asyncio.sleep(RETRY_SECONDS)
                 try:
-                    producer = await uncancelled(self._connected())
-                except (*kafka_client.FAILURES, LogUnavailableError):
+                    producer = await uncancelled(self._connect())
+                except (*kafka_client.FAILURES, LogUnavailableError) as error:
+                    self._tell_away(str(error) or type(error).__name__)
                     continue
                 except ConfigurationError as error:
                     if telling.is_due():
@@ -192,16 +202,22 @@ class Sender:
                         _log.exception("kafka can't be used, events stay in the spool")
                     continue
                 _log.info("kafka is there")
+            self._connected = True
             try:
                 await uncancelled(self._pump(producer))
             except Exception as error:
                 # Whatever has befallen the client: the spool takes over until a new one is made.
                 _log.warning("kafka's client is made anew", error=f"{type(error).__name__}: {error}")
             finally:
+                self._connected, self._refused = False, True
                 await stop_producer(producer, idle=not any(lane.in_flight for lane in self._lanes()))
             producer = None
 
-    async def _connected(self) -> AIOKafkaProducer:
+    def _tell_away(self, problem: str) -> None:
+        if self._telling.is_due():
+            _log.warning("kafka is away, events go to the spool", error=problem)
+
+    async def _connect(self) -> AIOKafkaProducer:
         await kafka_topics.ensure(self._settings)
         producer = AIOKafkaProducer(
             **kafka_client.options(self._settings.kafka),
@@ -285,12 +301,14 @@ class Sender:
 
     def _failed(self, lane: Lane, error: BaseException) -> None:
         """Give up on a batch, and on all that waits behind it: the spool has it, or gets it."""
-        _log.warning(
-            "kafka refused a batch",
-            topic=lane.topic,
-            partition=lane.partition,
-            error=f"{type(error).__name__}: {error}",
-        )
+        # Behind the first one the client is let go of, and what it had under way fails with it.
+        if not self._refused:
+            _log.warning(
+                "kafka refused a batch",
+                topic=lane.topic,
+                partition=lane.partition,
+                error=f"{type(error).__name__}: {error}",
+            )
         self._stall(lane)
         spooled = [*lane.in_flight, *(part for part, _ in lane.waiting)]
         self.unacknowledged -= len(spooled)

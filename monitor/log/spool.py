@@ -78,6 +78,7 @@ class Spool:
         self._puts = 0
         self._next_oldest: float | None = None
         self._writes = 0
+        self._full = False
         self._written = asyncio.Event()
 
     @classmethod
@@ -99,6 +100,11 @@ class Spool:
         """What it holds now."""
         return SpoolState(self._events, self._bytes, self._capacity_bytes, self._oldest)
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the last put had no room, or the disk failed last time."""
+        return self._full or self._log.refusing
+
     def holds(self, source: str, job_id: str) -> bool:
         """Return whether an event of a stream is here, or on its way here."""
         return (source, job_id) in self._last
@@ -113,7 +119,8 @@ class Spool:
             LogUnavailableError: the spool is closed.
         """
         rows, size = len(events) + len(letters), _bytes(events) + _bytes(letters)
-        if self._bytes + size > self._capacity_bytes:
+        self._full = self._bytes + size > self._capacity_bytes
+        if self._full:
             raise LogOverloadedError(
                 f"{self._log.path}: the spool is full, {self._events} events wait for Kafka in"
                 f" {self._bytes} bytes"
@@ -160,6 +167,7 @@ class Spool:
         offset, number = chunks[-1].end
         puts, self._next_oldest = self._puts, None
         oldest = await self._log.transact(partial(_remove, offset, number))
+        self._full = False
         for chunk in chunks:
             for _, _, event in chunk.events:
                 if self._last.get((event.source, event.job_id)) == event.id:

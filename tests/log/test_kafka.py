@@ -13,6 +13,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from monitor.clock import stopwatch
 from monitor.config import KafkaSettings, LogSettings, ReceiverSettings, Settings
@@ -347,14 +348,51 @@ async def test_a_full_spool_refuses_and_takes_again_when_it_was_drained(
     assert "the spool is full" in str(refused[0])
     assert 5 < len(kept) < 20
     assert log.spool.bytes <= log.spool.capacity_bytes
+    assert log.refusing
 
     own_kafka.each[0].start()
     await eventually(drained(log))
+    assert not log.refusing
     last = event(log.next_id())
     await log.append([last])
 
     assert not missing([*kept, last.id], await events(own_settings.kafka))
     await log.close()
+
+
+async def test_a_log_refuses_while_neither_kafka_nor_the_disk_can_keep_anything(
+    own_kafka: Brokers, own_settings: Settings
+) -> None:
+    log = await KafkaLog.open(own_settings)
+    path = own_settings.log.path
+    moved = path.rename(path.with_name("moved.db"))
+    await log.append([event(log.next_id())])
+    assert not log.refusing
+
+    own_kafka.each[0].kill()
+    with pytest.raises(LogUnavailableError, match="removed, replaced or emptied"):
+        await log.append([event(log.next_id())])
+    assert log.refusing
+    moved.rename(path)
+    await log.append([event(log.next_id())])
+
+    assert not log.refusing
+    await log.close()
+
+
+async def test_what_is_given_up_with_a_client_that_is_closed_is_not_told_as_refused(
+    own_kafka: Brokers, own_settings: Settings
+) -> None:
+    log = await KafkaLog.open(own_settings)
+    own_kafka.each[0].kill()
+
+    with capture_logs() as told:
+        await log.append([event(log.next_id(), job_id=f"job-{number}") for number in range(STREAMS)])
+        await log.close()
+
+    lines = [line["event"] for line in told]
+    assert "kafka doesn't acknowledge in time" in lines
+    assert "kafka refused a batch" not in lines
 
 
 async def test_an_append_whose_parts_are_all_refused_leaves_nothing_to_complain_of(tmp_path: Path) -> None:
