@@ -22,7 +22,7 @@ from monitor.clock import stopwatch
 from monitor.config import Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_landmark, kafka_topics
-from monitor.log.kafka_closing import look_at, stop_in_time, stop_producer
+from monitor.log.kafka_closing import look_at, stop_consumer, stop_producer
 from monitor.log.kafka_landmark import Headers, Landmark
 from monitor.log.protocol import Checkpoint
 
@@ -125,7 +125,7 @@ class KafkaCheckpoints:
         except kafka_client.FAILURES as error:
             raise self._named(error) from error
         finally:
-            await stop_in_time(consumer.stop())
+            await stop_consumer(consumer)
         position = position_of(newest.pop(POSITION_KEY, b""))
         rows, strangers = [], 0
         # Keys move over one by one, so that no text is held twice.

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 CLOSE_SECONDS = 5.0
@@ -29,6 +29,18 @@ async def stop_in_time(stopping: Coroutine[Any, Any, None]) -> None:
         task.cancel()
     if task.done():
         look_at(task)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Let a consumer stop, and end what its own way of stopping leaves behind while Kafka is away."""
+    await stop_in_time(consumer.stop())
+    # With a fetch that waits to be tried again, or when it takes too long, the consumer stops half way: its
+    # client would go on for as long as the process, and connect again once Kafka is back.
+    fetcher = consumer._fetcher  # noqa: SLF001
+    if fetcher is not None:
+        for task in (fetcher._fetch_task, *fetcher._pending_tasks):  # noqa: SLF001
+            task.cancel()
+    await stop_in_time(consumer._client.close())  # noqa: SLF001
 
 
 async def stop_producer(producer: AIOKafkaProducer, *, idle: bool) -> None:

@@ -16,7 +16,7 @@ from monitor.errors import LogUnavailableError
 from monitor.event import Stored
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import FETCH_BYTES, POSITION_KEY, position_of, stream_of
-from monitor.log.kafka_closing import stop_in_time
+from monitor.log.kafka_closing import stop_consumer
 from monitor.log.kafka_reading import Bounds
 from monitor.log.kafka_records import stored_event
 
@@ -205,7 +205,7 @@ class EventConsumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        await stop_in_time(self._consumer.stop())
+        await stop_consumer(self._consumer)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no annotations
@@ -277,7 +277,7 @@ class HealthReader:
                 await reader._consumer.seek_to_beginning(*reader._places)
             yield reader
         finally:
-            await stop_in_time(reader._consumer.stop())
+            await stop_consumer(reader._consumer)
 
     async def read(self, limit: int, seconds: float) -> list[Kept]:
         """Return what has come, up to `limit` records; wait up to `seconds` for the first.

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from monitor.config import KafkaSettings
 from monitor.log import kafka_client
-from monitor.log.kafka_closing import stop_in_time
+from monitor.log.kafka_closing import stop_consumer
 
 POLL_MS = 500
 
@@ -108,4 +108,4 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
         consumer.pause(place)
         yield Partition(kafka, consumer, place)
     finally:
-        await stop_in_time(consumer.stop())
+        await stop_consumer(consumer)

@@ -3,12 +3,13 @@ import gc
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from monitor.config import Settings
 from monitor.log import kafka_client, kafka_topics
-from monitor.log.kafka_closing import stop_producer
+from monitor.log.kafka_closing import stop_consumer, stop_producer
 from tests.kafka_broker import Brokers, eventually
 from tests.log.complaints import noted_complaints
 
@@ -45,6 +46,28 @@ async def test_a_producer_that_is_stopped_before_it_sends_a_batch_again_leaves_n
     del producer, end
     gc.collect()
     assert complaints == []
+
+
+async def test_nothing_of_a_consumer_goes_on_that_is_stopped_while_a_fetch_waits_to_be_tried_again(
+    own_kafka: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = asyncio.all_tasks()
+    kafka = own_kafka.settings()
+    await kafka_topics.ensure(Settings(kafka=kafka))
+    consumer = AIOKafkaConsumer(**kafka_client.options(kafka))
+    place = TopicPartition(kafka_topics.names(kafka).events, 0)
+    consumer.assign([place])
+    await consumer.start()
+    await consumer.getmany(timeout_ms=100)
+    await eventually(lambda: consumer.highwater(place) is not None)
+    # From now on it waits for longer than the test lasts.
+    consumer._fetcher._retry_backoff = 600.0
+    own_kafka.each[0].kill()
+    await eventually(lambda: "Failed fetch messages" in caplog.text)
+
+    await stop_consumer(consumer)
+
+    await eventually(lambda: asyncio.all_tasks() <= before, seconds=5)
 
 
 async def started(brokers: Brokers, **options: Any) -> tuple[AIOKafkaProducer, str]:
