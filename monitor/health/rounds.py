@@ -15,9 +15,6 @@ from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 LOOP_SECONDS = 1.0
 """Where a paragraph can follow itself, it is the next round this much later, and a copy before."""
 
-RETRY_SECONDS = 30.0
-"""How long the vendors go on with their attempts, so that what is told again may be a delivery made twice."""
-
 LATE_SECONDS = 20.0
 """How long after it was due a callback may still be that of what RTC proved, and nothing new: the vendors
 make all their attempts within 30 seconds. It counts as missed by then."""
@@ -273,8 +270,7 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
         return _advance(rounds, play, mode)
     if tentative is not None:
         again = key == tentative.paragraph == last
-        since = _seconds_since(tentative.signed, tentative.received, play)
-        if again and (since <= LOOP_SECONDS or not _is_alone(rounds, key)):
+        if again and _seconds_since(tentative.signed, tentative.received, play) <= LOOP_SECONDS:
             # A copy of the second telling is no third one.
             return Effect.DUPLICATE
         if _decides_for_new_round(rounds, current, tentative.paragraph, key, mode):
@@ -347,14 +343,9 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     told_at = current.last_since
     if current.confirmed_at is not None and not play.by_rtc:
         told_at = current.confirmed_at
-    since = _seconds_since(current.last_signed, told_at, play)
-    later = since > LOOP_SECONDS
-    alone = later and _is_alone(rounds, play.paragraph)
-    follows = later and mode is not RandomPlayMode.NONE
-    # Where RTC tells how far it is, it will show whether this was a delivery made twice.
-    shown = not alone and not play.by_rtc and any(told is not None for told in current.played.values())
-    retried = shown and since <= RETRY_SECONDS
-    ends = alone or (follows and not retried and plan.complete(rounds))
+    later = _seconds_since(current.last_signed, told_at, play) > LOOP_SECONDS
+    alone = later and all(key == play.paragraph or key in rounds.leftover for key in rounds.plan)
+    ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     if ends and (rounds.origin is not None or play.by_rtc):
         _finish(rounds, play.received)
         _begin(rounds, play)
@@ -362,14 +353,10 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     if play.by_rtc:
         _hear_progress(current, play)
         return Effect.APPLIED
-    if alone or (follows and shown):
+    if alone:
         rounds.tentative = play
-    return Effect.APPLIED if alone else Effect.DUPLICATE
-
-
-def _is_alone(rounds: Rounds, key: str) -> bool:
-    """Whether the plan has just this paragraph, so that it follows itself."""
-    return all(planned == key or planned in rounds.leftover for planned in rounds.plan)
+        return Effect.APPLIED
+    return Effect.DUPLICATE
 
 
 def _seconds_since(signed: int | None, received: float, play: Play) -> float:

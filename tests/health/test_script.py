@@ -529,49 +529,7 @@ def test_an_unsigned_copy_of_a_callback_that_confirmed_rtc_begins_no_round() -> 
     story.paragraph(3, at=64.1)
     assert facts(story)[0] == 0
     story.paragraph(3, at=80.0)
-    story.progress(3, offset=0, at=81.0)
     assert facts(story)[0] == 1
-
-
-@pytest.mark.parametrize("signed", [True, False], ids=["signed anew", "unsigned"])
-def test_a_retry_of_a_whole_rounds_last_paragraph_begins_no_round_while_rtc_goes_on_in_it(
-    signed: bool,
-) -> None:
-    # In random order the last paragraph of a whole round may follow itself.
-    story = Story()
-    story.register(plan=3, mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
-
-    def tell(number: int, at: int) -> None:
-        story.paragraph(number, at=float(at), signed=at if signed else None)
-
-    for number in (1, 2, 3):
-        tell(number, at=20 * number)
-        story.progress(number, offset=5, at=20.0 * number + 5.0)
-    tell(3, at=68)
-    story.progress(3, offset=10, at=70.0)
-    assert facts(story)[0] == 0
-    for number, at in ((2, 80), (3, 100)):
-        tell(number, at=at)
-        story.progress(number, offset=2, at=at + 2.0)
-    story.settle(2 * LATER)
-    assert facts(story) == (1, 1.0, pytest.approx(2 / 3), 0)
-    assert story.known.missed == 0
-
-
-@pytest.mark.parametrize("plan", [3, 0], ids=["registered", "learned"])
-def test_the_last_paragraph_of_a_round_follows_itself_where_rtc_begins_again(plan: int) -> None:
-    story = Story()
-    story.register(plan=plan, mode=RandomPlayMode.SCRIPT_ITEM, subscribed=(CallbackKind.PARAGRAPH,))
-    for number in (1, 2, 3):
-        story.paragraph(number, at=20.0 * number)
-        story.progress(number, offset=5, at=20.0 * number + 5.0)
-    story.paragraph(3, at=80.0)
-    # RTC is late by three seconds.
-    story.progress(3, offset=19, at=82.0)
-    story.progress(3, offset=1, at=84.0)
-    story.settle(LATER)
-    assert facts(story) == (1, 1.0, pytest.approx(1 / 3), 0)
-    assert story.known.missed == 0
 
 
 def test_a_retry_signed_anew_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
@@ -583,7 +541,6 @@ def test_a_retry_signed_anew_of_a_callback_that_confirmed_rtc_begins_no_round() 
     story.paragraph(3, at=61.1, signed=61)
     assert facts(story)[0] == 0
     story.paragraph(3, at=80.0, signed=80)
-    story.progress(3, offset=0, at=81.0)
     assert facts(story)[0] == 1
 
 
