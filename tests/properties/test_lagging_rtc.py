@@ -75,8 +75,9 @@ def shows(draw: st.DrawFn) -> Show:
     # Only a registered plan can say that there is nothing but this one paragraph.
     registered = len(plan) == 1 or draw(st.booleans())
     # What is over before RTC has told of it, or only of how it began, is known by its callback alone; and a
-    # paragraph that follows itself by what it has grown to.
-    short = len(plan) > 1 and draw(st.booleans())
+    # paragraph that follows itself by what it has grown to. Of one that came back early RTC without offsets
+    # doesn't show whether it goes on.
+    short = with_offset and len(plan) > 1 and draw(st.booleans())
     shortest = LONGEST_LAG if short else 12.0
     # Without an offset, RTC doesn't prove that a paragraph began again.
     may_be_lost = with_offset and len(plan) > 1 and not short
