@@ -94,21 +94,6 @@ def said_by(response: httpx.Response, content: bytes) -> VendorSaid:
     return VendorSaid(status, code, message, request_id=request_id)
 
 
-def unreadable(call: Call, answer: Answer, error: ValidationError, at: str = "") -> UnreadableError:
-    """Name the first thing that isn't what the vendor's page promises, without what the vendor sent.
-
-    Args:
-        call: what was asked.
-        answer: what came.
-        error: what a model found.
-        at: where in the answer the validated part stands; empty: it is all of it.
-    """
-    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
-    said = VendorSaid(answer.status, request_id=answer.request_id)
-    return UnreadableError(str(call), f"{where}: {detail['msg']}{call.doubt}", said)
-
-
 def validated(
     model: type[B],
     document: Any,
@@ -116,14 +101,14 @@ def validated(
     answer: Answer,
     at: str = "",
 ) -> B:
-    """Return what an answer says.
+    """Return what an answer says; else name the first thing that is amiss, without what the vendor sent.
 
     Args:
         model: what it must be.
         document: the answer, or a part of it.
         call: what was asked.
         answer: what came.
-        at: where in the answer the document stands.
+        at: where in the answer the document stands; empty: it is all of it.
 
     Raises:
         UnreadableError: it isn't what the vendor's page promises.
@@ -131,7 +116,10 @@ def validated(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise unreadable(call, answer, error, at) from None
+        detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
+        said = VendorSaid(answer.status, request_id=answer.request_id)
+        raise UnreadableError(str(call), f"{where}: {detail['msg']}{call.doubt}", said) from None
 
 
 def readable(
