@@ -68,16 +68,3 @@ def body_parser(target: Target, framing: bytes) -> Any:
     parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
     after.is_over = True
     return parser
-
-
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Return the path and the query of a request's target, as they were sent.
-
-    Raises:
-        httptools.HttpParserError: it isn't one.
-    """
-    if target.startswith(b"/") and b"#" not in target:
-        path, _, query = target.partition(b"?")
-        return path, query
-    parsed = httptools.parse_url(target)
-    return parsed.path, parsed.query or b""

@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 import structlog
@@ -24,16 +23,11 @@ from monitor.http_server.answers import (
 )
 from monitor.http_server.connections import Connections
 from monitor.http_server.exchange import Exchange, Header, Scope
-from monitor.http_server.parser import body_parser, new_parser, split_target
+from monitor.http_server.parser import body_parser, new_parser
+from monitor.http_server.scope import EXTENSIONS_ONCE_WHOLE, Address, connection_scope, request_scope
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application."""
-
-BODY_IS_HERE = "monitor.body_is_here"
-"""The ASGI extension by which an application knows that reading the body will not make it wait."""
-
-STOPPING = "monitor.stopping"
-"""In a request's scope: an asyncio.Event that is set once the server stops, for answers without an end."""
 
 MAX_HEAD_BYTES = 65536
 """Request line, headers, chunk framing and trailers of one request: all that isn't its body."""
@@ -50,9 +44,6 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 _WHITE_SPACE = b" \t"
 """What may stand around a header's value, and is no part of it."""
-
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
-_BODY_IS_HERE: dict[str, dict[object, object]] = {BODY_IS_HERE: {}}
 
 _log = structlog.get_logger(__name__)
 
@@ -78,8 +69,7 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = new_parser(self)
         self._transport: asyncio.Transport
-        self._client: tuple[str, int] | None = None
-        self._server: tuple[str, int] | None = None
+        self._shared_scope: Scope
         self._url = b""
         self._headers: list[Header] = []
         self._waits = False
@@ -99,8 +89,9 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline; of too many connections one that can be spared gives way, or else this one."""
         self._transport = transport
-        self._client = _address(transport.get_extra_info("peername"))
-        self._server = _address(transport.get_extra_info("sockname"))
+        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        stopping = self._connections.stopping
+        self._shared_scope = connection_scope(_address(client), _address(server), stopping)
         if not self._connections.admit(self):
             self._close_with(TOO_MANY_CONNECTIONS)
             return
@@ -214,7 +205,7 @@ class HttpProtocol(asyncio.Protocol):
         version = parser.get_http_version()
         self._exchange = exchange = Exchange(
             self,
-            self._scope(version),
+            request_scope(self._shared_scope, parser.get_method(), self._url, version, self._headers),
             self._connections.date(),
             keep_alive=version == "1.1"
             and parser.should_keep_alive()
@@ -243,7 +234,7 @@ class HttpProtocol(asyncio.Protocol):
         assert self._exchange is not None
         self._overhead = 0
         self._connections.arrived(self)
-        self._exchange.scope["extensions"] = _BODY_IS_HERE
+        self._exchange.scope["extensions"] = EXTENSIONS_ONCE_WHOLE
         self._exchange.end_body()
 
     # What exchanges and the server call.
@@ -330,25 +321,6 @@ class HttpProtocol(asyncio.Protocol):
         framing = [b"%b: %b\r\n" % header for header in self._headers if header[0] in _FRAMING]
         self._parser = body_parser(self, b"".join(framing))
 
-    def _scope(self, version: str) -> Scope:
-        raw_path, query = split_target(self._url)
-        path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
-            "scheme": "http",
-            "root_path": "",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-            "client": self._client,
-            "server": self._server,
-            STOPPING: self._connections.stopping,
-        }
-
     def _begin(self, exchange: Exchange) -> None:
         self._connections.run(self._run(exchange))
 
@@ -412,6 +384,6 @@ class HttpProtocol(asyncio.Protocol):
         self.close()
 
 
-def _address(told: Any) -> tuple[str, int] | None:
+def _address(told: Any) -> Address | None:
     """Return host and port; None for one that the system can't tell, as of a client that is gone already."""
     return (str(told[0]), int(told[1])) if isinstance(told, tuple) else None

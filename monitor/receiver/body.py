@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 from monitor.errors import MonitorError
-from monitor.http_server.protocol import BODY_IS_HERE
+from monitor.http_server.scope import BODY_IS_HERE
 from monitor.receiver.asgi import Headers, Receive, Scope
 from monitor.receiver.limits import Limits
 from monitor.receiver.refusals import TOO_LARGE, TOO_SLOW, RefusedError

@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from monitor.http_server.protocol import STOPPING
+from monitor.http_server.scope import STOPPING
 
 MOST_PAGES = 50
 """Open pages that are kept true at once; further ones try again later."""

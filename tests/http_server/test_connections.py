@@ -9,7 +9,7 @@ import pytest
 
 from monitor import http_server
 from monitor.http_server import connections, serve
-from monitor.http_server.protocol import STOPPING
+from monitor.http_server.scope import STOPPING
 from tests.http_server.applications import GET, LARGE, hello, large
 from tests.receiver.running import connection, eventually
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from monitor.http_server.protocol import STOPPING
+from monitor.http_server.scope import STOPPING
 from monitor.web import live
 from monitor.web.live import Message, Pages, Sent
 
