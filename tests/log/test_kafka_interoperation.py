@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
 from monitor.config import KafkaSettings, LogSettings, Settings
@@ -17,6 +18,9 @@ from tests.log.kafka_records import event_records
 from tests.log.making import event
 
 CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+
+# What a spool had taken would never be in the topic: the log is closed before anybody reads.
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 async def kept(kafka: KafkaSettings, folder: Path) -> Event:
