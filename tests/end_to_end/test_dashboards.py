@@ -18,7 +18,7 @@ from tests.end_to_end.running import Service, Simulation, hastened, http, wait_f
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-STREAMS = 200
+STREAMS = 100
 
 MAY_BE_EMPTY = {
     "stream: Running without push": "only the vendor's API tells these durations, and none is configured",

@@ -45,7 +45,7 @@ AWAY_SECONDS = 60
 @pytest.fixture
 def on_three(three_kafkas: Brokers, tmp_path: Path) -> Iterator[Deployment]:
     """Processes on three brokers, with three replicas of everything."""
-    one = Deployment(tmp_path, three_kafkas.settings(partitions=12))
+    one = Deployment(tmp_path, three_kafkas.settings(partitions=6))
     yield one
     one.close()
 

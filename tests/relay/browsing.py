@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
@@ -20,7 +20,6 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.app import Receiver
 from monitor.receiver.limits import Limits
 from monitor.receiver.tokens import make_token
-from tests.components import chromium
 from tests.receiver.running import source
 
 JOB = "26f065244f754b3aa853b649a21aae66"
@@ -119,20 +118,20 @@ async def delivered(page: Page) -> None:
 
 
 @contextlib.asynccontextmanager
-async def room(folder: Path, *, max_body_bytes: int = LIMIT) -> AsyncIterator[Room]:
-    """Run site, receiver and browser while the context is open."""
+async def room(folder: Path, browser: Browser, *, max_body_bytes: int = LIMIT) -> AsyncIterator[Room]:
+    """Run site and receiver while the context is open; no page stays open behind it."""
     log = await SqliteLog.open(folder / "monitor.db")
-    async with serve(site, "127.0.0.1:0") as address, async_playwright() as playwright:
+    async with serve(site, "127.0.0.1:0") as address:
         origin = f"http://{address}"
         one = source("prod", rtc_token=SecretStr(RTC_TOKEN), rtc_allow_origins=(origin,))
         metrics = ServiceMetrics(CollectorRegistry())
         app = Receiver((one,), log, metrics, SystemClock(), Limits(max_body_bytes))
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         made = Room(log, app, origin, browser)
         await made.come()
         try:
             yield made
         finally:
-            await browser.close()
+            for context in browser.contexts:
+                await context.close()
             await made.go()
     await log.close()

@@ -6,15 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from monitor.event import Channel, Paragraph, ScriptProgress, Vendor
 from monitor.vendors import registry
+from tests.browsers import running_browser
 from tests.relay.browsing import JOB, Room, delivered, progress, room, take
 
+# One browser for all of them, which lives in one event loop of one process.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("relay")]
 
-@pytest.fixture
-async def one(tmp_path: Path) -> AsyncIterator[Room]:
-    async with room(tmp_path) as prepared:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def one(tmp_path: Path, browser: Browser) -> AsyncIterator[Room]:
+    async with room(tmp_path, browser) as prepared:
         yield prepared
 
 
@@ -285,8 +297,10 @@ async def test_many_messages_leave_in_few_requests(one: Room) -> None:
     assert len(posts) <= 6
 
 
-async def test_batches_that_are_too_large_for_the_receiver_are_halved(tmp_path: Path) -> None:
-    async with room(tmp_path, max_body_bytes=2000) as one:
+async def test_batches_that_are_too_large_for_the_receiver_are_halved(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with room(tmp_path, browser, max_body_bytes=2000) as one:
         page = await one.page()
         await one.relay(page)
         await take(page, *range(1, 51))

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from monitor.clock import stopwatch
 from monitor.config import Settings
@@ -9,7 +9,7 @@ from monitor.http_server import serve
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
 from monitor.web.page import MORE_ROWS
-from tests.components import chromium
+from tests.browsers import running_browser
 from tests.health.story import Story
 from tests.metrics.building import Desk
 
@@ -22,9 +22,7 @@ async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
     desk: Desk, log: SqliteLog, path: str, name: str
 ) -> None:
     app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
-    async with serve(app, "127.0.0.1:0") as address, async_playwright() as programs:
-        # Chromium's own sandbox refuses to run as root, as tests do in a container.
-        browser = await programs.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+    async with serve(app, "127.0.0.1:0") as address, running_browser() as browser:
         page = await browser.new_page()
         await page.goto(f"http://{address}{path}")
         connection = page.locator("#connection")
@@ -46,7 +44,6 @@ async def test_an_open_page_says_that_it_is_old_while_the_log_cannot_be_read(
         desk.fleet.fresh_until = stopwatch() + 3600
         await expect(connection).to_have_text("live · 22:15:40 UTC")
         await expect(connection).to_have_class("connection")
-        await browser.close()
 
 
 async def test_the_keyboard_goes_on_to_the_rows_that_show_more_brought(desk: Desk, log: SqliteLog) -> None:
@@ -57,8 +54,7 @@ async def test_the_keyboard_goes_on_to_the_rows_that_show_more_brought(desk: Des
         story.known.job_id = f"job-{number:03}"
         desk.show(story.known)
     app = build(Settings(), log, desk.exposition, [desk.fleet], Pages(desk.fleet, log))
-    async with serve(app, "127.0.0.1:0") as address, async_playwright() as programs:
-        browser = await programs.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+    async with serve(app, "127.0.0.1:0") as address, running_browser() as browser:
         page = await browser.new_page()
         await page.goto(f"http://{address}/")
         rows = page.locator("#streams tr")
@@ -70,4 +66,3 @@ async def test_the_keyboard_goes_on_to_the_rows_that_show_more_brought(desk: Des
         await page.keyboard.press("Tab")
 
         await expect(rows.nth(MORE_ROWS).get_by_role("link")).to_be_focused()
-        await browser.close()
