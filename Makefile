@@ -48,7 +48,7 @@ components:
 
 .PHONY: properties
 properties: .venv/.developed ## try each property with thousands of examples more
-	EXAMPLES_TIMES=10 $(BIN)/python -m pytest --numprocesses 2 $(PROPERTIES) $(ARGS)
+	EXAMPLES_TIMES=20 $(BIN)/python -m pytest --numprocesses 2 $(PROPERTIES) $(ARGS)
 
 .PHONY: lint
 lint: .venv/.developed ## format, lint, types, the direction of imports, and what is generated

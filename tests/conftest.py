@@ -53,6 +53,23 @@ def _running(brokers: Brokers) -> Iterator[Brokers]:
         brokers.stop()
 
 
+# Before xdist reads the marks.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one process run the tests that share a broker: each process would start and keep one."""
+    for item in items:
+        grouped = item.get_closest_marker("xdist_group") is not None
+        if not grouped and isinstance(item, pytest.Function) and _needs_broker(item):
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+
+
+def _needs_broker(item: pytest.Function) -> bool:
+    if "kafka" in item.fixturenames:
+        return True
+    # The contract's backends ask for theirs by name.
+    return hasattr(item, "callspec") and item.callspec.params.get("backend") == "kafka"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield

@@ -16,7 +16,7 @@ from tests.end_to_end.browsing import SOURCE, link_body, tell
 from tests.end_to_end.database import ask, scraping
 from tests.end_to_end.running import Service, Simulation, hastened, http, wait_for
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("operators")
 
 STREAMS = 100
 

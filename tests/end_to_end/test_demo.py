@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.running import http
 
 # A folder has one demo at a time.
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("operators")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT_SECONDS = 90.0

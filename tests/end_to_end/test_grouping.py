@@ -9,7 +9,7 @@ from tests.end_to_end.paging import Pager, routes
 from tests.end_to_end.running import http, wait_for
 
 # In turn with the other files that have a line of servers.
-pytestmark = pytest.mark.xdist_group("pager")
+pytestmark = pytest.mark.xdist_group("operators")
 
 REFUSED = {"alertname": "MonitorCallbacksRefused", "severity": "critical"}
 DOWN = {"alertname": "LivestreamDown", "severity": "critical", "vendor": "v", "job_id": "j"}

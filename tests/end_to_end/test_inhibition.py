@@ -11,7 +11,7 @@ from tests.end_to_end.paging import Pager, routes
 from tests.end_to_end.running import http, wait_for
 
 # One line of servers for all of the file; in turn with the other file that has such a line.
-pytestmark = pytest.mark.xdist_group("pager")
+pytestmark = pytest.mark.xdist_group("operators")
 
 STREAM = {"vendor": "v", "source": "s", "job_id": "j"}
 OTHER_STREAM = STREAM | {"job_id": "other"}

@@ -22,7 +22,7 @@ from tests.end_to_end.browsing import (
 )
 from tests.end_to_end.running import Service, wait_for
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("operators")
 
 DOWN_AT_ONCE = "[health]\ndown_after_seconds = 0.001\n"
 

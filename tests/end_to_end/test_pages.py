@@ -26,7 +26,7 @@ from tests.end_to_end.paging import (
 from tests.end_to_end.running import Simulation, wait_for
 
 # One line of servers for all of the file; in turn with the other file that has such a line.
-pytestmark = pytest.mark.xdist_group("pager")
+pytestmark = pytest.mark.xdist_group("operators")
 
 SOURCE = "metastudio-open"
 

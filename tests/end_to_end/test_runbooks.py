@@ -20,7 +20,7 @@ from tests.end_to_end.running import SOURCES, Service, http, wait_for
 from tests.ports import free_port
 
 # One line of servers for all of the file.
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("operators")
 
 RUNBOOKS = sorted((ROOT / "alerts" / "runbooks").glob("*.md"))
 SOURCE, JOB = "metastudio-open", 'of the "runbooks"/1? #2 [3]'

@@ -66,7 +66,7 @@ def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
 
 
 # By itself it would begin among the last, and three processes would wait for its end.
-@pytest.mark.xdist_group("pager")
+@pytest.mark.xdist_group("busy")
 def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Service) -> None:
     service.start()
     run = Simulation(service, streams=60, duration=750, speed=5, scenario="mixed", seed=23, attempts=60)

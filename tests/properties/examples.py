@@ -1,4 +1,4 @@
-"""How many examples each property is tried with; `make properties` takes ten times as many."""
+"""How many examples each property is tried with; `make properties` takes twenty times as many."""
 
 import os
 

@@ -106,7 +106,7 @@ def shows(draw: st.DrawFn) -> Show:
     return Show(rounds, sorted(steps, key=lambda step: step.at))
 
 
-@examples(600)
+@examples(300)
 @given(shows())
 def test_a_lag_of_rtc_changes_neither_rounds_nor_coverage_nor_what_is_missed(show: Show) -> None:
     state = told(log_of(show.steps))

@@ -355,4 +355,4 @@ class Livestream(RuleBasedStateMachine):
 
 
 TestLivestream = Livestream.TestCase
-TestLivestream.settings = settings(examples(150), stateful_step_count=40)
+TestLivestream.settings = settings(examples(75), stateful_step_count=40)

@@ -109,7 +109,7 @@ def assert_same_sum(before: list[Step], life: list[Happening], late: list[Step])
     assert expected == got, f"\n{written(late)}"
 
 
-@examples(1000)
+@examples(500)
 @given(link_lives(), st.data())
 def test_a_link_told_out_of_order_adds_up_to_the_same(life: list[Happening], data: st.DataObject) -> None:
     assert_same_sum([], life, delivered(data, life))
@@ -154,7 +154,7 @@ def script_lives(draw: st.DrawFn, shortest: int) -> tuple[list[Paragraph], Rando
     return script, mode, life
 
 
-@examples(750)
+@examples(375)
 @given(script_lives(shortest=15), st.data())
 def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
@@ -163,7 +163,7 @@ def test_a_registered_script_told_out_of_order_adds_up_to_the_same(
     assert_same_sum([registration(mode, script)], life, delivered(data, life))
 
 
-@examples(750)
+@examples(375)
 @given(script_lives(shortest=15), st.data())
 def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     played: tuple[list[Paragraph], RandomPlayMode, list[Happening]], data: st.DataObject
@@ -174,7 +174,7 @@ def test_a_script_that_is_learned_out_of_order_is_the_same_script(
     assert_same_sum([registration(mode, [])], life, delivered(data, life))
 
 
-@examples(250)
+@examples(125)
 @given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from("uvwxyz")), max_size=12), st.data())
 def test_replies_told_out_of_order_are_as_many(told_of: list[tuple[int, str]], data: st.DataObject) -> None:
     life = []

@@ -76,7 +76,7 @@ def assert_nothing_changed(steps: list[Step], place: int, copy: Step) -> None:
     assert expected == got, f"\n{written(repeated)}\nthe copy is line {place + 1}"
 
 
-@examples(1000)
+@examples(500)
 @given(signed_stories(), st.data())
 def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     callbacks = [number for number, step in enumerate(steps) if step.signed is not None]
@@ -90,7 +90,7 @@ def test_a_copy_of_any_signed_delivery_changes_nothing(steps: list[Step], data: 
     assert_nothing_changed(steps, place, copy)
 
 
-@examples(500)
+@examples(250)
 @given(signed_stories(), st.data())
 def test_an_rtc_message_that_a_relay_repeats_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     messages = [number for number, step in enumerate(steps) if step.channel is Channel.RTC]
@@ -130,7 +130,7 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
     return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
 
 
-@examples(500)
+@examples(250)
 @given(signed_stories(), st.data())
 def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     steps: list[Step], data: st.DataObject
@@ -156,7 +156,7 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     assert health(told(log_of(steps))) == health(told(log_of(repeated))), f"\n{written(repeated)}"
 
 
-@examples(500)
+@examples(250)
 @given(
     signed_stories(),
     st.lists(st.sampled_from(["r", "s", "t"]), min_size=1, max_size=5),

@@ -16,7 +16,7 @@ stories = st.one_of(
 )
 
 
-@examples(500)
+@examples(250)
 @given(stories, st.data())
 def test_a_log_that_is_split_anywhere_and_resumed_from_a_checkpoint_equals_one_pass(
     log: list[Logged], data: st.DataObject
@@ -28,7 +28,7 @@ def test_a_log_that_is_split_anywhere_and_resumed_from_a_checkpoint_equals_one_p
     assert told(log[split:], from_json(checkpoint)) == at_once
 
 
-@examples(500)
+@examples(250)
 @given(signed_stories(), st.data())
 def test_events_that_are_read_again_after_a_restart_count_once(
     steps: list[Step], data: st.DataObject
@@ -40,7 +40,7 @@ def test_events_that_are_read_again_after_a_restart_count_once(
     assert told(log[reread:], restored) == told(log)
 
 
-@examples(500)
+@examples(250)
 @given(signed_stories(), st.lists(st.floats(0.0, 1.0), max_size=5), st.data())
 def test_it_makes_no_difference_when_and_how_often_somebody_settles(
     steps: list[Step], moments: list[float], data: st.DataObject

@@ -86,7 +86,7 @@ def look_at(state: StreamState, now: float) -> None:
     assert from_json(to_json(state)) == state
 
 
-@examples(500)
+@examples(250)
 @given(any_stories())
 def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
     story: list[tuple[Logged, float | None]],
@@ -106,7 +106,7 @@ def test_nothing_that_can_be_told_breaks_the_fold_or_a_reader(
             look_at(state, now)
 
 
-@examples(500)
+@examples(250)
 @given(st.lists(st.one_of(switches, switches, progress, registrations), min_size=1, max_size=20))
 def test_a_plan_may_be_registered_at_any_moment_of_a_script(payloads: list[Payload]) -> None:
     steps = [
@@ -121,7 +121,7 @@ def test_a_plan_may_be_registered_at_any_moment_of_a_script(payloads: list[Paylo
     assert current is None or set(current.played) <= set(state.script.plan)
 
 
-@examples(500)
+@examples(250)
 @given(any_stories())
 def test_no_counter_ever_goes_down_and_no_second_counts_twice(
     story: list[tuple[Logged, float | None]],
@@ -145,7 +145,7 @@ def test_no_counter_ever_goes_down_and_no_second_counts_twice(
             before = after
 
 
-@examples(500)
+@examples(250)
 @given(any_stories())
 def test_every_second_of_a_stream_that_is_not_reopened_is_in_one_phase(
     story: list[tuple[Logged, float | None]],

@@ -28,7 +28,7 @@ def known(story: list[tuple[Logged, float | None]]) -> StreamState:
     return told([one for one, _ in story])
 
 
-@examples(400)
+@examples(200)
 @given(any_stories(), observations)
 def test_an_answer_that_was_folded_is_no_news_any_more(
     story: list[tuple[Logged, float | None]], said: JobObserved
