@@ -24,6 +24,9 @@ RTC_TOKEN_LENGTH = 16
 METASTUDIO_GIVES_UP_SECONDS = 180
 """MetaStudio ends a job by itself after an outage of about this long (live_exit_config's default)."""
 
+COUNTED_SECONDS = 60
+"""What a stream's last round left out is counted within this time of its end."""
+
 API_KEYS = {
     Vendor.METASTUDIO: ("project_id", "access_key", "secret_key", "token"),
     Vendor.SOFTSUGAR: ("app_id", "app_key"),
@@ -178,7 +181,12 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
             findings.caution(
                 (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"
             )
-    if settings.health.down_after_seconds >= METASTUDIO_GIVES_UP_SECONDS and any(
+    _caution_health(settings, findings)
+
+
+def _caution_health(settings: Settings, findings: Findings) -> None:
+    health = settings.health
+    if health.down_after_seconds >= METASTUDIO_GIVES_UP_SECONDS and any(
         source.vendor is Vendor.METASTUDIO for source in settings.sources
     ):
         findings.caution(
@@ -186,6 +194,19 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
             f"MetaStudio ends a job after an outage of about {METASTUDIO_GIVES_UP_SECONDS} s: "
             "a stream would be gone before it counts as down",
         )
+    if health.abandon_after_seconds <= health.silent_after_seconds:
+        findings.caution(
+            ("health", "abandon_after_seconds"),
+            "isn't longer than silent_after_seconds: a stream would be given up as lost before it counts "
+            "as silent",
+        )
+    for name in ("keep_ended_seconds", "keep_abnormal_seconds"):
+        if getattr(health, name) < COUNTED_SECONDS:
+            findings.caution(
+                ("health", name),
+                f"is shorter than {COUNTED_SECONDS} s: a stream's series would go before the paragraphs that "
+                "its last round left out are counted",
+            )
 
 
 def _caution_metastudio(source: Source, location: Location, findings: Findings) -> None:

@@ -396,6 +396,14 @@ DOWN_TOO_LATE = (
     "health.down_after_seconds: MetaStudio ends a job after an outage of about 180 s: "
     "a stream would be gone before it counts as down"
 )
+GIVEN_UP_TOO_SOON = (
+    "health.abandon_after_seconds: isn't longer than silent_after_seconds: "
+    "a stream would be given up as lost before it counts as silent"
+)
+GONE_TOO_SOON = (
+    "is shorter than 60 s: a stream's series would go before the paragraphs that its last round left out "
+    "are counted"
+)
 
 
 @pytest.mark.parametrize(
@@ -446,6 +454,18 @@ DOWN_TOO_LATE = (
             + METASTUDIO
             + 'auth_type = "MSS_A"\nkeys = ["Abc123def"]\n',
             DOWN_TOO_LATE,
+        ),
+        (
+            "[health]\nabandon_after_seconds = 900\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            GIVEN_UP_TOO_SOON,
+        ),
+        (
+            "[health]\nkeep_ended_seconds = 59\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            f"health.keep_ended_seconds: {GONE_TOO_SOON}",
+        ),
+        (
+            "[health]\nkeep_abnormal_seconds = 59\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            f"health.keep_abnormal_seconds: {GONE_TOO_SOON}",
         ),
     ],
 )
