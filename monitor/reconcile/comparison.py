@@ -24,6 +24,9 @@ BEHIND_SECONDS = 10.0
 FORGOTTEN_SECONDS = 3600.0
 """A job that ended longer ago than this, and of which nothing is known, is of no interest any more."""
 
+LAG_SECONDS = 60.0
+"""How far what a vendor lists or shows may be behind what it calls back."""
+
 LIVE = frozenset({JobState.WAITING, JobState.RUNNING})
 
 FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.BLOCKED})
@@ -69,7 +72,10 @@ def compare(state: StreamState | None, job: ObservedJob, now: float) -> Differen
         return Difference.END if said.state in FINAL else Difference.STATE
     if end is not None:
         return _compare_ended(state, said, end, now)
-    if said.state in FINAL or said.state is JobState.MISSING:
+    if said.state is JobState.MISSING:
+        # Who gave a sign of life just now is there, whether or not the API holds it already.
+        return None if now - _heard_at(state) < LAG_SECONDS else Difference.END
+    if said.state in FINAL:
         return Difference.END
     return _compare_live(state, said, now)
 
@@ -88,6 +94,11 @@ def is_explained(state: StreamState) -> bool:
         # It lists running sessions alone.
         return True
     return state.observed is not None and state.observed.state in FINAL
+
+
+def _heard_at(state: StreamState) -> float:
+    """Return when anybody but the API last told of a stream, in Unix seconds; 0 if nobody did."""
+    return max(state.callback_at or 0.0, state.rtc_at or 0.0, state.job.registered_at or 0.0)
 
 
 def _compare_unknown(job: ObservedJob, now: float) -> Difference | None:

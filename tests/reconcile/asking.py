@@ -59,18 +59,18 @@ class Asking:
             Channel.CALLBACK, "RTMP_STREAM_STATE_CHANGE", json.dumps(content).encode(), job_id, ago
         )
 
-    async def call_back_session(self, status: int, session: str) -> None:
-        """Have SoftSugar's callback about a session come in."""
+    async def call_back_session(self, status: int, session: str, *, ago: float = PAST) -> None:
+        """Have SoftSugar's callback about a session come in, some seconds ago."""
         body = json.dumps({"sessionId": session, "status": status}).encode()
-        await self.append(Channel.CALLBACK, "session_status", body, session, PAST)
+        await self.append(Channel.CALLBACK, "session_status", body, session, ago)
 
-    async def register(self) -> None:
-        """Register the job, subscribed to RTMP states."""
+    async def register(self, *, ago: float = PAST) -> None:
+        """Register the job, subscribed to RTMP states, some seconds ago."""
         callbacks = {"callback_event_type": ["RTMP_STREAM_STATE_CHANGE"]}
         start = {"room_id": ROOM, "live_event_callback_config": callbacks}
         body = json.dumps({"request": start, "response": {"job_id": JOB}}).encode()
         reduced = registry.reduce_registration(self.source.vendor, body).body
-        await self.append(Channel.API, "job_registered", reduced, JOB, PAST)
+        await self.append(Channel.API, "job_registered", reduced, JOB, ago)
 
     async def append(self, channel: Channel, kind: str, body: bytes, job_id: str, ago: float) -> None:
         """Append an event, and wait until it is folded."""

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from monitor.event import CallbackAim, Channel, JobObserved, JobState, Vendor
+from monitor.event import CallbackAim, Channel, JobObserved, JobState, Unrecognised, Vendor
 from monitor.health.fold import fold, retire
 from monitor.health.stream import Outcome, StreamState
 from monitor.health.told import was_a_guess
-from monitor.reconcile.comparison import REFRESH_SECONDS, Difference, compare
+from monitor.reconcile.comparison import LAG_SECONDS, REFRESH_SECONDS, Difference, compare
 from monitor.vendors.api_protocol import ObservedJob
 from monitor.vendors.observation import decode_observation, encode_observation
 from tests.health.story import START, Story
@@ -77,6 +77,18 @@ def test_an_answer_that_agrees_is_told_again_once_the_last_one_is_old() -> None:
     assert compare(state, job, START + NOW + REFRESH_SECONDS) is Difference.AGREES
 
 
+@pytest.mark.parametrize("channel", [Channel.CALLBACK, Channel.RTC])
+def test_that_a_job_is_missing_counts_a_minute_after_its_last_sign_of_life(channel: Channel) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.tell(Unrecognised("NEW"), at=100.0, channel=channel)
+    story.tell(JobObserved(JobState.RUNNING), at=150.0, channel=Channel.API)
+    job = ObservedJob("job", "job", JobObserved(JobState.MISSING))
+
+    assert compare(story.known, job, START + 100 + LAG_SECONDS - 1) is None
+    assert compare(story.known, job, START + 100 + LAG_SECONDS) is Difference.END
+
+
 @pytest.mark.parametrize("guess", [Outcome.VANISHED, Outcome.LOST])
 @pytest.mark.parametrize("is_retired", [False, True])
 @pytest.mark.parametrize(
@@ -138,7 +150,6 @@ def test_why_a_stream_ended_is_news_and_so_is_the_first_word_that_agrees(
         (JobObserved(JobState.RUNNING, aim=CallbackAim.ELSEWHERE), Difference.STATE),
         (JobObserved(JobState.WAITING), Difference.STATE),
         (JobObserved(JobState.SUCCEEDED), Difference.END),
-        (JobObserved(JobState.MISSING), Difference.END),
     ],
 )
 def test_what_is_otherwise_than_the_api_said_before_is_news(

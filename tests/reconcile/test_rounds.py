@@ -211,6 +211,17 @@ async def test_one_answer_that_a_job_is_missing_is_not_enough(one: Asking) -> No
     assert one.state().end is None
 
 
+async def test_a_job_that_was_registered_just_now_has_not_vanished_though_the_api_does_not_hold_it_yet(
+    one: Asking,
+) -> None:
+    await one.register(ago=5.0)
+
+    await one.round()
+
+    assert one.verdict().status is Status.STARTING
+    assert one.state().end is None
+
+
 @pytest.mark.parametrize("fault", [INTERNAL, UNAUTHORIZED, error(404, "APIG.0101", "No such API")])
 async def test_an_api_that_fails_changes_no_health(fault: Fault, one: Asking) -> None:
     await one.call_back("CONNECTED")
@@ -555,6 +566,17 @@ async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking)
     assert end is not None
     assert end.outcome is Outcome.VANISHED
     assert sugar.verdict("s-2").status is Status.HEALTHY
+
+
+async def test_a_session_that_was_called_back_of_just_now_has_not_vanished_though_the_list_lags_behind(
+    sugar: Asking,
+) -> None:
+    await sugar.call_back_session(35, "s-1", ago=5.0)
+
+    await sugar.round()
+
+    assert sugar.verdict("s-1").status is Status.HEALTHY
+    assert await sugar.api_events() == 0
 
 
 async def test_a_session_that_had_vanished_for_hours_is_live_once_the_list_holds_it_again(
