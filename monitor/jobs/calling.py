@@ -28,7 +28,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Registration(NamedTuple):
-    """Whether the service knows of a job. problem: why not."""
+    """Whether the service was told of a job. problem: why not."""
 
     registered: bool
     problem: str | None = None
@@ -97,12 +97,28 @@ async def register(
         started: the job.
         service: the operators' URL, if it isn't the configuration's.
     """
+    return await _tell(settings, f"/api/jobs/{source.name}", started.registration, service)
+
+
+async def tell_stopped(settings: Settings, source: Source, job_id: str, service: str | None) -> Registration:
+    """Tell the running service that the vendor confirmed a stop, where it will hear no more of the job.
+
+    Args:
+        settings: say where the service listens.
+        source: of the job; its vendor doesn't tell ends.
+        job_id: of the job.
+        service: the operators' URL, if it isn't the configuration's.
+    """
+    return await _tell(settings, f"/api/jobs/{source.name}/stopped", {"job_id": job_id}, service)
+
+
+async def _tell(settings: Settings, path: str, document: dict[str, Any], service: str | None) -> Registration:
     url = (service or settings.admin.address.url).rstrip("/")
     # A proxy of the environment is there for the vendor; it doesn't reach a service of this machine.
     proxied = service is not None
     try:
         async with httpx.AsyncClient(timeout=REGISTRATION_SECONDS, trust_env=proxied) as client:
-            answer = await client.post(f"{url}/api/jobs/{source.name}", json=started.registration)
+            answer = await client.post(f"{url}{path}", json=document)
     except (httpx.HTTPError, httpx.InvalidURL):
         # An address that none can be is told like one where nobody listens: the job runs already.
         return Registration(False, f"the service at {url} can't be reached")
@@ -152,4 +168,9 @@ def length(text: str) -> int:
 
 def needs_room(source: Source) -> bool:
     """Whether the vendor asks for a job by its room."""
+    return source.vendor is Vendor.METASTUDIO
+
+
+def tells_ends(source: Source) -> bool:
+    """Whether the vendor's API goes on to show a job that is over."""
     return source.vendor is Vendor.METASTUDIO

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -35,6 +35,10 @@ def _id(text: str) -> str:
 Job = Annotated[str, typer.Option("--job", metavar="J", parser=_id, help="The job's or the session's id.")]
 Room = Annotated[str | None, typer.Option("--room", metavar="R", parser=_id, help="The room (MetaStudio).")]
 
+Service = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where operators reach the running service.")
+]
+
 
 @jobs.command()
 def start(
@@ -59,9 +63,7 @@ def start(
     max_hours: Annotated[
         int | None, typer.Option(metavar="H", help="When the vendor ends it by itself (MetaStudio).")
     ] = None,
-    service: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where operators reach the running service.")
-    ] = None,
+    service: Service = None,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -81,14 +83,11 @@ def start(
         request = calling.with_callbacks(source, request)
 
     started = _ask(settings, source, lambda api: api.start(room, request))
-    try:
-        registration = asyncio.run(calling.register(settings, source, started, service))
-    except KeyboardInterrupt:
-        # Whoever doesn't want to wait for the service has to hear which job it is that runs.
-        registration = calling.Registration(False, "it was interrupted")
+    # Whoever doesn't want to wait for the service has to hear which job it is that runs.
+    problem = _problem_in(calling.register(settings, source, started, service))
     answer = {
         **started.described,
-        "registered": registration.registered,
+        "registered": problem is None,
         "warnings": [warning._asdict() for warning in started.warnings],
     }
     if as_json:
@@ -97,8 +96,8 @@ def start(
         rows = [(name, _words(value)) for name, value in answer.items() if name != "warnings"]
         rows += [("warning", f"{warning.sentence} ({warning.type})") for warning in started.warnings]
         print_rows(("", ""), rows)
-    if registration.problem is not None:
-        complain(f"the job runs, but isn't registered: {registration.problem}")
+    if problem is not None:
+        complain(f"the job runs, but isn't registered: {problem}")
         raise typer.Exit(1)
 
 
@@ -107,14 +106,22 @@ def stop(
     source_name: SourceName,
     job: Job,
     room: Room = None,
+    service: Service = None,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Stop a job."""
+    """Stop a job; of a SoftSugar session, tell the running service."""
     settings, source = _read(config, source_name)
+    from monitor.jobs import calling
+
     _check_room(source, room)
     _ask(settings, source, lambda api: api.stop(room, job))
     typer.echo(json.dumps({"job_id": job, "stopped": True}) if as_json else f"{job} is stopped")
+    if calling.tells_ends(source):
+        return
+    problem = _problem_in(calling.tell_stopped(settings, source, job, service))
+    if problem is not None:
+        complain(f"unless the vendor calls back, the service will take it for vanished: {problem}")
 
 
 @jobs.command()
@@ -205,6 +212,15 @@ def _ask(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitabl
             return await ask(api)
 
     return asyncio.run(run())
+
+
+def _problem_in(telling: Coroutine[Any, Any, Any]) -> str | None:
+    """Tell the running service something; say why it doesn't know of it, None if it does."""
+    try:
+        problem: str | None = asyncio.run(telling).problem
+    except KeyboardInterrupt:
+        return "it was interrupted"
+    return problem
 
 
 def _check_room(source: Source, room: str | None) -> None:

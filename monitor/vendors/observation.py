@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from monitor.event import CallbackAim, Decoded, JobObserved, JobState
-from monitor.vendors.json_body import Body, Identifier, parse_body
+from monitor.event import CallbackAim, Decoded, JobObserved, JobState, canonical_job_id
+from monitor.vendors.json_body import Body, Identifier, parse_body, whole_characters
+from monitor.vendors.protocol import Registration
 
 JOB_OBSERVED = "job_observed"
 """The event type of an answer that differs from what is known."""
@@ -26,6 +27,20 @@ class _Observation(Body):
     reason: str | None = None
     warnings: tuple[str, ...] | None = None
     aim: CallbackAim | None = None
+
+
+class _Stopped(Body):
+    job_id: Identifier
+
+
+def observe_stop(body: bytes) -> Registration:
+    """Take it from whoever stopped a job that its vendor confirmed the stop: it is over, as it should be.
+
+    Raises:
+        UndecodableError: not_json, no_job_id or wrong_type.
+    """
+    job_id = canonical_job_id(parse_body(_Stopped, whole_characters(body)).job_id)
+    return Registration(job_id, encode_observation(job_id, JobObserved(JobState.SUCCEEDED)))
 
 
 def encode_observation(job_id: str, observed: JobObserved) -> bytes:

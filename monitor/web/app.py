@@ -23,6 +23,7 @@ from monitor.health.stream import StreamKey
 from monitor.log.protocol import EventLog, History
 from monitor.metrics.exposition import Exposition
 from monitor.vendors import registry
+from monitor.vendors.observation import JOB_OBSERVED, observe_stop
 from monitor.vendors.registration import JOB_REGISTERED
 from monitor.web import page
 from monitor.web.head import HeadAsGet, allowed
@@ -64,6 +65,13 @@ _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
 _INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
 _NOT_TRUE: Answers = {
     503: {"model": Problem, "description": "what is known is not true yet (recovering), or is old (stale)"}
+}
+_REFUSED: Answers = {
+    **_INVALID,
+    403: {"model": Problem, "description": "a page of another site sent it"},
+    404: {"model": Problem, "description": "no such source"},
+    413: {"model": Problem, "description": "the body is too large"},
+    503: {"model": Problem, "description": "the log can't keep it now"},
 }
 _STALE = "What is known of the streams is old: the log can't be read, or no worker folds it."
 
@@ -213,24 +221,7 @@ def _add_history(app: FastAPI, history: History) -> None:
 
 
 def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[str, Source]) -> None:
-    @app.post(
-        "/api/jobs/{source}",
-        status_code=202,
-        response_model=Registered,
-        summary="Register a started job: request, response, and the script it plays",
-        responses={
-            400: {"model": Problem, "description": "the body isn't a start with a job id"},
-            403: {"model": Problem, "description": "a page of another site sent it"},
-            404: {"model": Problem, "description": "no such source"},
-            413: {"model": Problem, "description": "the body is too large"},
-            **_INVALID,
-            503: {"model": Problem, "description": "the log can't keep it now"},
-        },
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _REGISTRATION}}}
-        },
-    )
-    async def register(source: str, request: Request) -> Response:
+    async def take(source: str, request: Request) -> tuple[Source, bytes] | Response:
         if _is_of_another_site(request):
             return _problem(403, "cross_site", "A page of another site can't register jobs here.")
         configured = sources.get(source)
@@ -243,8 +234,36 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
                 return _problem(
                     413, "too_large", f"A registration has at most {MAX_REGISTRATION_BYTES} bytes."
                 )
+        return configured, bytes(body)
+
+    async def keep(source: Source, job_id: str, kind: str, body: bytes) -> Response:
+        received = clock.now()
+        event = Event(
+            log.next_id(), source.vendor, source.name, job_id, Channel.API, kind, received, None, body
+        )
+        await log.append([event])
+        return JSONResponse(Registered(job_id=job_id).model_dump(), 202)
+
+    @app.post(
+        "/api/jobs/{source}",
+        status_code=202,
+        response_model=Registered,
+        summary="Register a started job: request, response, and the script it plays",
+        responses={
+            **_REFUSED,
+            400: {"model": Problem, "description": "the body isn't a start with a job id"},
+        },
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _REGISTRATION}}}
+        },
+    )
+    async def register(source: str, request: Request) -> Response:
+        taken = await take(source, request)
+        if isinstance(taken, Response):
+            return taken
+        configured, body = taken
         try:
-            job_id, reduced = registry.reduce_registration(configured.vendor, bytes(body))
+            job_id, reduced = registry.reduce_registration(configured.vendor, body)
         except UndecodableError as error:
             return _problem(400, error.reason, error.detail)
         if len(reduced) > MAX_KEPT_BYTES:
@@ -253,19 +272,30 @@ def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[s
                 "too_large",
                 f"Of a registration at most {MAX_KEPT_BYTES} bytes are kept; its script has more.",
             )
-        event = Event(
-            log.next_id(),
-            configured.vendor,
-            source,
-            job_id,
-            Channel.API,
-            JOB_REGISTERED,
-            clock.now(),
-            None,
-            reduced,
-        )
-        await log.append([event])
-        return JSONResponse(Registered(job_id=job_id).model_dump(), 202)
+        return await keep(configured, job_id, JOB_REGISTERED, reduced)
+
+    @app.post(
+        "/api/jobs/{source}/stopped",
+        status_code=202,
+        response_model=Registered,
+        summary="Tell that the vendor confirmed the stop of a session, of which it may say nothing more",
+        responses={**_REFUSED, 400: {"model": Problem, "description": "no job id, or no SoftSugar source"}},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _STOPPED}}}
+        },
+    )
+    async def stopped(source: str, request: Request) -> Response:
+        taken = await take(source, request)
+        if isinstance(taken, Response):
+            return taken
+        configured, body = taken
+        if configured.vendor is not Vendor.SOFTSUGAR:
+            return _problem(400, "end_is_told", "This vendor's API says itself how its jobs ended.")
+        try:
+            job_id, observed = observe_stop(body)
+        except UndecodableError as error:
+            return _problem(400, error.reason, error.detail)
+        return await keep(configured, job_id, JOB_OBSERVED, observed)
 
 
 _REGISTRATION: dict[str, Any] = {
@@ -288,6 +318,12 @@ _REGISTRATION: dict[str, Any] = {
         },
         "script_origin": {"type": "string", "description": "api if the script was read from the room"},
     },
+}
+
+_STOPPED: dict[str, Any] = {
+    "type": "object",
+    "required": ["job_id"],
+    "properties": {"job_id": {"type": "string", "description": "the session's id"}},
 }
 
 

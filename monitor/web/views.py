@@ -125,7 +125,7 @@ class EventList(BaseModel):
 
 
 class Registered(BaseModel):
-    """A registration that is in the log."""
+    """What was told of a job is in the log."""
 
     status: str = "registered"
     job_id: str

@@ -146,12 +146,14 @@ async def _drain(stderr: asyncio.StreamReader) -> None:
         pass
 
 
-async def stream_when(url: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Return the job's stream once it is as wanted, 30 seconds at most."""
+async def stream_when(
+    url: str, condition: Callable[[dict[str, Any]], bool], stream: str = f"meta/{JOB}"
+) -> dict[str, Any]:
+    """Return a stream, the job's as a rule, once it is as wanted, 30 seconds at most."""
     found: dict[str, Any] = {}
     async with httpx.AsyncClient(base_url=url) as client:
         for _ in range(600):
-            answer = await client.get(f"/api/streams/meta/{JOB}")
+            answer = await client.get(f"/api/streams/{stream}")
             found = answer.json()
             if answer.status_code == 200 and condition(found):
                 return found
@@ -490,6 +492,35 @@ async def test_a_session_is_started_shown_listed_and_closed(config: Path) -> Non
     assert (shown.code, shown.answer["state"]) == (1, "missing")
     assert again.code == 1
     assert "84115929" in again.err
+
+
+async def test_a_session_that_was_stopped_on_purpose_is_completed_though_nobody_calls_back(
+    config: Path,
+) -> None:
+    async with serving(config) as url:
+        told = ("--service", url, "--json")
+        await jobs(config, "start", "sugar", "--body", "-", *told, stdin=b'{"param": {"a": 1}}')
+        await stream_when(url, lambda stream: stream["status"] == "starting", "sugar/s-1")
+        stopped = await jobs(config, "stop", "sugar", "--job", "s-1", *told)
+        found = await stream_when(url, lambda stream: stream["status"] == "ended", "sugar/s-1")
+
+    assert (stopped.code, stopped.answer, stopped.err) == (0, {"job_id": "s-1", "stopped": True}, "")
+    assert found["outcome"] == "completed"
+    assert "the vendor's API says so" in found["timeline"][-1]["what"]
+
+
+async def test_a_stop_that_the_service_was_not_told_of_says_what_it_will_make_of_it(
+    vendor: TestedVendor, config: Path
+) -> None:
+    vendor.sessions = {"s-1": 35}
+
+    stopped = await jobs(config, "stop", "sugar", "--job", "s-1", "--service", "http://127.0.0.1:9", "--json")
+
+    assert (stopped.code, stopped.answer) == (0, {"job_id": "s-1", "stopped": True})
+    assert stopped.err == (
+        "unless the vendor calls back, the service will take it for vanished: "
+        "the service at http://127.0.0.1:9 can't be reached\n"
+    )
 
 
 async def test_a_vendors_error_is_one_sentence_with_its_code_and_request_id(

@@ -394,3 +394,28 @@ async def test_a_log_that_cannot_be_read_is_told_without_where_it_is(
         "error": "overloaded",
         "detail": "The event log is not available. Try again.",
     }
+
+
+@pytest.mark.parametrize(
+    ("vendor", "body", "status", "error"),
+    [
+        (Vendor.SOFTSUGAR, b'{"job_id": "s-1"}', 202, None),
+        (Vendor.SOFTSUGAR, b"{}", 400, "no_job_id"),
+        (Vendor.SOFTSUGAR, b'{"job_id": 1}', 400, "wrong_type"),
+        (Vendor.SOFTSUGAR, b"s-1", 400, "not_json"),
+        # Its API shows the job that is over, and how it ended.
+        (Vendor.METASTUDIO, b'{"job_id": "s-1"}', 400, "end_is_told"),
+    ],
+)
+async def test_a_stop_is_taken_of_a_session_of_which_its_vendor_may_say_nothing_more(
+    vendor: Vendor, body: bytes, status: int, error: str | None, desk: Desk, log: SqliteLog
+) -> None:
+    source = SOURCE.model_copy(update={"vendor": vendor})
+    app = build(Settings(sources=(source,)), log, desk.exposition, [desk.fleet], None)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
+        answer = await client.post("/api/jobs/prod/stopped", content=body)
+
+    assert (answer.status_code, answer.json().get("error")) == (status, error)
+    kept = [(one.event.job_id, one.event.type) for one in await log.read(0, 10)]
+    assert kept == ([("s-1", "job_observed")] if status == 202 else [])
