@@ -100,7 +100,7 @@ class MetaStudioApi:
         page = validated(JobList, answer.document, call, answer)
         documents = page.smart_live_jobs or []
         jobs, odd = readable(Job, documents, call, answer, "smart_live_jobs")
-        return JobPage(page.count, len(documents), jobs, odd)
+        return JobPage(page.count or 0, len(documents), jobs, odd)
 
     async def all_jobs(
         self, *, states: Sequence[str] = (), created_since: float | None = None
@@ -116,12 +116,14 @@ class MetaStudioApi:
         for _ in range(MOST_PAGES):
             page = await self.list_jobs(offset=offset, states=states, created_since=created_since)
             odd = odd or page.odd
-            for job in page.jobs:
-                if job.job_id not in seen:
-                    seen.add(job.job_id)
-                    yield job
+            fresh = {job.job_id: job for job in page.jobs if job.job_id not in seen}
+            seen.update(fresh)
+            for job in fresh.values():
+                yield job
             offset += page.length
-            if not page.length or offset >= page.total:
+            # Whatever the total is said to be, a full page may have another one behind it.
+            more = fresh and page.length >= PAGE_SIZE
+            if not page.length or (offset >= page.total and not more):
                 if odd is not None:
                     raise odd
                 return

@@ -112,15 +112,15 @@ class Job(PartlyReadableBody):
 class JobList(Body):
     """A page of jobs, each still to be read. count: of all pages."""
 
-    count: Count = 0
+    count: Count | None = None
     smart_live_jobs: list[Any] | None = None
 
 
 class JobPage(NamedTuple):
     """A page of jobs that was read.
 
-    total: jobs on all pages. length: jobs on this one. jobs: those of them that can be read. odd: what is
-    wrong with the first that can't.
+    total: jobs on all pages, 0 where the vendor doesn't say. length: jobs on this one. jobs: those of them
+    that can be read. odd: what is wrong with the first that can't.
     """
 
     total: int

@@ -502,6 +502,25 @@ async def test_all_pages_of_a_list_are_read_and_each_job_once(
     assert [dict(asked.query)["offset"] for asked in vendor.asked] == ["0", "2", "4"]
 
 
+@pytest.mark.parametrize("counts", [(100, 50), (0, 0), (None, None)])
+async def test_all_pages_are_read_though_the_total_is_wrong_or_null(
+    counts: tuple[int | None, ...], vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    jobs = [{**FULL_JOB, "job_id": str(number)} for number in range(150)]
+    for count, page in zip(counts, (jobs[:100], jobs[100:]), strict=True):
+        vendor.faults.append(Fault(200, json.dumps({"count": count, "smart_live_jobs": page}).encode()))
+
+    assert len([job async for job in api.all_jobs()]) == 150
+
+
+async def test_a_list_that_begins_anew_with_each_page_ends(vendor: TestedVendor, api: MetaStudioApi) -> None:
+    jobs = [{**FULL_JOB, "job_id": str(number)} for number in range(100)]
+    vendor.faults.extend([Fault(200, json.dumps({"count": 100, "smart_live_jobs": jobs}).encode())] * 3)
+
+    assert len([job async for job in api.all_jobs()]) == 100
+    assert len(vendor.asked) == 2
+
+
 async def test_a_job_with_an_odd_field_is_listed_by_what_matters_and_hides_no_other(
     vendor: TestedVendor, api: MetaStudioApi
 ) -> None:
