@@ -87,13 +87,13 @@ class _Listing(NamedTuple):
     """What came of the API's lists.
 
     live: the streams that it says wait or run; None where it wasn't asked, or not all could be read, so that
-    who isn't among them may be what couldn't. differences: how much was told. unreadable: what is wrong with
+    who isn't among them may be what couldn't. differences: how much was told. failure: what is wrong with
     what couldn't be read.
     """
 
     live: set[StreamKey] | None
     differences: int
-    unreadable: UnreadableError | None
+    failure: ApiError | None
 
 
 class SourceRounds:
@@ -140,14 +140,14 @@ class SourceRounds:
         listing, again = _Listing(None, 0, None), set[StreamKey]()
         if self._owns_list(self._source.name) or not self._api.shows_jobs:
             listing = await self._compare_listed(again)
-        listed, differences, unreadable = listing
+        listed, differences, failure = listing
         differences += await self._ask_each(self._worth_asking(listed), again, listed=listed is not None)
         if again:
             await asyncio.sleep(self._pace.look_again)
             differences += await self._look_again(again)
         await self._ask_warnings()
-        if unreadable is not None:
-            raise unreadable
+        if failure is not None:
+            raise failure
         return differences
 
     async def _try_round(self) -> None:
@@ -190,7 +190,7 @@ class SourceRounds:
         """Compare all jobs that the API lists, as far as they can be read."""
         name = self._source.name
         listed, differences, owns = set[StreamKey](), 0, self._owns_list(name)
-        unreadable: UnreadableError | None = None
+        failure: ApiError | None = None
         try:
             async for job in self._api.running():
                 key = StreamKey(name, job.job_id)
@@ -198,15 +198,16 @@ class SourceRounds:
                 if owns or self._streams.get(key) is not None:
                     differences += await self._tell(key, job, again)
         except UnreadableError as error:
-            unreadable = error
-        whole = unreadable is None
+            failure = error
+        whole = failure is None
         if owns:
             try:
                 async for job in self._api.failed(self._clock.now() - BAD_JOBS_SECONDS):
                     differences += await self._tell(StreamKey(name, job.job_id), job, again)
-            except UnreadableError as error:
-                unreadable = error
-        return _Listing(listed if whole else None, differences, unreadable)
+            except (UnreadableError, RefusedError, VendorTroubleError, UnreachableError) as error:
+                # The vendor has just told what runs: that it fails at this hides no lost end.
+                failure = error
+        return _Listing(listed if whole else None, differences, failure)
 
     def _worth_asking(self, listed: set[StreamKey] | None) -> list[StreamState]:
         """Return whom to ask about one by one, the troubled first, then who wasn't asked for longest."""

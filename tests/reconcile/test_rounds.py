@@ -13,7 +13,7 @@ from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.reconcile import rounds
 from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED
-from monitor.vendors.api_errors import UnauthenticatedError, UnreadableError, VendorTroubleError
+from monitor.vendors.api_errors import ApiError, UnauthenticatedError, UnreadableError, VendorTroubleError
 from tests.receiver.running import eventually
 from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
@@ -365,6 +365,20 @@ async def test_a_session_list_with_one_that_can_t_be_read_hides_no_other_and_end
 
     assert sugar.verdict("s-1").status is Status.HEALTHY
     assert sugar.state("s-2").end is None
+
+
+@pytest.mark.parametrize("fault", [INTERNAL, INVALID, Fault(slow=True)])
+async def test_a_list_of_failed_jobs_that_can_t_be_had_hides_no_lost_end(fault: Fault, one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    one.vendor.jobs[JOB] = job("SUCCEED")
+    attempts = 1 if fault is INVALID else SHORT_PATIENCE.attempts
+    one.vendor.faults.extend([NOTHING_LISTED, *[fault] * attempts])
+
+    with pytest.raises(ApiError):
+        await one.round()
+    await one.fold()
+
+    assert one.state().end is not None
 
 
 async def test_a_stream_at_which_the_vendor_fails_each_time_keeps_no_other_from_being_asked_about(
