@@ -103,7 +103,8 @@ class TokenKeeper:
             try:
                 return await self._refresh(token)
             except UnreachableError:
-                # A log-in would fare no better.
+                # A log-in would hardly fare better now, but next time it isn't only this path that is tried.
+                self._refresh_refused = True
                 raise
             except ApiError as error:
                 if isinstance(error, VendorTroubleError) and now < token.expires:

@@ -161,6 +161,19 @@ async def test_a_token_that_has_expired_and_cannot_be_refreshed_is_replaced_by_a
     assert (len(vendor.calls(REFRESH)), len(vendor.calls(LOGIN))) == (1, 2)
 
 
+async def test_a_refresh_that_hangs_is_followed_by_a_log_in_the_next_time(
+    vendor: TestedVendor, api: SoftSugarApi, clock: SetClock
+) -> None:
+    await listed(api)
+    clock.time += vendor.token_seconds
+    vendor.faults.append(Fault(slow=True))
+    with pytest.raises(UnreachableError):
+        await listed(api)
+
+    assert await listed(api) == []
+    assert (len(vendor.calls(REFRESH)), len(vendor.calls(LOGIN))) == (1, 2)
+
+
 async def test_a_late_complaint_about_an_old_token_leaves_the_new_one_alone(
     vendor: TestedVendor, api: SoftSugarApi
 ) -> None:
