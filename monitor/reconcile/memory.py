@@ -57,7 +57,7 @@ class Memory:
         return now > first and now - first >= 0.9 * apart
 
     def clear(self, key: StreamKey) -> None:
-        """A stream is there after all."""
+        """Nothing says that a stream is missing, or not for certain."""
         self._suspects.pop(key, None)
 
     def tell(self, key: StreamKey, said: JobObserved, now: float) -> None:

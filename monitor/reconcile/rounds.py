@@ -303,7 +303,7 @@ class SourceRounds:
             if not self._memory.suspect(key, now, self._pace.look_again):
                 again.add(key)
                 return 0
-        elif said.state is not JobState.MISSING:
+        else:
             self._memory.clear(key)
         contradicts = state is not None and state.end is not None and kind is Difference.STATE
         if said.state is JobState.RUNNING and state is not None and (contradicts or is_troubled(state)):

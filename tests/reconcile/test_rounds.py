@@ -11,7 +11,7 @@ import pytest
 from monitor.event import JobState, Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
-from monitor.reconcile import rounds
+from monitor.reconcile import comparison, rounds
 from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED
 from monitor.vendors.api_errors import ApiError, UnauthenticatedError, UnreadableError, VendorTroubleError
 from tests.receiver.running import eventually
@@ -39,6 +39,7 @@ CALLBACKS = {
 
 
 FORBIDDEN = error(403, "APIG.0302", "The IAM user is not authorized to access the API")
+NO_SESSION = Fault(200, b'{"code": 0, "data": []}')
 NOTHING_LISTED = Fault(200, b'{"count": 0, "smart_live_jobs": []}')
 
 
@@ -591,6 +592,26 @@ async def test_a_session_that_was_called_back_of_just_now_has_not_vanished_thoug
 
     assert sugar.verdict("s-1").status is Status.HEALTHY
     assert await sugar.api_events() == 0
+
+
+async def test_a_look_from_before_the_last_sign_of_life_is_none_of_the_two_that_it_takes_to_vanish(
+    sugar: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sugar.call_back_session(32, "s-1")
+    sugar.vendor.sessions = {"s-1": 32}
+    await sugar.round()
+    sugar.vendor.faults.extend([NO_SESSION, *[INTERNAL] * SHORT_PATIENCE.attempts])
+    with pytest.raises(VendorTroubleError):
+        await sugar.round()
+    await sugar.call_back_session(35, "s-1", ago=0.0)
+    sugar.vendor.faults.append(NO_SESSION)
+    await sugar.round()
+
+    monkeypatch.setattr(comparison, "LAG_SECONDS", 0.0)
+    sugar.vendor.faults.append(NO_SESSION)
+    await sugar.round()
+
+    assert sugar.state("s-1").end is None
 
 
 async def test_a_session_that_had_vanished_for_hours_is_live_once_the_list_holds_it_again(
