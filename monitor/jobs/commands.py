@@ -15,7 +15,7 @@ from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
 from monitor.event import is_job_id
 from monitor.terminal import DEFAULT_CONFIG, Config, Json, cell, complain, print_rows
-from monitor.vendors.api_errors import UnreadableError
+from monitor.vendors.api_errors import PERHAPS_DONE, UnreadableError
 from monitor.vendors.api_protocol import VendorApi
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def start(
     if callbacks:
         request = calling.with_callbacks(source, request)
 
-    started = _ask(settings, source, lambda api: api.start(room, request))
+    started = _change(settings, source, lambda api: api.start(room, request))
     # Whoever doesn't want to wait for the service has to hear which job it is that runs.
     problem = _problem_in(calling.register(settings, source, started, service))
     answer = {
@@ -115,7 +115,7 @@ def stop(
     from monitor.jobs import calling
 
     _check_room(source, room)
-    _ask(settings, source, lambda api: api.stop(room, job))
+    _change(settings, source, lambda api: api.stop(room, job))
     typer.echo(json.dumps({"job_id": job, "stopped": True}) if as_json else f"{job} is stopped")
     if calling.tells_ends(source):
         return
@@ -212,6 +212,15 @@ def _ask(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitabl
             return await ask(api)
 
     return asyncio.run(run())
+
+
+def _change(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitable[T]]) -> T:
+    try:
+        return _ask(settings, source, ask)
+    except KeyboardInterrupt:
+        # Who doesn't want to wait for the vendor would else do it again: a second job costs money.
+        complain(f"interrupted{PERHAPS_DONE}: monitor jobs list {source.name} shows what runs")
+        raise
 
 
 def _problem_in(telling: Coroutine[Any, Any, Any]) -> str | None:

@@ -273,10 +273,31 @@ async def test_a_start_that_is_interrupted_while_the_vendor_is_asked_for_more_na
     assert ran.err.startswith("the job runs, but isn't registered")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [(("start", "--room", ROOM), "/smart-live-jobs"), (("stop", "--room", ROOM, "--job", JOB), "/stop")],
+)
+async def test_who_interrupts_what_the_vendor_may_have_heard_is_told_so(
+    vendor: TestedVendor, config: Path, arguments: tuple[str, ...], call: str
+) -> None:
+    vendor.faults.append(Fault(slow=True))
+    command, *options = arguments
+
+    asked = eventually(lambda: bool(vendor.calls(call)))
+    ran = await _interrupted(config, asked, command, "meta", *options, "--json")
+
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.startswith("interrupted (it may have been done all the same): monitor jobs list meta ")
+    assert len(vendor.asked) == 1
+
+
 async def _interrupted_start(config: Path, service: str, hangs: Awaitable[object]) -> Ran:
+    return await _interrupted(config, hangs, "start", "meta", "--room", ROOM, "--json", "--service", service)
+
+
+async def _interrupted(config: Path, hangs: Awaitable[object], *arguments: str) -> Ran:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "monitor", "jobs", "start", "meta", "--room", ROOM, "--json"),
-        *("--service", service, "--config", str(config)),
+        *(sys.executable, "-m", "monitor", "jobs", *arguments, "--config", str(config)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # A shell lets what it runs in the background ignore Ctrl-C, these tests and their children too.
