@@ -78,8 +78,12 @@ class Memory:
             return False
         if known:
             return said == told.said and now - told.at < SETTLE_SECONDS
-        same = (said.state, said.aim) == (told.said.state, told.said.aim)
-        return same and now - told.at < REFRESH_SECONDS
+        return self.repeats(key, said) and now - told.at < REFRESH_SECONDS
+
+    def repeats(self, key: StreamKey, said: JobObserved) -> bool:
+        """Whether an answer is, of a stream that is folded elsewhere, what was told of it last."""
+        told = self._told.get(key)
+        return told is not None and (said.state, said.aim) == (told.said.state, told.said.aim)
 
     def warn(self, room: str, now: float) -> None:
         """Note that a room's live warnings are asked for."""

@@ -311,6 +311,9 @@ class SourceRounds:
             again.add(key)
         if kind is None or self._memory.was_told(key, said, now, known=state is not None):
             return 0
+        if kind is Difference.UNKNOWN and self._memory.repeats(key, said):
+            # Known to whoever folds it by now: told again as a sign of life.
+            kind = Difference.AGREES
         await self._append(key.job_id, said, now)
         self._memory.tell(key, said, now)
         if kind in (Difference.AGREES, Difference.FIRST):

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from monitor.event import JobState, Vendor
 from monitor.health.status import Status
 from monitor.health.stream import Outcome
-from monitor.reconcile import comparison, rounds
-from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED
+from monitor.metrics.service import ServiceMetrics
+from monitor.reconcile import comparison, memory, rounds
+from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED, SourceRounds, Surroundings
 from monitor.vendors.api_errors import ApiError, UnauthenticatedError, UnreadableError, VendorTroubleError
+from monitor.worker.fleet import Fleet
 from tests.receiver.running import eventually
 from tests.reconcile.asking import PACE, Asking, asking, job
 from tests.vendors.vendor_server import (
@@ -27,6 +31,7 @@ from tests.vendors.vendor_server import (
     UNAUTHORIZED,
     Fault,
     error,
+    opened,
 )
 
 OTHER = "99999999-4f75-4b3a-a853-b649a21aaf66"
@@ -510,6 +515,26 @@ async def test_who_does_not_own_the_list_asks_for_its_own_streams_alone(tmp_path
         assert one.verdict().status is Status.ENDED
         assert one.vendor.calls("/smart-live-jobs") == []
         assert len(one.shard.streams) == 1
+
+
+async def test_a_job_that_is_folded_elsewhere_is_told_again_and_differs_only_once(
+    one: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "REFRESH_SECONDS", 0.0)
+    one.vendor.jobs[JOB] = job("PROCESSING")
+    collected, nobody = CollectorRegistry(), Fleet(one.clock)
+    around = Surroundings(nobody, one.log, ServiceMetrics(collected), one.clock, random.Random(1))
+    api = opened(one.source)
+    lister = SourceRounds(one.source, api, around, PACE)
+    try:
+        differences = [await lister.round() for _ in range(3)]
+    finally:
+        await api.close()
+
+    assert differences == [1, 0, 0]
+    assert await one.api_events() == 3
+    labels = {"source": "prod", "kind": "unknown"}
+    assert collected.get_sample_value("monitor_reconcile_differences_total", labels) == 1
 
 
 async def test_a_round_asks_no_more_than_its_budget(tmp_path: Path) -> None:
