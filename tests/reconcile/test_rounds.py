@@ -339,6 +339,17 @@ async def test_one_stream_that_the_api_gives_no_answer_about_keeps_no_other_from
     assert one.sample("monitor_reconcile_failures_total", reason=reason) == 1
 
 
+async def test_an_answer_that_tells_of_another_job_ends_none(one: Asking) -> None:
+    await one.call_back("CONNECTED")
+    other = json.dumps({**job("SUCCEED"), "job_id": OTHER}).encode()
+    one.vendor.faults.extend([NOTHING_LISTED, NOTHING_LISTED, Fault(200, other)])
+
+    await one.round()
+
+    assert one.state().end is None
+    assert one.sample("monitor_reconcile_failures_total", reason="unreadable") == 1
+
+
 async def test_a_list_with_a_job_that_can_t_be_read_hides_no_other_and_ends_none(one: Asking) -> None:
     for job_id in (JOB, OTHER):
         await one.call_back("DISCONNECTED", job_id)

@@ -10,7 +10,7 @@ from uuid import UUID
 from monitor.clock import Clock
 from monitor.config import AuthType, Source
 from monitor.event import CallbackAim, JobObserved, JobState, canonical_job_id
-from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError
+from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError, UnreadableError
 from monitor.vendors.api_protocol import LiveWarning, ObservedJob, StartedJob
 from monitor.vendors.api_transport import Transport
 from monitor.vendors.metastudio.api import BAD_STATES, LIVE_STATES, MetaStudioApi
@@ -82,12 +82,17 @@ class MetaStudioJobs:
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
         """Return what the API says of a job."""
+        wanted = canonical_job_id(job_id)
         for room, job in _spelled_alike(_needed(room_id), job_id):
             try:
-                return self._observed(await self._api.show_job(room, job))
+                shown = self._observed(await self._api.show_job(room, job))
             except NoSuchJobError:
                 continue
-        return ObservedJob(canonical_job_id(job_id), job_id, JobObserved(JobState.MISSING))
+            if shown.job_id != wanted:
+                # A cache on the way can mix answers up, and what the API says of an end is final.
+                raise UnreadableError("GET (show)", "the answer tells of another job")
+            return shown
+        return ObservedJob(wanted, job_id, JobObserved(JobState.MISSING))
 
     async def running(self) -> AsyncIterator[ObservedJob]:
         """Yield all jobs that wait or run."""
