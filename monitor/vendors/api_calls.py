@@ -119,7 +119,9 @@ def validated(
         detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join([*([at] if at else []), *map(str, detail["loc"])]) or "the answer"
         said = VendorSaid(answer.status, request_id=answer.request_id)
-        raise UnreadableError(str(call), f"{where}: {detail['msg']}{call.doubt}", said) from None
+        # A model's own name says nothing to whoever reads this.
+        message = "must be an object" if detail["type"] == "model_type" else detail["msg"]
+        raise UnreadableError(str(call), f"{where}: {message}{call.doubt}", said) from None
 
 
 def readable(

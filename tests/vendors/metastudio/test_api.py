@@ -443,6 +443,15 @@ async def test_json_is_read_whatever_its_content_type(vendor: TestedVendor, api:
     assert (await api.show_job(ROOM, JOB)).state == "FAILED"
 
 
+async def test_an_answer_that_is_no_object_is_told_without_a_word_of_our_own_names(
+    vendor: TestedVendor, api: MetaStudioApi
+) -> None:
+    vendor.faults.append(Fault(200, b"[]"))
+
+    with pytest.raises(UnreadableError, match=r"^GET \(show\): the answer: must be an object; request id"):
+        await api.show_job(ROOM, JOB)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
