@@ -13,6 +13,9 @@ from monitor.log.bulk import STATEMENTS_KEPT
 BUSY_SECONDS = 2.0
 """How long a write waits for another process (a command that retries a dead letter) to finish its own."""
 
+ANOTHER_FILE = "the file was removed, replaced or emptied; restart the service"
+"""What is wrong where `identity` isn't what it was when the file was opened."""
+
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 
 
@@ -106,6 +109,21 @@ def _named_damage(path: Path, kind: Kind) -> Iterator[None]:
             f"{path}: {error}. Put a copy of {kind.name} back, or move it away with the -wal and -shm "
             "beside it: the service then begins a new one"
         ) from error
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return which database a path leads to now; None if to none that can be seen, or to an empty one."""
+    # Also an empty one takes commits, which the next start throws away with the rest of its write-ahead log.
+    return inode(path, at_least_bytes=1)
+
+
+def inode(path: Path, *, at_least_bytes: int = 0) -> tuple[int, int] | None:
+    """Return which file a path leads to now; None if to none that can be seen, or to a smaller one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_size >= at_least_bytes else None
 
 
 @contextmanager

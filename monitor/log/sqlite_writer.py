@@ -5,6 +5,7 @@ slower the disk, the more share a sync. An append costs the event loop a queue e
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections import deque
@@ -150,7 +151,11 @@ class Writer:
         self._chores: deque[Chore] = deque()
         self._stopping = False
         self._transaction: Transaction | None = None
-        self._file = _identity(path)
+        self._file = sqlite_file.identity(path)
+        self._wal_path = path.with_name(f"{path.name}-wal")
+        self._wal: tuple[int, int] | None = None
+        # Stays open, so that SQLite itself removes no write-ahead log before the end.
+        self._anchor: sqlite3.Connection | None = None
         self.commits = 0
         self._failed = False
         # A daemon, so that a process that forgets to close can end: commits are whole or not at all.
@@ -160,7 +165,7 @@ class Writer:
     @property
     def failing(self) -> bool:
         """Whether the storage failed the last transaction, or will fail the next: it isn't the same file."""
-        return self._failed or _identity(self._path) != self._file
+        return self._failed or sqlite_file.identity(self._path) != self._file or self._is_wal_gone()
 
     def put(self, item: Append | Chore) -> None:
         """Hand something over; it settles later."""
@@ -180,7 +185,7 @@ class Writer:
                 self._commit(appends)
             if self._chores:
                 self._do(self._chores.popleft())
-        self._checkpoint()
+        self._close()
 
     def _receive(self) -> bool:
         """Take in all that has come, waiting if there is nothing to do; False at the end."""
@@ -252,20 +257,30 @@ class Writer:
             self._settle(Settled([chore.future], 0, head, result))
 
     def _open(self) -> Transaction:
-        if _identity(self._path) != self._file:
+        if sqlite_file.identity(self._path) != self._file:
             # What is written to a file without a name is gone with the process, however well it is synced.
-            raise sqlite3.OperationalError("the file was removed, replaced or emptied; restart the service")
+            raise sqlite3.OperationalError(sqlite_file.ANOTHER_FILE)
+        if self._is_wal_gone():
+            # What was acknowledged is in a file without a name, unless it is moved into the database.
+            self._checkpoint("FULL")
+            raise sqlite3.OperationalError("the -wal beside it was removed or replaced; restart the service")
         if self._transaction is None:
-            connection = sqlite_file.connect(
-                self._path, synchronous="FULL", create=False, begin=self._limit_size
-            )
-            self._transaction = Transaction(connection)
+            self._transaction = Transaction(self._connect(self._limit_size))
+        if self._anchor is None:
+            self._anchor = self._connect(newest_offset)
+            self._wal = sqlite_file.inode(self._wal_path)
         return self._transaction
+
+    def _connect(self, begin: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+        return sqlite_file.connect(self._path, synchronous="FULL", create=False, begin=begin)
 
     def _limit_size(self, connection: sqlite3.Connection) -> None:
         if self._max_bytes is not None:
             page_size = connection.execute("PRAGMA page_size").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
+
+    def _is_wal_gone(self) -> bool:
+        return self._wal is not None and sqlite_file.inode(self._wal_path) != self._wal
 
     def _roll_back(self, error: Exception) -> None:
         """Leave no transaction open; after a failure of the storage the next append opens the file anew."""
@@ -291,27 +306,21 @@ class Writer:
             return unavailable
         return error
 
-    def _checkpoint(self) -> None:
-        """Move the WAL into the file, so that the next start finds nothing to do."""
-        if self._transaction is None:
-            return
-        try:
-            self._transaction.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            # All of it is durable where it is; the next start reads it from there.
-            pass
-        finally:
+    def _close(self) -> None:
+        """Let go of the file, so that the next start finds nothing to do."""
+        self._checkpoint("TRUNCATE")
+        if self._transaction is not None:
             self._transaction.connection.close()
+        if self._anchor is not None:
+            self._anchor.close()
 
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return which file a path leads to now; None if to none that can be looked at, or to an empty one."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    # Also an empty one takes commits, which the next start throws away with the rest of its write-ahead log.
-    return (found.st_dev, found.st_ino) if found.st_size else None
+    def _checkpoint(self, mode: str) -> None:
+        """Move the WAL into the file, if that is still the one."""
+        if self._anchor is None or sqlite_file.identity(self._path) != self._file:
+            return
+        # Where it can't be, all of it is durable where it is; the next start reads it from there.
+        with contextlib.suppress(sqlite3.Error):
+            self._anchor.execute(f"PRAGMA wal_checkpoint({mode})")
 
 
 def _is_storage_failure(error: Exception) -> bool:

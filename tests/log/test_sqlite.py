@@ -193,6 +193,32 @@ async def test_nothing_is_acknowledged_once_the_file_was_emptied(log: SqliteLog,
         await log.append([event(log.next_id())])
 
 
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_nothing_is_acknowledged_nor_lost_once_the_write_ahead_log_was_removed(
+    log: SqliteLog, path: Path, has_failed: bool
+) -> None:
+    kept = event(log.next_id())
+    await log.append([kept])
+    assert [stored.event for stored in await log.read(0, 10)] == [kept]
+    if has_failed:
+        with held(path), pytest.raises(LogUnavailableError, match="locked"):
+            await log.append([event(log.next_id())])
+    path.with_name("monitor.db-wal").unlink()
+
+    for _ in range(2):
+        assert log.refusing
+        with pytest.raises(LogUnavailableError, match="-wal beside it was removed or replaced; restart"):
+            await log.append([event(log.next_id())])
+        # The next start will know no other file.
+        alone = Path(shutil.copy(path, path.with_name("alone.db")))
+        assert column(alone, "SELECT job_id FROM events") == [kept.job_id]
+    await log.close()
+
+    again = await SqliteLog.open(path)
+    assert [stored.event for stored in await again.read(0, 10)] == [kept]
+    await again.close()
+
+
 async def test_a_file_that_stays_locked_is_unavailable_until_it_is_not(log: SqliteLog, path: Path) -> None:
     with held(path), pytest.raises(LogUnavailableError, match="locked"):
         await log.append([event(log.next_id())])
