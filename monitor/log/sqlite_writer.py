@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from monitor.errors import LogUnavailableError
@@ -31,6 +31,12 @@ from monitor.log.sqlite_schema import (
 
 ROWS_A_COMMIT = 2000
 """So that a commit stays short when much has gathered: about 20 ms."""
+
+TRY_SECONDS = 1.0
+"""After a failure, how long nothing may come until the writer tries by itself."""
+
+TRY_BYTES = 32 * 1024
+"""What it tries to write: on a full disk there is room for less, where a commit that failed had got it."""
 
 OriginKey = tuple[str, str, str, str, str]
 
@@ -194,7 +200,11 @@ class Writer:
             return False
         # This thread alone takes, so what qsize counts is there.
         for _ in range(max(self._incoming.qsize(), 1 if idle else 0)):
-            item = self._incoming.get()
+            try:
+                item = self._incoming.get(timeout=TRY_SECONDS if self._failed else None)
+            except Empty:
+                self._try()
+                continue
             if item is None:
                 self._stopping = True
             elif type(item) is Append:
@@ -255,6 +265,17 @@ class Writer:
         else:
             self._failed = False
             self._settle(Settled([chore.future], 0, head, result))
+
+    def _try(self) -> None:
+        """Find out whether the storage is well again: whoever goes by `/readyz` sends nothing until then."""
+        try:
+            connection = self._open().connection
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('tried', zeroblob(?))", (TRY_BYTES,))
+            connection.execute("DELETE FROM meta WHERE key = 'tried'")
+        except Exception as error:
+            self._roll_back(error)
+        else:
+            self._failed = False
 
     def _open(self) -> Transaction:
         if sqlite_file.identity(self._path) != self._file:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from monitor.errors import LogOverloadedError, LogUnavailableError
 from monitor.event import Event
+from monitor.log import sqlite_file, sqlite_writer
 from monitor.log.cloudevents import to_headers
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_schema import stream_number
 from monitor.log.sqlite_writer import ROWS_A_COMMIT
+from tests.kafka_broker import eventually
 from tests.log.killing import acknowledged_before_a_kill
 from tests.log.making import EVENTS, RECEIVED, dead_letter, event
 
@@ -227,6 +230,29 @@ async def test_a_file_that_stays_locked_is_unavailable_until_it_is_not(log: Sqli
     await log.append([event(log.next_id())])
     assert not log.refusing
     assert await log.head() == 1
+
+
+async def test_a_log_that_can_be_written_again_says_so_before_anything_is_appended(
+    log: SqliteLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, really_connect = 0, sqlite_file.connect
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        nonlocal tries
+        tries += 1
+        return really_connect(*arguments, **options)
+
+    monkeypatch.setattr(sqlite_writer, "TRY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.01)
+    with held(path):
+        with pytest.raises(LogUnavailableError, match="locked"):
+            await log.append([event(log.next_id())])
+        monkeypatch.setattr(sqlite_file, "connect", connect)
+        await eventually(lambda: tries >= 3)
+        assert log.refusing
+
+    await eventually(lambda: not log.refusing)
+    assert await log.head() == 0
 
 
 async def test_an_event_that_cannot_be_stored_does_not_fail_those_it_shares_a_commit_with(
