@@ -34,6 +34,9 @@ FRESH_SECONDS = 10.0
 EXPIRE_SECONDS = 3600.0
 """How often to remove what the log has kept for long enough."""
 
+EXPIRE_AGAIN_SECONDS = 60.0
+"""When to try that again where it failed."""
+
 REPEAT_SECONDS = 30.0
 """Between two lines of the log about the same failure of each try."""
 
@@ -88,7 +91,7 @@ class Worker:
                 try:
                     await self._turn(goal)
                 except LogUnavailableError as error:
-                    self._tell(error)
+                    self._tell(error, RETRY_SECONDS)
                     self._fleet.fresh_until = min(self._fleet.fresh_until, stopwatch() + FRESH_SECONDS)
                     self._metrics.consumer_stalled.set(self._fleet.stale)
                     await self._show_waiting()
@@ -135,13 +138,13 @@ class Worker:
         try:
             await self._checkpointer.save()
         except LogUnavailableError as error:
-            self._tell(error)
+            self._tell(error, RETRY_SECONDS)
         else:
             self._metrics.checkpoint_timestamp.set(self._clock.now())
 
-    def _tell(self, error: LogUnavailableError) -> None:
+    def _tell(self, error: LogUnavailableError, retry_seconds: float) -> None:
         if self._telling.is_due():
-            _log.error("log unavailable", error=str(error), retry_in_seconds=RETRY_SECONDS)
+            _log.error("log unavailable", error=str(error), retry_in_seconds=retry_seconds)
 
     async def _stand_still(self) -> None:
         """Read no more, until cancelled; only say how much waits, whenever the log can tell."""
@@ -168,8 +171,17 @@ class Worker:
             await asyncio.sleep(0)
         retire_replaced([shard], now)
         if stopwatch() >= self._next_expiry:
+            await self._expire(now)
+        self._next_tick = stopwatch() + TICK_SECONDS
+
+    async def _expire(self, now: float) -> None:
+        """Remove what is too old. Where that fails the rest may be well, so folding and saving go on."""
+        try:
             removed = await self._log.remove_expired(now - self._retention, self._checkpointer.position)
+        except LogUnavailableError as error:
+            self._tell(error, EXPIRE_AGAIN_SECONDS)
+            self._next_expiry = stopwatch() + EXPIRE_AGAIN_SECONDS
+        else:
             if removed:
                 _log.info("expired", events=removed)
             self._next_expiry = stopwatch() + EXPIRE_SECONDS
-        self._next_tick = stopwatch() + TICK_SECONDS

@@ -350,3 +350,26 @@ async def test_events_expire_that_are_older_than_the_log_is_kept(settings: Setti
             await eventually(lambda: [line["events"] for line in lines if line["event"] == "expired"] == [1])
 
     assert [stored.event.job_id for stored in await log.read(0, 10)] == ["young"]
+
+
+async def test_what_was_folded_is_kept_while_what_is_too_old_cannot_be_removed(
+    settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EXPIRE_AGAIN_SECONDS", 0.01)
+    await reply(log, "old", at=NOON - 25 * HOUR)
+    async with working(settings, log) as process:
+        await eventually(lambda: process.checkpointer.position == 1)
+    await reply(log, "young")
+
+    other = sqlite3.connect(settings.log.path, isolation_level=None)
+    with contextlib.closing(other), capture_logs() as lines:
+        other.execute("BEGIN IMMEDIATE")
+        async with working(settings, log) as process:
+            await eventually(lambda: process.metric("monitor_checkpoint_timestamp_seconds") == NOON)
+            assert process.checkpointer.position == 2
+            other.execute("ROLLBACK")
+            await eventually(lambda: any(line["event"] == "expired" for line in lines))
+
+    assert [line["error"] for line in lines if line["event"] == "log unavailable"] == [
+        f"{log.path}: database is locked"
+    ]
