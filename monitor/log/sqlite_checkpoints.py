@@ -14,6 +14,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,6 +63,7 @@ class SqliteCheckpoints:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._file = sqlite_file.identity(path)
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "checkpoints")
 
@@ -100,9 +102,10 @@ class SqliteCheckpoints:
             changed: (source, job id, state) each, a stream once; None removes the state.
 
         Raises:
-            LogUnavailableError: it could not be written; the last checkpoint stands.
+            LogUnavailableError: it could not be written, or isn't the file that was opened; the last
+                checkpoint stands.
         """
-        await self._run(lambda connection: _save(connection, position, changed))
+        await self._run(partial(self._save, position, changed))
 
     async def close(self) -> None:
         """Let go of the file, after a save that runs; a second call does nothing."""
@@ -110,6 +113,17 @@ class SqliteCheckpoints:
             self._closed = True
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
             self._thread.shutdown()
+
+    def _save(
+        self,
+        position: int,
+        changed: Sequence[tuple[str, str, bytes | None]],
+        connection: sqlite3.Connection,
+    ) -> None:
+        if sqlite_file.identity(self.path) != self._file:
+            # The next start wouldn't find it, and the log must not forget events that it then has to fold.
+            raise sqlite3.OperationalError(sqlite_file.ANOTHER_FILE)
+        _save(connection, position, changed)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
@@ -133,9 +147,7 @@ def _open(path: Path, log_id: str, head: int) -> sqlite3.Connection:
 
 def _remedy(error: BaseException | None) -> str:
     """Return what to do about a damaged file: the log holds what it was made of."""
-    # The greater part of an extended code tells more of the same.
-    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.DatabaseError) else None
-    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if not sqlite_file.is_damage(error):
         return ""
     return "; move this file away, and the service folds its log again from the start"
 

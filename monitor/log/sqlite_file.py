@@ -102,13 +102,19 @@ def _named_damage(path: Path, kind: Kind) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        # The lowest byte is the kind of what is wrong, those above it where it was seen.
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if not is_damage(error):
             raise
         raise LogUnavailableError(
             f"{path}: {error}. Put a copy of {kind.name} back, or move it away with the -wal and -shm "
             "beside it: the service then begins a new one"
         ) from error
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether SQLite says of a file that it is damaged, or no database."""
+    # The lowest byte is the kind of what is wrong, those above it where it was seen; ours have no code.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -115,6 +115,28 @@ async def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> N
         assert await checkpoints.load() == Checkpoint(1, [STATE])
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_counts_as_kept_once_the_state_file_was_removed_or_replaced(
+    tmp_path: Path, replaced: bool
+) -> None:
+    path, state = tmp_path / "monitor.db", tmp_path / "monitor.db-state"
+    async with opened(path) as (_, checkpoints):
+        await checkpoints.save(1, [STATE])
+        moved = shutil.move(state, tmp_path / "moved")
+        if replaced:
+            shutil.copy(moved, state)
+
+        for _ in range(2):
+            with pytest.raises(
+                LogUnavailableError, match=r"monitor\.db-state: .* removed, replaced or emptied"
+            ):
+                await checkpoints.save(2, [STATE])
+
+        shutil.move(moved, state)
+        await checkpoints.save(2, [STATE])
+        assert await checkpoints.load() == Checkpoint(2, [STATE])
+
+
 async def test_a_state_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "monitor.db"
     await with_checkpoint(path)
