@@ -117,6 +117,17 @@ def is_damage(error: BaseException | None) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def told(path: Path, error: BaseException) -> str:
+    """Return what is wrong with a file in use, and what to do about damage: no try again mends it."""
+    if not is_damage(error):
+        return f"{path}: {error}"
+    # A disk that can't be read for a moment looks the same.
+    return (
+        f"{path}: {error}. If it is so again after a restart, stop the service, and put a copy of the file "
+        "back or move it away with the -wal and -shm beside it: the service then begins a new one"
+    )
+
+
 def identity(path: Path) -> tuple[int, int] | None:
     """Return which database a path leads to now; None if to none that can be seen, or to an empty one."""
     # Also an empty one takes commits, which the next start throws away with the rest of its write-ahead log.

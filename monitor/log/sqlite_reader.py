@@ -128,7 +128,7 @@ class Reader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._query, query)
         except sqlite3.Error as error:
-            raise LogUnavailableError(f"{self._path}: {error}") from error
+            raise LogUnavailableError(sqlite_file.told(self._path, error)) from error
 
     async def close(self) -> None:
         """Let go of the file, after the queries that run."""

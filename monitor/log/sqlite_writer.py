@@ -322,7 +322,7 @@ class Writer:
 
     def _named(self, error: Exception) -> Exception:
         if _is_storage_failure(error):
-            unavailable = LogUnavailableError(f"{self._path}: {error}")
+            unavailable = LogUnavailableError(sqlite_file.told(self._path, error))
             unavailable.__cause__ = error
             return unavailable
         return error

@@ -85,6 +85,27 @@ async def test_a_writer_that_cannot_begin_leaves_no_connection_open(
     assert await log.head() == 1
 
 
+async def test_what_to_do_is_said_where_damage_shows_only_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.db"
+    log = await SqliteLog.open(path)
+    await log.append([event(log.next_id(), body=b"x" * 3000) for _ in range(100)])
+    await log.close()
+    content = bytearray(path.read_bytes())
+    # The schema's page and those behind it, where the tables begin, stay as they are.
+    content[len(content) // 4 :] = b"\xa5" * (len(content) - len(content) // 4)
+    path.write_bytes(content)
+
+    log = await SqliteLog.open(path)
+    what_to_do = (
+        r"monitor\.db: .* malformed\. .* after a restart, stop the service, and put a copy .* move it away"
+    )
+    with pytest.raises(LogUnavailableError, match=what_to_do):
+        await log.read(0, 100)
+    with pytest.raises(LogUnavailableError, match=what_to_do):
+        await log.append([event(log.next_id())])
+    await log.close()
+
+
 @pytest.mark.parametrize(("place", "damage"), [(0, b"no database at all"), (100, b"\xff")])
 def test_a_file_that_is_damaged_is_refused_with_what_can_be_done_and_left_alone(
     tmp_path: Path, place: int, damage: bytes
