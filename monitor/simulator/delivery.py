@@ -100,9 +100,15 @@ class Courier:
         self._playing: Fact | None = None
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []
+        self._refused: set[Fact] = set()
         self.events: Counter[str] = Counter()
         self.trouble = ""
         """What became of the last try that wasn't acknowledged: `status 503`, unreachable or broken."""
+
+    @property
+    def lost(self) -> set[Fact]:
+        """What was sent, and of which the service surely has no copy."""
+        return self._refused - self.told.keys()
 
     async def deliver(self, delivery: Delivery) -> bool:
         """Do one delivery; False if its fate is unknown, and with it the stream's.
@@ -167,12 +173,15 @@ class Courier:
         if fate is Fate.UNKNOWN:
             self.unknown.append(fact)
             return False
-        if fate is Fate.ACKNOWLEDGED:
+        if fate is Fate.REFUSED:
+            self._refused.add(fact)
+        else:
             self.events[fact.channel] += 1
             first = self.told.get(fact)
             self.events["duplicates"] += first is not None
             if first is None:
-                self.told[fact] = Told(fact, sent, answered, copies)
+                signed = None if self._is_unsigned else self._posts[fact].signed
+                self.told[fact] = Told(fact, sent, answered, copies, signed)
                 if isinstance(fact.payload, ParagraphStarted):
                     self._playing = fact
             elif fact == self._playing and self._told_again_after(first, answered) > LOOP_SECONDS:

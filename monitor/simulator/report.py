@@ -97,7 +97,7 @@ def _write(path: Path, text: str, mode: str = "w") -> None:
 
 
 def _stream(identity: Identity, courier: Courier) -> dict[str, Any]:
-    expected: Expectation = expectation(courier.told.values())
+    expected: Expectation = expectation(courier.told.values(), courier.lost)
     events = courier.events
     return {
         "vendor": identity.source.vendor.value,

@@ -33,6 +33,10 @@ RETRY_SPAN = 30.0
 LOOP_SECONDS = 1.0
 """From when on a paragraph that is told again, without a signed time, may have begun again."""
 
+SETTLED_SECONDS = 120.0
+"""From when on what was told of the push stands: nothing that was signed before changes it any more."""
+
+_LINK_NUMBERS = ("outages", "reconnects", "rtmp_state", "ended")
 _SCRIPT_NUMBERS = ("rounds", "coverage", "round_coverage", "skipped")
 
 
@@ -42,13 +46,14 @@ class Told(NamedTuple):
     sent, answered: when its first attempt was sent and the last one answered, Unix seconds of the
     service's clock; it was received in between. doubtful: how many more copies the service may have that it
     can't tell from another time, because it came again late, signed anew or without a signed time, or because
-    without one an attempt broke before its answer.
+    without one an attempt broke before its answer. signed: Unix seconds; None: the vendor signs no time.
     """
 
     fact: Fact
     sent: float
     answered: float
     doubtful: int = 0
+    signed: int | None = None
 
 
 @dataclass(slots=True)
@@ -74,11 +79,21 @@ class Expectation:
     undecided: list[str] = field(default_factory=list)
 
 
-def expectation(told: Iterable[Told]) -> Expectation:
-    """Return what the acknowledged facts of one stream add up to."""
+def expectation(told: Iterable[Told], lost: Iterable[Fact] = ()) -> Expectation:
+    """Return what the acknowledged facts of one stream add up to.
+
+    Args:
+        told: the acknowledged ones.
+        lost: those that were sent, and of which the service surely has no copy.
+    """
     reference = _Reference()
-    for one in sorted(told, key=lambda one: (one.fact.at, one.fact.number)):
-        reference.take(one)
+    steps: list[tuple[Fact, Told | None]] = [(one.fact, one) for one in told]
+    steps += [(fact, None) for fact in lost]
+    for fact, one in sorted(steps, key=lambda step: (step[0].at, step[0].number)):
+        if one is None:
+            reference.lose(fact)
+        else:
+            reference.take(one)
     return reference.sum_up()
 
 
@@ -92,11 +107,21 @@ class _Reference:
         self._proofs: dict[object, Told] = {}
         self._progress_in_doubt = False
         self._each_came_in_time = True
+        self._lost_of_script = False
+        self._links: list[Told] = []
+
+    def lose(self, fact: Fact) -> None:
+        """Take the news that a fact never arrived.
+
+        Where a round ended is plain only to who knows what was played between two paragraphs.
+        """
+        self._lost_of_script |= isinstance(fact.payload, (ParagraphStarted, ScriptProgress))
 
     def take(self, told: Told) -> None:
         """Take the next fact."""
         payload = told.fact.payload
         if isinstance(payload, LinkChanged):
+            self._links.append(told)
             self._link.take(payload)
         elif isinstance(payload, SessionChanged):
             if payload.state is SessionState.COMPLETED or payload.state is SessionState.ABNORMAL:
@@ -109,6 +134,7 @@ class _Reference:
             self._sum.warnings = sorted(payload.warnings or ())
             self._script.register(payload.plan, payload.random_play_mode)
         elif isinstance(payload, ParagraphStarted):
+            self._doubt_behind_a_loss()
             self._subscribed.add(CallbackKind.PARAGRAPH)
             proof = self._proofs.get(payload.paragraph)
             self._close_proof(payload.paragraph, told)
@@ -123,6 +149,7 @@ class _Reference:
                 self._sum.undecided += _SCRIPT_NUMBERS
                 self._each_came_in_time = False
         elif isinstance(payload, ScriptProgress):
+            self._doubt_behind_a_loss()
             if told.answered - told.sent > RETRY_SPAN:
                 # A relay that held it back for so long doesn't tell where the script is.
                 self._sum.undecided += [*_SCRIPT_NUMBERS, "missed"]
@@ -134,6 +161,8 @@ class _Reference:
 
     def sum_up(self) -> Expectation:
         """Return the numbers."""
+        if any(self._was_settled_before(link) for link in self._links):
+            self._sum.undecided += _LINK_NUMBERS
         # No callback came for what RTC alone has proved.
         self._sum.missed += len(self._proofs)
         if self._progress_in_doubt and (self._sum.missed or not self._each_came_in_time):
@@ -142,6 +171,24 @@ class _Reference:
         self._sum.replies = len(self._replies)
         self._script.sum_up()
         return self._sum
+
+    def _doubt_behind_a_loss(self) -> None:
+        if self._lost_of_script:
+            self._sum.undecided += _SCRIPT_NUMBERS
+            self._each_came_in_time = False
+
+    def _was_settled_before(self, late: Told) -> bool:
+        """Whether something signed no earlier may have come in so long before that it stands."""
+        signed = late.signed
+        if signed is None or late.answered - signed < SETTLED_SECONDS:
+            return False
+        return any(
+            one is not late
+            and one.signed is not None
+            and one.signed >= signed
+            and late.answered - one.sent >= SETTLED_SECONDS
+            for one in self._links
+        )
 
     def _reply(self, payload: ReplyFinished, told: Told) -> None:
         reply_id = canonical_job_id(payload.reply_id)
@@ -195,9 +242,9 @@ class _Link:
             numbers.ended = None
             self._open.add(payload.output)
             self._change(state, first=first)
-        if len(self._open) > 1:
+        if len(self._open) > (0 if state is LinkState.END else 1):
             # An END in between was lost, and the service can't know.
-            numbers.undecided += ["outages", "reconnects", "rtmp_state", "ended"]
+            numbers.undecided += _LINK_NUMBERS
 
     def _change(self, state: LinkState, *, first: bool) -> None:
         numbers = self._sum

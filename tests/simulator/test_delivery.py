@@ -250,3 +250,16 @@ async def test_no_second_copy_comes_of_what_never_arrived(
         assert await sender.deliver(send(told, Action.REPEAT))
     assert len(receiver.seen) == 1
     assert told not in sender.told
+
+
+async def test_what_was_refused_is_lost_unless_it_is_told_again(
+    sources: tuple[Source, ...], client: httpx.AsyncClient
+) -> None:
+    lost, again = fact(CONNECTED, 1), fact(DROPPED, 2)
+    async with running(Receiver(REFUSED, REFUSED, ACCEPTED)) as address:
+        sender = courier(sources[0], client, address)
+        for one in (lost, again):
+            assert await sender.deliver(send(one))
+        assert sender.lost == {lost, again}
+        assert await sender.deliver(send(again, Action.RESIGN))
+    assert sender.lost == {lost}

@@ -243,3 +243,54 @@ def test_progress_that_a_relay_held_back_for_long_leaves_open_where_the_script_i
 
     assert soon.undecided == []
     assert set(late.undecided) == {"rounds", "coverage", "round_coverage", "skipped", "missed"}
+
+
+def test_a_paragraph_that_never_arrived_leaves_the_script_open_from_the_next_one_on() -> None:
+    registered, first, second, third = told(job(4), *paragraphs(1, 2, 3))
+
+    in_between = expectation([registered, first, third], [second.fact])
+    at_the_end = expectation([registered, first, second], [third.fact])
+
+    assert set(in_between.undecided) == {"rounds", "coverage", "round_coverage", "skipped"}
+    assert (at_the_end.undecided, at_the_end.coverage) == ([], 0.5)
+
+
+def test_what_was_missed_is_open_too_where_rtc_goes_on_behind_a_loss() -> None:
+    *before, second, proof = told(job(4), *paragraphs(1, 2), rtc(3, 0))
+
+    assert "missed" in expectation([*before, proof], [second.fact]).undecided
+
+
+def test_a_state_of_the_push_or_a_reply_that_never_arrived_leaves_nothing_open() -> None:
+    connecting, connected, reply, playing = told(*links(X, C), ReplyFinished("a"), *paragraphs(1))
+
+    assert expectation([connecting, playing], [connected.fact, reply.fact]).undecided == []
+
+
+def signed_links(*states: LinkState) -> list[Told]:
+    """States of the push, each signed as it is sent."""
+    return [one._replace(signed=int(one.sent)) for one in told(*links(*states))]
+
+
+def test_a_state_that_was_held_back_until_what_followed_it_stands_leaves_the_push_open() -> None:
+    *before, dropped, back = signed_links(X, C, D, C)
+
+    def overtaken_by(seconds: float) -> Expectation:
+        held = dropped._replace(sent=back.answered, answered=back.sent + seconds)
+        return expectation([*before, held, back])
+
+    assert overtaken_by(119.0).undecided == []
+    assert set(overtaken_by(120.0).undecided) == {"outages", "reconnects", "rtmp_state", "ended"}
+
+
+def test_a_state_that_comes_late_and_that_nothing_overtook_is_as_good_as_any() -> None:
+    *before, dropped, back = signed_links(X, C, D, C)
+    counted = expectation([*before, dropped, back._replace(answered=back.sent + 1000.0)])
+    assert (counted.outages, counted.undecided) == (1, [])
+
+
+def test_the_end_of_an_address_of_which_nothing_else_arrived_leaves_open_what_became_of_the_one_before() -> (
+    None
+):
+    counted = expectation(told(*links(X, C), *links(E, output="1")))
+    assert "ended" in counted.undecided
