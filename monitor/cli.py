@@ -175,7 +175,14 @@ def simulate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send vendors' traffic, signed as the vendors sign."""
+    """Send vendors' traffic, signed as the vendors sign.
+
+    The truth file holds each stream's numbers as /metrics has them once a minute of the service's clock has
+    gone by since the run: skipped paragraphs and missed callbacks count with a delay. Where callbacks were
+    lost, or came too late for their place, the numbers that this leaves open are named in `undecided`; of a
+    stream with something `unacknowledged` nobody knows whether that arrived, and all its numbers are open.
+    The same seed makes the same jobs: sent to one service twice, their numbers go on from where they were.
+    """
     settings = load_settings(config, os.environ)
     from monitor.simulator.run import simulate as run_simulation
 
@@ -323,7 +330,8 @@ def replay(
         typer.Option("--from", metavar="T", parser=_moment, help="Leave out what was over before."),
     ] = None,
     until: Annotated[
-        float | None, typer.Option("--to", metavar="T", parser=_moment, help="Stop there.")
+        float | None,
+        typer.Option("--to", metavar="T", parser=_moment, help="Stop there; else at the newest event."),
     ] = None,
     job: Annotated[str | None, typer.Option("--job", metavar="ID", help="One stream only.")] = None,
     openmetrics: Annotated[
@@ -339,7 +347,11 @@ def replay(
     ] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Fold the stored events again. Times are RFC 3339 (UTC, unless they say more) or Unix seconds."""
+    """Fold the stored events again. Times are RFC 3339 (UTC, unless they say more) or Unix seconds.
+
+    Without --to, each stream is told as it was when the newest event came: skipped paragraphs and missed
+    callbacks count with a delay, so that /metrics may have a few more by now.
+    """
     if since is not None and until is not None and since > until:
         raise typer.BadParameter("is before --from", param_hint="--to")
     if openmetrics == Path("-"):

@@ -42,6 +42,8 @@ class Report:
         self._streams: list[tuple[Identity, Courier]] = []
         self.counts: Counter[str] = Counter()
         self.running = 0
+        self.failure: MonitorError | None = None
+        """Why the run ended before its time."""
 
     def begin(self, identity: Identity, courier: Courier) -> None:
         """Note a stream that starts."""

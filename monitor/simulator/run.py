@@ -65,7 +65,7 @@ class SimulationError(MonitorError):
 
 
 def simulate(options: SimulationOptions) -> int:
-    """Run a simulation and report it; returns the exit code: 1 if the service acknowledged nothing.
+    """Run a simulation and report it, also if it fails; returns the exit code: 1 if nothing was acknowledged.
 
     Raises:
         ConfigurationError: no source is configured.
@@ -86,27 +86,16 @@ async def _simulate(options: SimulationOptions) -> int:
     report = Report(options)
     addresses = Addresses(options.target, settings.admin.address.url)
     async with httpx.AsyncClient(transport=_InTurn(), timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-        with _stopped_by_signal(pace.stop), show_progress(options, pace, report):
-            try:
+        with _stopped_by_signal(pace.stop):
+            with show_progress(options, pace, report):
                 async with asyncio.TaskGroup() as group:
                     for index in range(options.streams):
                         group.create_task(_slot(options, index, client, addresses, pace, report))
-            except ExceptionGroup as errors:
-                # What is raised under `except*` is wrapped into a group again before Python 3.11.4.
-                ours, others = errors.split(MonitorError)
-                if ours is None or others is not None:
-                    raise
-                raise _first(ours) from None
-    report.write()
+            # Still within: an impatient second Ctrl-C doesn't cut the file short.
+            report.write()
+    if report.failure is not None:
+        raise report.failure
     return 0 if report.counts[Fate.ACKNOWLEDGED] else 1
-
-
-def _first(errors: BaseExceptionGroup[MonitorError]) -> MonitorError:
-    found: BaseException = errors
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, MonitorError)
-    return found
 
 
 async def _slot(
@@ -124,6 +113,11 @@ async def _slot(
         try:
             await _live(life.deliveries, courier, pace)
         except StoppedError:
+            return
+        except SimulationError as error:
+            # The others finish what they are at, as on Ctrl-C: whether it arrived is part of the truth.
+            report.failure = error
+            pace.stop()
             return
         finally:
             report.finish()

@@ -123,6 +123,22 @@ def test_a_registration_that_is_refused_says_how(
         refusing.shutdown()
 
 
+def test_a_run_that_fails_writes_the_truth_of_what_had_arrived(
+    options: SimulationOptions, service: Accepting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = tmp_path / "truth.json"
+    truth.write_text("of another run")
+    with Accepting(("127.0.0.1", 0), Handler, bind_and_activate=False) as silent:
+        silent.server_bind()
+        away = AdminSettings(listen=f"127.0.0.1:{silent.server_address[1]}")
+        chosen = aimed(options, service.address, truth=truth, duration=20.0)
+        settings = chosen.settings.model_copy(update={"admin": away})
+        with pytest.raises(SimulationError, match="could not be registered"):
+            simulate(replace(chosen, settings=settings))
+    assert json.loads(truth.read_text())["totals"]["events"]["accepted"] == len(service.paths) > 0
+    assert json.loads(capsys.readouterr().out)["acknowledged"] == len(service.paths)
+
+
 def test_a_run_takes_no_proxy_of_the_environment(
     options: SimulationOptions, service: Accepting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
