@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from monitor.config import Settings
 from monitor.errors import LogUnavailableError
-from monitor.event import Stored, Vendor, canonical_job_id
+from monitor.event import EventId, Stored, Vendor, canonical_job_id
 from monitor.health.status import Status, status
 from monitor.health.stream import StreamKey, StreamState
 from monitor.log.protocol import History
@@ -244,7 +244,7 @@ def _add_stream(
     @app.get("/streams/{source}/{job_id:path}/live", include_in_schema=False)
     async def live(source: str, job_id: str, request: Request) -> Response:
         key = StreamKey(source, canonical_job_id(job_id))
-        read_up_to: float | None = None
+        read_up_to: EventId | None = None
         events: dict[str, str] = {}
 
         async def read() -> Message | None:
@@ -252,14 +252,15 @@ def _add_stream(
             state = None if streams.recovering else streams.get(key)
             if state is None:
                 return None
-            if state.last_received != read_up_to:
-                received = state.last_received
+            # Not by its time: what was a dead letter, or waited in a spool, came in before the last one.
+            if state.folded != read_up_to:
+                folded = state.folded
                 try:
                     found = await history.history(*key, None, EVENTS)
                 except LogUnavailableError:
                     events = events or writer.unread(live=True)
                 else:
-                    read_up_to, events = received, await writer.events(found, streams.now())
+                    read_up_to, events = folded, await writer.events(found, streams.now())
             now = streams.now()
             one = detail(state, now, settings.health)
             sections = writer.sections(state, one, now)

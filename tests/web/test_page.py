@@ -1,4 +1,7 @@
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -6,9 +9,12 @@ from fastapi import FastAPI
 
 from monitor.clock import stopwatch
 from monitor.config import LinkSettings, Settings
+from monitor.event import EventId, Unrecognised
+from monitor.http_server import serve
 from monitor.log.sqlite import SqliteLog
 from monitor.web import page
 from tests.health.story import START, Story
+from tests.log import making
 from tests.metrics.building import Desk
 
 
@@ -176,3 +182,40 @@ async def test_a_file_is_sent_once_and_then_only_when_it_has_changed(pages: http
     assert (again.status_code, again.content) == (304, b"")
     assert (await pages.get("/static/../app.py")).status_code == 404
     assert (await pages.get("/static/nothing.js")).status_code == 404
+
+
+async def test_an_open_page_is_told_of_an_event_that_came_in_before_the_last_one(
+    desk: Desk, log: SqliteLog
+) -> None:
+    story = Story()
+    story.links("C D")
+    desk.show(story.known)
+    app = FastAPI()
+    page.add(app, Settings(), desk.fleet, log)
+    async with (
+        serve(app, "127.0.0.1:0") as address,
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"http://{address}/streams/prod/job/live") as answer,
+        asyncio.timeout(10),
+    ):
+        lines = answer.aiter_lines()
+        assert (await _next_lists(lines))["events"] == {"order": []}
+
+        # As where somebody retries a dead letter.
+        retried = making.event(EventId("retry", 1, 1), source="prod", job_id="job", received=START + 5)
+        await log.append([retried])
+        story.retry(Unrecognised("NEW"), at=5.0)
+
+        while "events" not in (lists := await _next_lists(lines)):
+            pass
+        (order,) = lists["events"]["order"]
+        assert "REPLY_COMMAND_FINISH" in lists["events"]["changed"][order]
+
+
+async def _next_lists(lines: AsyncIterator[str]) -> dict[str, Any]:
+    """Return what the next message of a feed changes."""
+    async for line in lines:
+        if line.startswith("data: "):
+            lists: dict[str, Any] = json.loads(line.removeprefix("data: "))["lists"]
+            return lists
+    raise AssertionError("the feed has ended")
