@@ -111,6 +111,7 @@ class Writer:
             clock=_clock,
             in_words=in_words,
             paragraphs=_paragraphs,
+            percent=_percent,
             seconds=datetime.timestamp,
             span=_span,
             when=_when,
@@ -366,6 +367,13 @@ def _span(seconds: float) -> str:
 
 def _paragraphs(number: int) -> str:
     return "1 paragraph" if number == 1 else f"{number} paragraphs"
+
+
+def _percent(share: float) -> str:
+    """Say a share, 0 to 1. 100 % is all of it, and 0 % none; what is below an alert's bound is told so."""
+    # Floats of whole percents may be a little less than those.
+    whole = int(share * 100 + 1e-9)
+    return f"{max(whole, 1) if share else 0} %"
 
 
 def _clock(at: datetime) -> str:

@@ -84,6 +84,33 @@ async def test_a_service_that_recovers_says_so(pages: httpx.AsyncClient, desk: D
     assert (await pages.get("/streams/prod/job")).status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("left_out", "told"),
+    [
+        (0, "covered 100 %"),
+        # Rounded, it would be all.
+        (1, "covered 99 %"),
+        # And here no less than what the alert waits for.
+        (41, "covered 79 %"),
+        (142, "covered 29 %"),
+    ],
+)
+async def test_a_round_that_left_something_out_is_not_told_as_whole(
+    pages: httpx.AsyncClient, desk: Desk, left_out: int, told: str
+) -> None:
+    story = Story()
+    story.register(plan=200)
+    story.link("C", at=0.0)
+    for number in (*range(1, 201 - left_out), 1):
+        story.paragraph(number, at=story.now + 10.0)
+    desk.show(story.known)
+
+    text = (await pages.get("/streams/prod/job")).text
+    assert told in text
+    # Its first paragraph plays, and that isn't nothing.
+    assert "has played 1 % of 200 paragraphs" in text
+
+
 async def test_one_paragraph_is_not_told_as_several(pages: httpx.AsyncClient, desk: Desk) -> None:
     story = Story()
     story.register(plan=1)
