@@ -334,7 +334,9 @@ def test_pages_fit_the_window_in_light_and_dark(
 ) -> None:
     jobs = [f"{number:02}-{'0123456789abcdef' * 2}"[:32] for number in range(12)]
     tell(service.callbacks, [link_body(job, "CONNECTED", room=job[::-1]) for job in jobs])
-    tell(service.callbacks, [script_body(jobs[0], number, scene="Scene", title="T") for number in (1, 2, 3)])
+    # A word that fits no window.
+    scene = "Scene" * 60
+    tell(service.callbacks, [script_body(jobs[0], number, scene=scene, title="T") for number in (1, 2, 3)])
     tell(service.callbacks, [link_body(job, "DISCONNECTED", room=job[::-1]) for job in jobs[:3]])
     with chromium.new_context(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 844}

@@ -111,6 +111,21 @@ async def test_a_round_that_left_something_out_is_not_told_as_whole(
     assert "has played 1 % of 200 paragraphs" in text
 
 
+async def test_a_scene_that_is_read_from_right_to_left_turns_nothing_else(
+    pages: httpx.AsyncClient, desk: Desk
+) -> None:
+    story = Story()
+    story.register(plan=2)
+    story.link("C", at=0.0)
+    story.paragraph(1, at=10.0, scene="\u202eSale")
+    story.paragraph(1, at=20.0, scene="\u202eSale")
+    desk.show(story.known)
+
+    text = (await pages.get("/streams/prod/job")).text
+
+    assert "Now playing: <bdi>\u202eSale</bdi>, paragraph 1." in text
+
+
 async def test_one_paragraph_is_not_told_as_several(pages: httpx.AsyncClient, desk: Desk) -> None:
     story = Story()
     story.register(plan=1)
@@ -163,10 +178,10 @@ async def test_a_script_whose_time_has_run_out_should_be_over_and_of_an_ended_st
 
     assert "of 2 paragraphs" in plays
     assert "It plays for about 10 s more." in plays
-    assert "Now playing: Scene, paragraph 2." in plays
+    assert "Now playing: <bdi>Scene</bdi>, paragraph 2." in plays
     assert "It should be over by now: nothing is left to play." in over
     assert "more." not in over
-    assert "Played last: Scene, paragraph 2." in ended
+    assert "Played last: <bdi>Scene</bdi>, paragraph 2." in ended
     assert "more." not in ended
     assert "should be over" not in ended
 
