@@ -36,7 +36,10 @@ _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
 
 _REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)
-"""What a client doesn't take, in a part of a header that says what it takes."""
+"""What a client doesn't take, in a part of what says what it takes. The library passes over `q=0`."""
+
+_OTHER_OPENMETRICS = re.compile(r"^\s*application/openmetrics-text\s*;.*\bversion=(?!1\.0\.0\s*(;|$))")
+"""A version of OpenMetrics that isn't written here. The library says that a later one is what it writes."""
 
 
 class Fleet(Protocol):
@@ -135,7 +138,7 @@ class Exposition:
             accept_encoding: the request's header: gzip or not.
         """
         wanted = _negotiate(accept)
-        gzip = gzip_accepted(_without_refused(accept_encoding))
+        gzip = gzip_accepted(_without(_REFUSED, accept_encoding))
         # Two pages at once would take twice the memory and be no faster.
         async with self._one_at_a_time:
             while True:
@@ -255,7 +258,8 @@ def _negotiate(accept: str) -> _Format:
     """Choose the format as prometheus_client does."""
     # The scheme "dots" renames every metric with an underscore. No name here needs escaping, and the
     # choice of scheme is the server's.
-    accept = _without_refused(accept).replace("escaping=dots", "escaping=underscores")
+    accept = _without(_OTHER_OPENMETRICS, _without(_REFUSED, accept))
+    accept = accept.replace("escaping=dots", "escaping=underscores")
     try:
         encoder, content_type = choose_encoder(accept)
     except TypeError:
@@ -264,6 +268,6 @@ def _negotiate(accept: str) -> _Format:
     return _Format(content_type, content_type.startswith("application/openmetrics-text"), encoder)
 
 
-def _without_refused(header: str) -> str:
-    """Return what a client accepts without what it says that it doesn't: the library passes over `q=0`."""
-    return ",".join(part for part in header.split(",") if not _REFUSED.search(part))
+def _without(unfit: re.Pattern[str], header: str) -> str:
+    """Return what a client accepts without the parts that the library would misread."""
+    return ",".join(part for part in header.split(",") if not unfit.search(part))

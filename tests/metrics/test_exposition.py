@@ -222,6 +222,12 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
             "application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5",
             "text/plain; version=0.0.4; charset=utf-8",
         ),
+        # What this writes is 1.0.0, whatever else is asked for first.
+        (
+            "application/openmetrics-text;version=2.0.0;q=0.9,application/openmetrics-text;version=1.0.0;q=0.8",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+        ("application/openmetrics-text; version=2.0.0", "text/plain; version=0.0.4; charset=utf-8"),
         ("application/openmetrics-text; q=0, text/plain", "text/plain; version=0.0.4; charset=utf-8"),
         (
             "application/openmetrics-text;Q=0.000;version=1.0.0, */*",
