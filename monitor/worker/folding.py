@@ -1,15 +1,16 @@
 """Decodes and folds events of a log, whichever it is, and counts what became of them."""
 
 import gc
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 import structlog
 
-from monitor.clock import Clock
+from monitor.clock import Clock, Seldom
 from monitor.config import Settings
 from monitor.errors import MonitorError, UndecodableError, fault_place
 from monitor.event import Channel, Event, Stored
+from monitor.health.effect import Effect
 from monitor.log.protocol import DeadLetter, EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.metrics.vendor_errors import count_told
@@ -43,6 +44,13 @@ WHAT_TO_DO = (
     "and restart it. If these events are rightly undecodable, set log.undecodable_share = 1."
 )
 
+UNTRACKED = (
+    "The source has as many live streams as max_streams allows. What is told of any other is counted, and "
+    "nobody is told how it is: raise max_streams, or see who makes up jobs."
+)
+UNTRACKED_SECONDS = 60.0
+"""How often that is said of a source, while it lasts."""
+
 _log = structlog.get_logger(__name__)
 
 Counted = tuple[str, str, str, str, str]
@@ -70,6 +78,7 @@ class Folder:
         self._clock = clock
         self._window = _Window(settings.log.undecodable_share)
         self._uncollected = 0
+        self._untracked: defaultdict[str, Seldom] = defaultdict(lambda: Seldom(UNTRACKED_SECONDS))
 
     async def fold(self, shard: Shard, batch: Sequence[Stored]) -> None:
         """Fold events in order of their offsets; the shard's position moves on.
@@ -100,6 +109,9 @@ class Folder:
             count_told(self._metrics, event, decoded.payload, effect)
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
+            _, source, *_, outcome = labels
+            if outcome is Effect.OVERFLOW and self._untracked[source].is_due():
+                _log.error("too many streams", source=source, problem=UNTRACKED)
         # Events that were folded and are folded again, because the position goes back, are known by id.
         try:
             self._window.note(len(batch) - strangers, len(dead_letters) - strangers, example)

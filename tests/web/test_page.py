@@ -72,6 +72,7 @@ async def test_a_stream_that_nobody_knows_is_not_found(pages: httpx.AsyncClient)
 
     assert answer.status_code == 404
     assert "No stream of this job id is known under the source prod." in answer.text
+    assert "never known if its source had max_streams live ones already" in answer.text
     assert "&lt;b&gt;" in answer.text
 
 

@@ -165,6 +165,25 @@ async def test_a_fault_of_the_fold_costs_the_others_nothing_and_loses_no_event(
     await log.close()
 
 
+async def test_the_log_says_once_in_a_while_that_streams_of_a_source_are_not_tracked(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(log)
+    monkeypatch.setattr("monitor.worker.shard.DEFAULT_MAX_STREAMS", 0)
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            await bench.fold(good=2)
+            await bench.fold(good=1, source=OPEN)
+
+    assert bench.counted("overflow") == 9
+    assert [(line["event"], line["log_level"], line["source"]) for line in lines] == [
+        ("too many streams", "error", "signed"),
+        ("too many streams", "error", "open"),
+    ]
+    assert "max_streams" in lines[0]["problem"]
+
+
 async def test_when_most_cannot_be_decoded_folding_stops_before_the_dead_letters_fill(log: SqliteLog) -> None:
     bench = Bench(log)
     await bench.fold(good=400)
