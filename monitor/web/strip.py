@@ -64,7 +64,7 @@ def last_hour(state: StreamState, verdict: Verdict, now: float) -> list[Part]:
         now: Unix seconds, the right edge.
     """
     marks: list[tuple[float, Shade]] = [(state.first_received, Shade.STARTING)]
-    if len(state.transitions) >= TRANSITIONS:
+    if state.retired or len(state.transitions) >= TRANSITIONS:
         marks = [(state.first_received, Shade.UNKNOWN)]
     for line in state.transitions:
         shade = Shade.ENDED if line.what.startswith("ended: ") else _OF_WORD.get(line.what)

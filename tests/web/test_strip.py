@@ -1,4 +1,5 @@
 from monitor.config import HealthSettings
+from monitor.health.fold import retire
 from monitor.health.status import status
 from monitor.health.timeline import TRANSITIONS
 from monitor.web.strip import STRIP_SECONDS, Part, Shade, in_words, last_hour
@@ -53,6 +54,18 @@ def test_what_is_older_than_the_kept_transitions_is_unknown() -> None:
 
     assert parts[0].shade is Shade.UNKNOWN
     assert Shade.UNKNOWN not in [part.shade for part in parts[1:]]
+
+
+def test_of_a_stream_of_which_only_its_end_is_kept_nothing_is_known_before_it() -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.link("E", at=1000)
+    story.state = retire(story.known)
+
+    assert strip(story, at=2000) == [
+        Part(STRIP_SECONDS - 2000, STRIP_SECONDS - 1000, Shade.UNKNOWN),
+        Part(STRIP_SECONDS - 1000, STRIP_SECONDS, Shade.ENDED),
+    ]
 
 
 def test_the_first_connecting_is_no_outage_and_a_later_one_is() -> None:
