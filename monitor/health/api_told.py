@@ -16,7 +16,8 @@ from monitor.health.link_told import take_link_fact
 from monitor.health.stream import LinkFact, Outcome, Phase, StreamState
 from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, was_a_guess
 
-_BY_API = " (the vendor's API says so)"
+BY_API = " (the vendor's API says so)"
+"""Behind what a line of the timeline says, where no callback did."""
 
 
 def take_observation(state: StreamState, told: Told) -> Effect:
@@ -69,7 +70,7 @@ def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome)
     if end is not None and not was_a_guess(end):
         if observation.outranks(outcome, end.outcome):
             end.outcome, end.by_api = outcome, True
-            note(state, stored, at, f"ended: {outcome.value}{_BY_API}")
+            note(state, stored, at, f"ended: {outcome.value}{BY_API}")
         return
     if state.vendor is Vendor.SOFTSUGAR and outcome is not Outcome.VANISHED:
         state.session.state = (
@@ -77,7 +78,7 @@ def _end_by_api(state: StreamState, stored: Stored, at: float, outcome: Outcome)
         )
     assert state.observed is not None
     state.end = observation.end_as(outcome, at, None, state.observed, by_api=True)
-    note(state, stored, at, f"ended: {state.end.outcome.value}{_BY_API}")
+    note(state, stored, at, f"ended: {state.end.outcome.value}{BY_API}")
     heard_end = state.link.current.phase is Phase.ENDED
     if CallbackKind.LINK in state.job.subscribed and not heard_end and outcome is not Outcome.VANISHED:
         state.observed.end_due = at + WITNESS_SECONDS
@@ -88,7 +89,7 @@ def _take_session_state(state: StreamState, stored: Stored, at: float, said: Job
     before = state.session.state
     session.apply(state.session, payload, signed=None, received=at, fingerprint=0)
     if state.session.state is not before and state.session.state is not None:
-        note(state, stored, at, f"session {state.session.state.value}{_BY_API}")
+        note(state, stored, at, f"session {state.session.state.value}{BY_API}")
 
 
 def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
@@ -96,7 +97,7 @@ def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
     outputs = state.link.current.outputs
     if not outputs:
         if state.phase is Phase.STARTING:
-            note(state, stored, at, f"{LinkState.CONNECTED.value}{_BY_API}")
+            note(state, stored, at, f"{LinkState.CONNECTED.value}{BY_API}")
             state.missed += CallbackKind.LINK in state.job.subscribed
         return
     if state.link.current.phase is Phase.CONNECTED:
@@ -106,4 +107,4 @@ def _take_proved_push(state: StreamState, stored: Stored, at: float) -> None:
     newest = max(still_open or outputs, key=lambda name: outputs[name].first)
     state.missed += CallbackKind.LINK in state.job.subscribed
     hear(state.link, stored.event)
-    take_link_fact(state, stored, LinkFact(None, at, newest, LinkState.CONNECTED, 0), _BY_API)
+    take_link_fact(state, stored, LinkFact(None, at, newest, LinkState.CONNECTED, 0), BY_API)

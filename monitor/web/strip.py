@@ -7,6 +7,7 @@ after a restart and in each process. What is older than the oldest kept transiti
 from enum import StrEnum
 from typing import NamedTuple
 
+from monitor.health.api_told import BY_API
 from monitor.health.status import Verdict
 from monitor.health.stream import Phase, StreamState
 from monitor.health.timeline import TRANSITIONS
@@ -48,7 +49,6 @@ _OF_WORD = {
     "session running": Shade.HEALTHY,
     "disconnected": Shade.OUTAGE,
     "reconnecting": Shade.OUTAGE,
-    "reopened": Shade.STARTING,
 }
 """What a line of the timeline says of the time after it; other lines leave it as it was."""
 
@@ -67,9 +67,7 @@ def last_hour(state: StreamState, verdict: Verdict, now: float) -> list[Part]:
     if state.retired or len(state.transitions) >= TRANSITIONS:
         marks = [(state.first_received, Shade.UNKNOWN)]
     for line in state.transitions:
-        shade = Shade.ENDED if line.what.startswith("ended: ") else _OF_WORD.get(line.what)
-        if line.what == "connecting" and marks[-1][1] is Shade.HEALTHY:
-            shade = Shade.OUTAGE
+        shade = _after(line.what.removesuffix(BY_API), marks)
         if shade is not None:
             marks.append((line.at, shade))
     # Several outputs can tell different things; where the stream's time went is what its phase says.
@@ -77,6 +75,20 @@ def last_hour(state: StreamState, verdict: Verdict, now: float) -> list[Part]:
     # Not from before it: what flapped is drawn as it flapped.
     marks = _cut(marks, max(verdict.since, state.phase_since), Shade(verdict.status.value))
     return _parts(marks, now)
+
+
+def _after(word: str, marks: list[tuple[float, Shade]]) -> Shade | None:
+    """Return what a stream is after a line of its timeline; None if it is what it was before."""
+    was = marks[-1][1]
+    if word.startswith("ended: "):
+        return Shade.ENDED
+    if word == "connecting":
+        # A stream that had ended starts anew.
+        return {Shade.HEALTHY: Shade.OUTAGE, Shade.ENDED: Shade.STARTING}.get(was)
+    if word == "reopened" and was is Shade.ENDED:
+        # Nothing of the push opened it: it only seemed to be over, and goes on as it was.
+        return next((shade for _, shade in reversed(marks) if shade is not Shade.ENDED), None)
+    return _OF_WORD.get(word)
 
 
 def in_words(parts: list[Part]) -> str:

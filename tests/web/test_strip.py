@@ -1,4 +1,5 @@
 from monitor.config import HealthSettings
+from monitor.event import Channel, JobObserved, JobState, SessionChanged, SessionState, Vendor
 from monitor.health.fold import retire
 from monitor.health.status import status
 from monitor.health.timeline import TRANSITIONS
@@ -10,6 +11,10 @@ def strip(story: Story, at: float) -> list[Part]:
     assert story.state is not None
     now = START + at
     return last_hour(story.state, status(story.state, now, HealthSettings()), now)
+
+
+def observed(*, duration: float | None = None, push_duration: float | None = None) -> JobObserved:
+    return JobObserved(JobState.RUNNING, duration=duration, push_duration=push_duration)
 
 
 def shades(parts: list[Part]) -> list[str]:
@@ -76,6 +81,56 @@ def test_the_first_connecting_is_no_outage_and_a_later_one_is() -> None:
     story.link("C", at=230)
 
     assert shades(strip(story, at=300)) == ["starting", "healthy", "outage", "healthy"]
+
+
+def test_a_push_that_the_api_proved_is_connected_until_it_is_lost_again() -> None:
+    story = Story()
+    story.links("C D")
+    for at in (90.0, 100.0):
+        story.tell(observed(duration=at, push_duration=at - 10), at=at, channel=Channel.API)
+    story.link("D", at=1000, signed=1000)
+
+    assert shades(strip(story, at=1030)) == ["healthy", "outage", "healthy", "degraded"]
+
+
+def test_a_session_that_the_api_knows_to_run_is_connected_until_its_end() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    story.tell(SessionChanged(SessionState.STARTING), at=0)
+    story.tell(observed(), at=60, channel=Channel.API)
+    story.tell(SessionChanged(SessionState.COMPLETED), at=1000)
+
+    assert shades(strip(story, at=1200)) == ["starting", "healthy", "ended"]
+
+
+def test_a_stream_that_was_opened_again_is_drawn_as_what_opened_it_says() -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.link("E", at=100)
+    story.link("C", at=200)
+    story.link("D", at=1000)
+
+    assert shades(strip(story, at=1030)) == ["healthy", "ended", "healthy", "degraded"]
+
+
+def test_a_stream_that_only_seemed_to_be_over_goes_on_as_it_was() -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.tell(JobObserved(JobState.MISSING), at=100, channel=Channel.API)
+    story.paragraph(1, at=200)
+    story.link("D", at=1000)
+
+    assert shades(strip(story, at=1030)) == ["healthy", "ended", "healthy", "degraded"]
+
+
+def test_a_stream_that_connects_anew_after_its_end_is_starting() -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.link("E", at=100)
+    story.link("G", at=200)
+    story.link("C", at=300)
+    story.link("D", at=1000)
+
+    assert shades(strip(story, at=1030)) == ["healthy", "ended", "starting", "healthy", "degraded"]
 
 
 def test_a_strip_is_said_in_words_the_longest_first() -> None:
