@@ -52,6 +52,13 @@ _OF_WORD = {
 }
 """What a line of the timeline says of the time after it; other lines leave it as it was."""
 
+_ON_CONNECTING = {
+    Shade.STARTING: Shade.STARTING,
+    Shade.HEALTHY: Shade.OUTAGE,
+    Shade.ENDED: Shade.STARTING,
+}
+"""What a stream is once it connects, by what it was: one that had ended starts anew."""
+
 _WORDS = {Shade.HEALTHY: "connected", Shade.UNKNOWN: "not known"}
 
 
@@ -83,8 +90,10 @@ def _after(word: str, marks: list[tuple[float, Shade]]) -> Shade | None:
     if word.startswith("ended: "):
         return Shade.ENDED
     if word == "connecting":
-        # A stream that had ended starts anew.
-        return {Shade.HEALTHY: Shade.OUTAGE, Shade.ENDED: Shade.STARTING}.get(was)
+        return _ON_CONNECTING.get(was)
+    if was is Shade.STARTING and len(marks) > 1 and word in ("disconnected", "reconnecting"):
+        # A start that fails and tries again is still a start.
+        return None
     if word == "reopened" and was is Shade.ENDED:
         # Nothing of the push opened it: it only seemed to be over, and goes on as it was.
         return next((shade for _, shade in reversed(marks) if shade is not Shade.ENDED), None)

@@ -83,6 +83,26 @@ def test_the_first_connecting_is_no_outage_and_a_later_one_is() -> None:
     assert shades(strip(story, at=300)) == ["starting", "healthy", "outage", "healthy"]
 
 
+def test_a_start_that_fails_and_tries_again_is_no_outage() -> None:
+    story = Story()
+    story.link("G", at=0)
+    story.link("D", at=10)
+    story.link("G", at=100)
+    story.link("C", at=200)
+    story.link("D", at=500)
+
+    assert shades(strip(story, at=530)) == ["starting", "healthy", "degraded"]
+
+
+def test_a_stream_of_which_a_loss_is_heard_first_is_in_an_outage() -> None:
+    story = Story()
+    story.register()
+    story.link("D", at=10)
+    story.link("C", at=200)
+
+    assert shades(strip(story, at=530)) == ["starting", "outage", "healthy"]
+
+
 def test_a_push_that_the_api_proved_is_connected_until_it_is_lost_again() -> None:
     story = Story()
     story.links("C D")
