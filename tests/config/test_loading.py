@@ -73,8 +73,8 @@ silent_after_seconds = 600.5
 flapping_reconnects = 4
 flapping_window_seconds = 300
 stall_factor = 2.5
-keep_ended_seconds = 60
-keep_abnormal_seconds = 120
+keep_ended_seconds = 120
+keep_abnormal_seconds = 240
 abandon_after_seconds = 3600
 
 [links]
@@ -401,7 +401,7 @@ GIVEN_UP_TOO_SOON = (
     "a stream would be given up as lost before it counts as silent"
 )
 GONE_TOO_SOON = (
-    "is shorter than 60 s: a stream's series would go before the paragraphs that its last round left out "
+    "is shorter than 120 s: a stream's series may go before its last skipped paragraphs and missed callbacks "
     "are counted"
 )
 
@@ -460,11 +460,11 @@ GONE_TOO_SOON = (
             GIVEN_UP_TOO_SOON,
         ),
         (
-            "[health]\nkeep_ended_seconds = 59\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            "[health]\nkeep_ended_seconds = 119\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
             f"health.keep_ended_seconds: {GONE_TOO_SOON}",
         ),
         (
-            "[health]\nkeep_abnormal_seconds = 59\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            "[health]\nkeep_abnormal_seconds = 119\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
             f"health.keep_abnormal_seconds: {GONE_TOO_SOON}",
         ),
     ],
