@@ -18,6 +18,7 @@ def group(thresholds: Thresholds) -> Group:
             _missed(view, limits),
             _no_callbacks(view, limits),
             _unanswered(view, limits),
+            _untracked(view, limits),
         ),
     )
 
@@ -154,4 +155,19 @@ def _unanswered(view: View, limits: Ingest) -> Alert:
         "no round of them was answered whole. What no callback tells stays unseen: a lost end, a job that "
         "failed. Look at the key, our clock, and the way to the API.",
         of_source=("source",),
+    )
+
+
+def _untracked(view: View, limits: Ingest) -> Alert:
+    window = span(limits.untracked_window_seconds)
+    beyond = of("monitor_events_total", view, 'outcome="overflow"')
+    return Alert(
+        "MonitorStreamsUntracked",
+        Severity.WARNING,
+        Dashboard.PIPELINE,
+        f"sum by (vendor, source) (increase({beyond}[{window}])) > 0",
+        f"{SOURCE} has more streams than are watched",
+        f"{SOURCE} has as many live streams as max_streams allows. Whatever it told of others within "
+        f"{window} was kept and counted, but nobody is told how they are.",
+        of_source=("vendor", "source"),
     )

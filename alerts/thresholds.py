@@ -102,6 +102,7 @@ class Ingest(_Section):
     no_callbacks_for_seconds: Seconds
     no_callbacks_streams: Count
     unanswered_seconds: Window
+    untracked_window_seconds: Window
 
 
 class Pipeline(_Section):

@@ -119,6 +119,7 @@ def _worker() -> list[Place]:
                 [Query(rate("monitor_events_total", FLEET, "outcome"), "{{outcome}}")],
                 unit="cps",
                 stacked=True,
+                runbooks=["MonitorStreamsUntracked"],
             ),
             8,
             8,
