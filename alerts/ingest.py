@@ -13,6 +13,7 @@ def group(thresholds: Thresholds) -> Group:
         (
             _authentication(view, limits),
             _refused(view, limits),
+            _crowded(view, limits),
             _skew(view, limits),
             _dead_letters(view, limits),
             _missed(view, limits),
@@ -55,6 +56,22 @@ def _refused(view: View, limits: Ingest) -> Alert:
         "it could keep them nowhere. MetaStudio tries none again, SoftSugar twice. Look at its disk; on "
         "Kafka at the brokers, too.",
         of_source=("source",),
+    )
+
+
+def _crowded(view: View, limits: Ingest) -> Alert:
+    window = span(limits.refused_window_seconds)
+    which = 'listener="receiver",reason="too_many_connections"'
+    refused = of("monitor_connections_refused_total", view, which)
+    return Alert(
+        "MonitorConnectionsRefused",
+        Severity.CRITICAL,
+        Dashboard.PIPELINE,
+        f"sum by (instance) (increase({refused}[{window}])) >= {limits.refused_connections}",
+        f"{INSTANCE} refuses connections, and with them callbacks",
+        f"{INSTANCE} refused {TIMES} connections within {window}: requests ran on all that it may have. "
+        "Those that were a vendor's brought callbacks that are lost. Look at who holds the others, and how "
+        "long callbacks take.",
     )
 
 

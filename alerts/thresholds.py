@@ -91,6 +91,7 @@ class Ingest(_Section):
     authentication_failures: Count
     authentication_share: Share
     refused_callbacks: Count
+    refused_connections: Count
     refused_window_seconds: Window
     clock_skew_seconds: Seconds
     clock_skew_for_seconds: Seconds

@@ -1,7 +1,7 @@
 """What the pipeline's dashboard shows of callbacks on their way into the log, and of those left aside."""
 
 from dashboards.panels import Colour, Place, Query, Step, graph
-from dashboards.selectors import FLEET, PROCESSES, SOURCES, or_none, or_zero, quantile, rate
+from dashboards.selectors import FLEET, PROCESSES, RECEIVERS, SOURCES, or_none, or_zero, quantile, rate
 from dashboards.thresholds import (
     AUTHENTICATION_SHARE,
     CLOCK_SKEW_SECONDS,
@@ -62,7 +62,19 @@ def receiver() -> list[Place]:
                 unit="reqps",
                 runbooks=["MonitorCallbackAuthenticationFailures"],
             ),
-            8,
+            6,
+            7,
+        ),
+        Place(
+            graph(
+                "Refused by the server",
+                "Requests and connections that receivers refused each second before anybody knew whose they "
+                "are: too many at once, too slow, too large a head, or no HTTP.",
+                [Query(rate("monitor_connections_refused_total", RECEIVERS, "reason"), "{{reason}}")],
+                unit="reqps",
+                runbooks=["MonitorConnectionsRefused"],
+            ),
+            6,
             7,
         ),
         Place(
@@ -75,7 +87,7 @@ def receiver() -> list[Place]:
                 steps=[Step(CLOCK_SKEW_SECONDS, Colour.WARNING)],
                 runbooks=["MonitorClockSkew"],
             ),
-            8,
+            6,
             7,
         ),
         Place(
@@ -89,7 +101,7 @@ def receiver() -> list[Place]:
                 ],
                 unit="reqps",
             ),
-            8,
+            6,
             7,
         ),
     ]

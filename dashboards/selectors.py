@@ -6,6 +6,9 @@ Two processes may export the same stream for a moment, so a gauge of a stream is
 PROCESSES = 'job=~"$job", instance=~"$instance"'
 """Series of the service's own."""
 
+RECEIVERS = f'{PROCESSES}, listener="receiver"'
+"""Series of the servers that face the vendors."""
+
 SOURCES = f'{PROCESSES}, source=~"$source"'
 """Series with a source and no vendor."""
 

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from monitor.config import Address, parse_address
 from monitor.errors import ConfigurationError
+from monitor.http_server.answers import REFUSALS
 from monitor.http_server.connections import Connections
 from monitor.http_server.protocol import Application, HttpProtocol
 
 __all__ = [
     "KEEP_ALIVE_SECONDS",
     "MAX_CONNECTIONS",
+    "REFUSED_REASONS",
     "SHUTDOWN_SECONDS",
     "UNREAD_SECONDS",
     "Application",
@@ -32,6 +34,13 @@ UNREAD_SECONDS = 30
 SHUTDOWN_SECONDS = 10
 """How long requests in flight may finish once the server was told to stop."""
 
+REFUSED_REASONS = tuple(one.reason for one in REFUSALS)
+"""Why the server refuses a request before any application sees it, or a connection."""
+
+
+def _note_nowhere(reason: str) -> None:
+    del reason
+
 
 @contextlib.asynccontextmanager
 async def serve(
@@ -41,6 +50,7 @@ async def serve(
     key: str = "listen",
     header_timeout: float = 10.0,
     max_connections: int = MAX_CONNECTIONS,
+    note_refused: Callable[[str], None] = _note_nowhere,
 ) -> AsyncIterator[str]:
     """Serve `app` while the context is open; yield the bound address as `host:port`.
 
@@ -54,13 +64,15 @@ async def serve(
         max_connections: how many may be open at once. For one more another is closed: one whose client
             leaves its answers unread, else the longest idle, else the one that has been inside a body for
             longest. If whole requests run on all, that one is answered 503 and closed.
+        note_refused: hears of each request or connection that the server itself refuses, with one of
+            `REFUSED_REASONS`.
 
     Raises:
         ConfigurationError: the address can't be listened on.
     """
     bound = _bind(listen, key)
     address = _text_of(bound)
-    connections = Connections(max_connections, header_timeout, KEEP_ALIVE_SECONDS, address)
+    connections = Connections(max_connections, header_timeout, KEEP_ALIVE_SECONDS, address, note_refused)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(partial(HttpProtocol, app, connections), sock=bound)
     try:

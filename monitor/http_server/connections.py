@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Any, Protocol
@@ -46,10 +46,19 @@ class Connections:
         header_timeout: seconds that a client may take over the head of a request.
         keep_alive: seconds that a connection may rest between two requests.
         address: where the server listens, for the log.
+        note_refused: hears why the server itself refused what came on one of them.
     """
 
-    def __init__(self, most: int, header_timeout: float, keep_alive: float, address: str) -> None:
+    def __init__(
+        self,
+        most: int,
+        header_timeout: float,
+        keep_alive: float,
+        address: str,
+        note_refused: Callable[[str], None],
+    ) -> None:
         self.header_timeout = header_timeout
+        self.note_refused = note_refused
         self.stopping = asyncio.Event()
         """Set once the server stops, for answers without an end."""
         self.is_crowded = False

@@ -20,6 +20,7 @@ from monitor.http_server.answers import (
     HEAD_TOO_SLOW,
     NOT_HTTP,
     TOO_MANY_CONNECTIONS,
+    Refusal,
 )
 from monitor.http_server.connections import Connections
 from monitor.http_server.exchange import Exchange, Header, Scope
@@ -363,24 +364,25 @@ class HttpProtocol(asyncio.Protocol):
         if not self._transport.is_closing():
             self._refuse(HEAD_TOO_SLOW if self.is_inside_head else None)
 
-    def _refuse(self, answer: bytes | None) -> None:
+    def _refuse(self, refusal: Refusal | None) -> None:
         """Take no more, and close behind the answers to what came before, or else behind this one."""
         self._is_refusing = True
         last = self._exchange
         if last is not None and not last.is_whole:
             if len(self._unanswered) < 2:
-                self._close_with(None if last.has_begun else answer)
+                self._close_with(None if last.has_begun else refusal)
                 return
             # Its turn doesn't come any more.
             self._unanswered.pop()
         if self._unanswered:
             self._unanswered[-1].keep_alive = False
         else:
-            self._close_with(answer)
+            self._close_with(refusal)
 
-    def _close_with(self, answer: bytes | None) -> None:
-        if answer is not None:
-            self._transport.write(answer)
+    def _close_with(self, refusal: Refusal | None) -> None:
+        if refusal is not None:
+            self._connections.note_refused(refusal.reason)
+            self._transport.write(refusal.answer)
         self.close()
 
 

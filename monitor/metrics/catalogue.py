@@ -204,6 +204,12 @@ SERVICE_FAMILIES: tuple[Family, ...] = (
         "Requests that did not prove where they come from, by what was wrong",
     ),
     Family(
+        "monitor_connections_refused_total",
+        _COUNTER,
+        ("listener", "reason"),
+        "Requests and connections that the HTTP server refused before anybody knew whose they are, by why",
+    ),
+    Family(
         "monitor_callback_duration_seconds",
         _HISTOGRAM,
         ("source",),

@@ -1,7 +1,7 @@
 """The service's own metrics: what it received, folded and refused."""
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -49,6 +49,7 @@ class ServiceMetrics:
         self.registry = registry
         self.callbacks = self._counter("monitor_callbacks_total")
         self.authentication_failures = self._counter("monitor_authentication_failures_total")
+        self.connections_refused = self._counter("monitor_connections_refused_total")
         self.callback_duration = self._histogram("monitor_callback_duration_seconds", CALLBACK_BUCKETS)
         self.clock_skew = self._gauge("monitor_clock_skew_seconds")
         self.signature_forms = self._counter("monitor_signature_forms_total")
@@ -94,6 +95,16 @@ class ServiceMetrics:
                 self.dead_letters.labels(source, channel, reason)
         for code, category in alerting_codes:
             self.vendor_errors.labels(vendor, source, str(code), category)
+
+    def declare_listener(self, listener: str, reasons: Iterable[str]) -> Callable[[str], None]:
+        """Export at 0 what an HTTP server can refuse by itself; return what counts a refusal.
+
+        Args:
+            listener: the section of the configuration that says where the server listens.
+            reasons: why it may refuse.
+        """
+        refused = {reason: self.connections_refused.labels(listener, reason) for reason in reasons}
+        return lambda reason: refused[reason].inc()
 
     def set_streams(self, numbers: Mapping[tuple[Vendor, str, Status], int]) -> None:
         """Set how many streams each source has in each status; what isn't named is 0.

@@ -31,7 +31,7 @@ async def serve_all(settings: Settings) -> None:
         with contextlib.closing(Exposition(metrics, fleet, settings.health)) as exposition:
             operators = build(settings, log, exposition, [fleet], Pages(fleet, log))
             async with (
-                serving(settings, operators, receiver),
+                serving(settings, operators, receiver, metrics),
                 run_reconcile(settings, Surroundings(fleet, log, metrics, clock, random.Random())),
             ):
                 await until_signalled(signalled, worker.run())

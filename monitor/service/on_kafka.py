@@ -59,7 +59,7 @@ async def serve_role(settings: Settings, role: Role) -> None:
         async with contextlib.AsyncExitStack() as stack:
             exposition = stack.enter_context(contextlib.closing(Exposition(metrics, folded, settings.health)))
             operators = build(settings, log, exposition, needed, pages)
-            await stack.enter_async_context(serving(settings, operators, receiver))
+            await stack.enter_async_context(serving(settings, operators, receiver, metrics))
             if role in (Role.ALL, Role.WORKER):
                 owns = partial(_owns_list, settings, folded)
                 around = Surroundings(folded, log, metrics, clock, random.Random(), owns)

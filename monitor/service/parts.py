@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from monitor import __version__
 from monitor.clock import Clock
 from monitor.config import Role, Settings
 from monitor.errors import MonitorError
-from monitor.http_server import Application, serve
+from monitor.http_server import REFUSED_REASONS, Application, serve
 from monitor.log.protocol import EventLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.metrics.vendor_errors import declare_sources
@@ -40,7 +41,7 @@ def build_receiver(settings: Settings, log: EventLog, metrics: ServiceMetrics, c
 
 @contextlib.asynccontextmanager
 async def serving(
-    settings: Settings, operators: Application, vendors: Application | None
+    settings: Settings, operators: Application, vendors: Application | None, metrics: ServiceMetrics
 ) -> AsyncIterator[None]:
     """Serve the applications while the context is open.
 
@@ -48,13 +49,19 @@ async def serving(
         settings: where to listen.
         operators: faces operators.
         vendors: faces the vendors, if this process takes callbacks.
+        metrics: where what the servers themselves refuse is counted.
     """
+
+    def listen(application: Application, section: str, address: str) -> AbstractAsyncContextManager[str]:
+        refused = metrics.declare_listener(section, REFUSED_REASONS)
+        return serve(application, address, key=f"{section}.listen", note_refused=refused)
+
     async with contextlib.AsyncExitStack() as servers:
-        server = serve(operators, settings.admin.listen, key="admin.listen")
+        server = listen(operators, "admin", settings.admin.listen)
         bound = await servers.enter_async_context(server)
         addresses = {"operators": f"http://{bound}"}
         if vendors is not None:
-            server = serve(vendors, settings.receiver.listen, key="receiver.listen")
+            server = listen(vendors, "receiver", settings.receiver.listen)
             bound = await servers.enter_async_context(server)
             addresses["callbacks"] = f"http://{bound}"
         _log.info("serving", version=__version__, **addresses)

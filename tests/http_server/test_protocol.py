@@ -358,6 +358,55 @@ async def test_one_connection_too_many_is_answered_503_while_requests_run_on_all
     assert still_served.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize(
+    ("sent", "answered", "reason"),
+    [
+        (b"\x16\x03\x01\x02\x00", 400, "not_http"),
+        (b"GET / HTTP/1.1\r\nhost:", 408, "head_too_slow"),
+        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MAX_HEAD_BYTES // 6 + 1), 431, "head_too_large"),
+    ],
+)
+async def test_each_request_that_the_server_itself_refuses_is_told_once_with_its_reason(
+    sent: bytes, answered: int, reason: str
+) -> None:
+    refused: list[str] = []
+    async with (
+        serve(hello, "127.0.0.1:0", header_timeout=0.2, note_refused=refused.append) as address,
+        connection(address) as served,
+        connection(address) as (reader, writer),
+    ):
+        await _answered(served)
+        writer.write(sent)
+        answer = await _until_closed(reader)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % answered)
+    assert refused == [reason]
+
+
+async def test_each_connection_that_is_refused_or_has_to_give_way_inside_a_body_is_told() -> None:
+    held, refused = Held(), list[str]()
+    async with (
+        serve(held, "127.0.0.1:0", max_connections=1, note_refused=refused.append) as address,
+        connection(address) as (slow, body),
+    ):
+        body.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nx")
+        async with asyncio.timeout(10):
+            await held.begun.wait()
+        async with connection(address) as (_, writer):
+            gave_way = await _until_closed(slow)
+            held.begun.clear()
+            writer.write(GET)
+            async with asyncio.timeout(10):
+                await held.begun.wait()
+            async with connection(address) as (third, _):
+                one_too_many = await _until_closed(third)
+            held.finish.set()
+
+    assert gave_way.startswith(b"HTTP/1.1 408 ")
+    assert one_too_many.startswith(b"HTTP/1.1 503 ")
+    assert refused == ["body_too_slow", "too_many_connections"]
+
+
 async def test_that_connections_are_refused_is_logged_once_in_a_while() -> None:
     held = Held()
     with capture_logs() as lines:

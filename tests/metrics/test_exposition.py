@@ -171,6 +171,7 @@ async def test_promtool_has_no_complaint_about_a_full_page(desk: Desk) -> None:
     service.declare_source(Vendor.METASTUDIO, "prod", [(1, "quota")])
     service.events.labels(Vendor.METASTUDIO, "prod", Channel.CALLBACK, "unknown", "applied").inc(3)
     service.event_delay.observe_many([0.004, 12.0])
+    service.declare_listener("receiver", ["not_http"])("not_http")
     service.callback_duration.labels("prod").observe(0.003)
     service.clock_skew.labels("prod").set(-0.4)
     service.signature_forms.labels("prod", "sorted_query").inc()

@@ -44,6 +44,21 @@ def test_a_source_s_first_dead_letter_is_a_rise_whatever_its_reason(channel: str
     assert registry.get_sample_value("monitor_dead_letters_total", labels) == 0
 
 
+def test_what_a_server_can_refuse_by_itself_is_exported_at_0_and_counts_by_its_reason() -> None:
+    registry = CollectorRegistry()
+    refused = ServiceMetrics(registry).declare_listener("receiver", ["not_http", "head_too_large"])
+
+    refused("not_http")
+
+    counted = [
+        registry.get_sample_value(
+            "monitor_connections_refused_total", {"listener": "receiver", "reason": reason}
+        )
+        for reason in ("not_http", "head_too_large")
+    ]
+    assert counted == [1, 0]
+
+
 def test_nothing_says_1970_before_anything_happened() -> None:
     registry = CollectorRegistry()
     ServiceMetrics(registry)

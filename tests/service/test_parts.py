@@ -1,12 +1,17 @@
+import asyncio
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from monitor.config import AdminSettings, ReceiverSettings, Settings
 from monitor.errors import ConfigurationError
+from monitor.metrics.service import ServiceMetrics
 from monitor.service.parts import serving
+from tests.receiver.running import connection
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
 
 async def refusal(settings: Settings) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        async with serving(settings, nothing, nothing):
+        async with serving(settings, nothing, nothing, ServiceMetrics(CollectorRegistry())):
             pass
     return caught.value.problems
 
@@ -42,3 +47,19 @@ async def test_a_host_that_nobody_knows_is_refused_under_its_key() -> None:
     [said] = await refusal(listening(receiver="nowhere.invalid:1"))
 
     assert said.startswith("receiver.listen: nowhere.invalid:1 can't be listened on: ")
+
+
+async def test_what_a_server_itself_refuses_is_counted_by_where_it_listens() -> None:
+    metrics = ServiceMetrics(CollectorRegistry())
+    with capture_logs() as lines:
+        async with serving(listening(), nothing, nothing, metrics):
+            [addresses] = [line for line in lines if line["event"] == "serving"]
+            address = addresses["callbacks"].removeprefix("http://")
+            async with connection(address) as (reader, writer), asyncio.timeout(10):
+                writer.write(b"no HTTP\r\n")
+                answer = await reader.read()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    for listener, counted in (("receiver", 1), ("admin", 0)):
+        labels = {"listener": listener, "reason": "not_http"}
+        assert metrics.registry.get_sample_value("monitor_connections_refused_total", labels) == counted
