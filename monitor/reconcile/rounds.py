@@ -42,6 +42,9 @@ EXPLAINED_SECONDS = 600.0
 MOST_UNANSWERED = 3
 """After so many questions in a row that the vendor failed at, it is no single stream's trouble any more."""
 
+MANY = 3
+"""So many sessions that leave a list at once, and with them all that are known: rather the list's trouble."""
+
 LONGEST_REST_SECONDS = 900.0
 """A vendor that wants to be left alone for longer is asked all the same: nobody else tells of a lost end."""
 
@@ -52,12 +55,14 @@ class Pace(NamedTuple):
     """How often to ask.
 
     ask_every, slowest: seconds between rounds, when something is amiss and when all has agreed for long.
-    look_again: seconds until the second look. calls: the most in one round.
+    look_again: seconds until the second look. emptied: seconds after which a list that held none of a
+    source's sessions is believed, if it still holds none. calls: the most in one round.
     """
 
     ask_every: float = 60.0
     slowest: float = 300.0
     look_again: float = 10.0
+    emptied: float = 60.0
     calls: int = 60
 
 
@@ -118,6 +123,8 @@ class SourceRounds:
         self._pace = pace
         self._memory = Memory()
         self._interval = pace.ask_every
+        # What two answers that a stream is missing must be apart, in this round.
+        self._apart = pace.look_again
         self._not_before = 0.0
         self._left_unasked = False
 
@@ -141,6 +148,7 @@ class SourceRounds:
         if self._owns_list(self._source.name) or not self._api.shows_jobs:
             listing = await self._compare_listed(again)
         listed, differences, failure = listing
+        self._apart = self._pace.emptied if self._lost_all(listed) else self._pace.look_again
         differences += await self._ask_each(self._worth_asking(listed), again, listed=listed is not None)
         if again:
             await asyncio.sleep(self._pace.look_again)
@@ -208,6 +216,13 @@ class SourceRounds:
                 # The vendor has just told what runs: that it fails at this hides no lost end.
                 failure = error
         return _Listing(listed if whole else None, differences, failure)
+
+    def _lost_all(self, listed: set[StreamKey] | None) -> bool:
+        """Whether the list holds none of many sessions, of which nothing else can be asked."""
+        if listed is None or self._api.shows_jobs:
+            return False
+        live = [state.key for state in self._own() if state.end is None]
+        return len(live) >= MANY and listed.isdisjoint(live)
 
     def _worth_asking(self, listed: set[StreamKey] | None) -> list[StreamState]:
         """Return whom to ask about one by one, the troubled first, then who wasn't asked for longest."""
@@ -300,7 +315,7 @@ class SourceRounds:
         kind = compare(state, job, now)
         if said.state is JobState.MISSING and kind is Difference.END:
             # A list may be a moment behind: only the second answer counts.
-            if not self._memory.suspect(key, now, self._pace.look_again):
+            if not self._memory.suspect(key, now, self._apart):
                 again.add(key)
                 return 0
         else:

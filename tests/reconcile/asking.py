@@ -15,7 +15,7 @@ from monitor.clock import SystemClock
 from monitor.config import LogSettings, Settings, Source
 from monitor.event import Channel, Event, Vendor, canonical_job_id
 from monitor.health.status import Verdict, status
-from monitor.health.stream import StreamKey, StreamState
+from monitor.health.stream import Outcome, StreamKey, StreamState
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
 from monitor.metrics.service import ServiceMetrics
@@ -28,7 +28,7 @@ from monitor.worker.shard import Shard
 from tests.receiver.running import eventually
 from tests.vendors.vendor_server import JOB, ROOM, TestedVendor, opened, running_vendor, source_of
 
-PACE = Pace(ask_every=0.2, slowest=1.0, look_again=0.4, calls=50)
+PACE = Pace(ask_every=0.2, slowest=1.0, look_again=0.4, emptied=2.0, calls=50)
 PAST = 100.0
 """How long ago the callbacks of a test were received, in seconds."""
 
@@ -98,6 +98,11 @@ class Asking:
     def verdict(self, job_id: str = JOB) -> Verdict:
         """Return a stream's status now."""
         return status(self.state(job_id), self.clock.now(), self.shard.settings)
+
+    def outcome(self, job_id: str = JOB) -> Outcome | None:
+        """Return how a stream ended, None if it hasn't."""
+        end = self.state(job_id).end
+        return None if end is None else end.outcome
 
     def lines(self, job_id: str = JOB) -> list[str]:
         """Return what of the timeline came from the API."""

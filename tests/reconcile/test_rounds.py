@@ -619,6 +619,35 @@ async def test_a_session_that_is_not_listed_any_more_has_vanished(sugar: Asking)
     assert sugar.verdict("s-2").status is Status.HEALTHY
 
 
+async def test_a_list_that_holds_nothing_of_many_sessions_is_believed_only_once_it_has_stayed_so(
+    sugar: Asking,
+) -> None:
+    sessions = ["s-1", "s-2", "s-3"]
+    for session in sessions:
+        await sugar.call_back_session(35, session)
+
+    await sugar.round()
+    at_first = [sugar.verdict(session).status for session in sessions]
+    async with asyncio.timeout(30):
+        while None in map(sugar.outcome, sessions):
+            await sugar.round()
+
+    assert at_first == [Status.HEALTHY] * 3
+    assert [sugar.outcome(session) for session in sessions] == [Outcome.VANISHED] * 3
+
+
+async def test_one_of_many_sessions_that_leaves_the_list_has_vanished_at_the_second_look(
+    sugar: Asking,
+) -> None:
+    for session in ("s-1", "s-2", "s-3"):
+        await sugar.call_back_session(35, session)
+    sugar.vendor.sessions = {"s-1": 35, "s-2": 35}
+
+    await sugar.round()
+
+    assert sugar.outcome("s-3") is Outcome.VANISHED
+
+
 async def test_a_session_that_was_called_back_of_just_now_has_not_vanished_though_the_list_lags_behind(
     sugar: Asking,
 ) -> None:
