@@ -2,12 +2,14 @@
 
 import math
 import re
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -133,7 +135,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 
 
 def _let_go_wrong_what_the_simulator_gets_right(service: Service) -> None:
-    """Add a refused request, a dead letter and a vendor's error, which a mixed run has none of."""
+    """Add refused requests, a dead letter and a vendor's error, which a mixed run has none of."""
+    receiver = urlsplit(service.callbacks)
+    with socket.create_connection((receiver.hostname, receiver.port), timeout=10) as stranger:
+        stranger.sendall(b"no HTTP\r\n")
+        assert stranger.recv(12) == b"HTTP/1.1 400"
     refused = http.post(f"{service.callbacks}/callbacks/metastudio-signed", json={"event_type": "x"})
     assert refused.status_code == 401
     tell(service.callbacks, [{"event_type": "RTMP_STREAM_STATE_CHANGE", "message": "no json"}])
