@@ -183,6 +183,13 @@ class Service:
         self.process.terminate()
         return self.process.wait(timeout=30)
 
+    def hasten(self, speed: float) -> None:
+        """Stop it, and launch it with a clock that runs faster from now on: what is due comes sooner."""
+        self.stop()
+        self.more = hastened(speed) + self.more
+        self.write_config()
+        self.launch()
+
     def close(self) -> None:
         """See that nothing is left running."""
         if self.process is not None and self.process.poll() is None:

@@ -16,12 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor.event import EventId
 from tests.end_to_end.deployment import SESSION_SECONDS, Deployment, Watcher
 from tests.end_to_end.running import Service, Simulation, wait_for
-from tests.end_to_end.truth import unexpected, wait_until_true
+from tests.end_to_end.truth import SETTLING_SPEED, unexpected, wait_until_true
 from tests.kafka_broker import Brokers, bring_back
 from tests.log.kafka_records import events
 
 SETTLING_SECONDS = 120
-"""What a round skipped is counted 65 s after it ended; and partitions may still be moving."""
+"""Partitions may still be moving."""
 
 LONGEST = 1200
 """Simulated seconds after which a run ends, if nobody has stopped it before."""
@@ -70,6 +70,8 @@ def assert_true(truth: dict[str, Any], deployment: Deployment) -> None:
     """Check that each number is right, and that each stream is exported by one worker alone."""
     assert unexpected(truth) == []
     deployment.wait_until_ready()
+    wait_until_true(truth, deployment.page, seconds=SETTLING_SECONDS, settled=False)
+    deployment.hasten(SETTLING_SPEED)
     wait_until_true(truth, deployment.page, seconds=SETTLING_SECONDS)
     owners = Counter(stream for streams in deployment.claims().values() for stream in streams)
     assert set(owners.values()) == {1}
