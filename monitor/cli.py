@@ -381,7 +381,8 @@ def replay(
         typer.echo(json.dumps([row._asdict() for row in found]))
     else:
         columns = replaying.Replayed._fields
-        _print_rows(columns, [[_cell(value) for value in row] for row in found])
+        shown = [row._asdict() | {"since": replaying.in_words(row.since)} for row in found]
+        _print_rows(columns, [[_cell(row[name]) for name in columns] for row in shown])
     if not found:
         _complain("the log holds no stream that was asked for")
     if undecodable:

@@ -5,6 +5,7 @@ The log may be in use by the running service meanwhile; it is only read.
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from monitor.config import Settings
@@ -122,6 +123,11 @@ async def report(events: Events, settings: Settings, period: Period) -> list[Rep
         if period.since is None or state.end is None or state.end.at >= period.since:
             rows.append(_replayed(state, end, settings))
     return rows
+
+
+def in_words(moment: float) -> str:
+    """Return Unix seconds as people read them, and as `--from` and `--to` take them: RFC 3339 in UTC."""
+    return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _replayed(state: StreamState, now: float, settings: Settings) -> Replayed:

@@ -89,6 +89,13 @@ def test_each_stream_is_reported_as_it_was_at_the_end(kept: Path) -> None:
     assert done.stderr == "1 events could not be decoded, and were left out\n"
 
 
+def test_the_table_gives_times_that_a_person_reads_and_json_those_for_programs(kept: Path) -> None:
+    done, as_json = replay(kept, "--job", "first"), replay(kept, "--job", "first", "--json")
+
+    assert done.stdout.split("\t")[3:6] == ["ended", "2025-06-15T15:13:20Z", "completed"]
+    assert json.loads(as_json.stdout)[0]["since"] == BEGUN + 400
+
+
 @pytest.mark.parametrize(
     ("arguments", "jobs"),
     [
