@@ -198,7 +198,7 @@ def simulate(
         truth=truth,
         json_output=as_json,
     )
-    raise typer.Exit(run_simulation(options))
+    run_simulation(options)
 
 
 @letters.command("list")

@@ -102,6 +102,8 @@ class Courier:
         self.unknown: list[Fact] = []
         self._refused: set[Fact] = set()
         self.events: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        """Callbacks that weren't acknowledged, by what became of their last try."""
         self.trouble = ""
         """What became of the last try that wasn't acknowledged: `status 503`, unreachable or broken."""
 
@@ -170,6 +172,8 @@ class Courier:
         copies = broke if self._is_unsigned else 0
         self.events[fate] += 1
         self._counts[fate] += 1
+        if fate is not Fate.ACKNOWLEDGED and fact.channel is Channel.CALLBACK:
+            self.refusals[self.trouble] += 1
         if fate is Fate.UNKNOWN:
             self.unknown.append(fact)
             return False

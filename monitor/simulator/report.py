@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from monitor.errors import MonitorError
+from monitor.event import Channel
 from monitor.simulator.bodies import Identity
 from monitor.simulator.delivery import Courier, Fate
 from monitor.simulator.options import SimulationOptions
@@ -53,6 +54,16 @@ class Report:
     def finish(self) -> None:
         """Note a stream that is over."""
         self.running -= 1
+
+    @property
+    def callbacks(self) -> int:
+        """How many callbacks were acknowledged."""
+        return sum(courier.events[Channel.CALLBACK] for _, courier in self._streams)
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """How many callbacks were not, by what became of their last try."""
+        return sum((courier.refusals for _, courier in self._streams), Counter[str]())
 
     def truth(self) -> dict[str, Any]:
         """Return what really happened, as the truth file has it, of every stream that was told of."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
 from uuid import UUID
@@ -37,6 +38,16 @@ _SPREAD = 0.1
 
 _ENDLESS_SPREAD = 60.0
 
+_FULL = "the service can keep nothing now, and its log says why."
+_NO_RECEIVER = "is the service running, and is --target the address of its POST /callbacks?"
+_HINTS = {
+    "status 401": "are the keys, public_url and clock of this configuration those of the service?",
+    "status 403": "is this machine's address in the source's allow_networks?",
+    "status 404": "are the sources of this configuration those of the service, and is --target its receiver?",
+    "status 503": _FULL,
+}
+"""What to look at where no callback is accepted, by what became of them; of all else `_NO_RECEIVER`."""
+
 
 class _InTurn(httpx.AsyncHTTPTransport):
     """Sends MOST_REQUESTS at once, and has the others wait for their turn.
@@ -64,20 +75,20 @@ class SimulationError(MonitorError):
     """The simulation can't go on; the message says why."""
 
 
-def simulate(options: SimulationOptions) -> int:
-    """Run a simulation and report it, also if it fails; returns the exit code: 1 if nothing was acknowledged.
+def simulate(options: SimulationOptions) -> None:
+    """Run a simulation and report it, also if it fails.
 
     Raises:
         ConfigurationError: no source is configured.
-        SimulationError: a stream could not be registered.
+        SimulationError: a stream could not be registered, or no callback was accepted.
         MonitorError: the truth file can't be written.
     """
     # On uvloop httpx fails with an AttributeError where a connection is reset at once, as by a receiver that
     # is killed; whether a callback arrived could not be told.
-    return asyncio.run(_simulate(options))
+    asyncio.run(_simulate(options))
 
 
-async def _simulate(options: SimulationOptions) -> int:
+async def _simulate(options: SimulationOptions) -> None:
     settings = options.settings
     if not settings.sources:
         raise ConfigurationError(["sources: the simulator needs at least one source to speak for"])
@@ -95,7 +106,17 @@ async def _simulate(options: SimulationOptions) -> int:
             report.write()
     if report.failure is not None:
         raise report.failure
-    return 0 if report.counts[Fate.ACKNOWLEDGED] else 1
+    if not report.callbacks and report.refusals:
+        # A registration, or a relay's message, proves nothing of what vendors send.
+        raise _nothing_accepted(report.refusals)
+    if not report.counts[Fate.ACKNOWLEDGED]:
+        raise SimulationError("The run was over before any callback was sent.")
+
+
+def _nothing_accepted(refusals: Counter[str]) -> SimulationError:
+    trouble = max(refusals, key=refusals.__getitem__)
+    told = f"None of {sum(refusals.values())} callbacks was accepted ({trouble})"
+    return SimulationError(f"{told}: {_HINTS.get(trouble, _NO_RECEIVER)}")
 
 
 async def _slot(
@@ -132,7 +153,7 @@ async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace) 
             # Unless the run was stopped meanwhile, and with it the attempts.
             await pace.sleep(0)
             hint = (
-                "the service can keep nothing now, and its log says why."
+                _FULL
                 if courier.trouble == "status 503"
                 else "is the service running, and is [admin] listen of this configuration the address of its "
                 "POST /api/jobs?"

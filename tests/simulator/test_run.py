@@ -71,7 +71,7 @@ def test_a_run_posts_where_it_should_and_writes_the_truth(
     options: SimulationOptions, service: Accepting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = aimed(options, service.address, truth=tmp_path / "truth.json", scenario=Scenario.STEADY)
-    assert simulate(chosen) == 0
+    simulate(chosen)
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert (truth["seed"], truth["scenario"], len(truth["streams"])) == (1, "steady", 20)
     assert truth["totals"]["events"]["accepted"] == len(service.paths)
@@ -84,7 +84,7 @@ def test_a_run_posts_where_it_should_and_writes_the_truth(
 def test_a_program_that_asks_for_no_json_gets_a_line_for_each_number(
     options: SimulationOptions, service: Accepting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert simulate(aimed(options, service.address, json_output=False, streams=2)) == 0
+    simulate(aimed(options, service.address, json_output=False, streams=2))
     lines = capsys.readouterr().out.splitlines()
     assert f"acknowledged\t{len(service.paths)}" in lines
     assert "streams\t2" in lines
@@ -145,7 +145,8 @@ def test_a_run_takes_no_proxy_of_the_environment(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert simulate(aimed(options, service.address, streams=2)) == 0
+    simulate(aimed(options, service.address, streams=2))
+    assert service.paths
 
 
 def test_a_run_of_which_nothing_arrived_has_failed(
@@ -157,11 +158,36 @@ def test_a_run_of_which_nothing_arrived_has_failed(
         silent.server_bind()
         address = f"127.0.0.1:{silent.server_address[1]}"
         quiet = replace(options, settings=Settings(sources=sugar))
-        assert simulate(aimed(quiet, address, attempts=1, streams=3, truth=truth)) == 1
+        told = r"None of \d+ callbacks was accepted \(unreachable\): is the service running"
+        with pytest.raises(SimulationError, match=told):
+            simulate(aimed(quiet, address, attempts=1, streams=3, truth=truth))
     # What nobody was told of is not for the service to show.
     assert json.loads(truth.read_text())["streams"] == []
     assert json.loads(capsys.readouterr().out)["unreachable"] >= 3
     assert service.paths == []
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, r"\(status 401\): are the keys, public_url and clock of this configuration those of the"),
+        (403, r"\(status 403\): is this machine's address in the source's allow_networks"),
+        (404, r"\(status 404\): are the sources of this configuration those of the service"),
+        (503, r"\(status 503\): the service can keep nothing now"),
+        (500, r"\(status 500\): is the service running, and is --target"),
+    ],
+)
+def test_a_run_of_which_only_registrations_arrived_has_failed_and_says_what_to_look_at(
+    options: SimulationOptions, service: Accepting, status: int, told: str
+) -> None:
+    with Accepting(("127.0.0.1", 0), type("Refusing", (Handler,), {"status": status})) as refusing:
+        refusing.paths = []
+        Thread(target=refusing.serve_forever, daemon=True).start()
+        target = f"http://{refusing.address}"
+        with pytest.raises(SimulationError, match=r"None of \d+ callbacks was accepted " + told):
+            simulate(aimed(options, service.address, target=target, attempts=1, streams=5))
+        refusing.shutdown()
+    assert {path.split("/")[1] for path in service.paths} == {"api"}
 
 
 def test_a_truth_file_that_cannot_be_written_is_told_before_anything_is_sent(
