@@ -43,6 +43,8 @@ class Report:
         self._streams: list[tuple[Identity, Courier]] = []
         self.counts: Counter[str] = Counter()
         self.running = 0
+        self.registered = False
+        """Whether the service has taken a registration."""
         self.failure: MonitorError | None = None
         """Why the run ended before its time."""
 

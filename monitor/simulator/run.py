@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from monitor.clock import RehearsalClock
+from monitor.clock import RehearsalClock, stopwatch
 from monitor.config import Settings, Source, build_clock
 from monitor.errors import ConfigurationError, MonitorError
 from monitor.event import Channel, Vendor
@@ -37,6 +37,12 @@ _SPREAD = 0.1
 """The part of a run within which its streams start."""
 
 _ENDLESS_SPREAD = 60.0
+
+_REGISTRATION_PAUSE = 1.0
+_REGISTRATION_PATIENCE = 120.0
+"""Seconds for which a service that took registrations before may be away: a restart, with its recovery."""
+
+_AWAY = ("unreachable", "status 503")
 
 _FULL = "the service can keep nothing now, and its log says why."
 _NO_RECEIVER = "is the service running, and is --target the address of its POST /callbacks?"
@@ -132,7 +138,7 @@ async def _slot(
         courier = Courier(life.identity, client, addresses, pace, options.attempts, report.counts)
         report.begin(life.identity, courier)
         try:
-            await _live(life.deliveries, courier, pace)
+            await _live(life.deliveries, courier, pace, report)
         except StoppedError:
             return
         except SimulationError as error:
@@ -144,21 +150,33 @@ async def _slot(
             report.finish()
 
 
-async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace) -> None:
+async def _live(deliveries: tuple[Delivery, ...], courier: Courier, pace: Pace, report: Report) -> None:
     for delivery in deliveries:
         if not await courier.deliver(delivery):
             return
-        registers = delivery.fact.channel is Channel.API and delivery.action is Action.SEND
-        if registers and delivery.fact not in courier.told:
+        if delivery.fact.channel is not Channel.API or delivery.action is not Action.SEND:
+            continue
+        patience_ends = stopwatch() + _REGISTRATION_PATIENCE
+        while delivery.fact not in courier.told:
             # Unless the run was stopped meanwhile, and with it the attempts.
             await pace.sleep(0)
-            hint = (
-                _FULL
-                if courier.trouble == "status 503"
-                else "is the service running, and is [admin] listen of this configuration the address of its "
-                "POST /api/jobs?"
-            )
-            raise SimulationError(f"A job could not be registered ({courier.trouble}): {hint}")
+            # That nobody ever took one is rather a wrong address, which is better known at once.
+            if not report.registered or courier.trouble not in _AWAY or stopwatch() > patience_ends:
+                raise _not_registered(courier.trouble)
+            await pace.sleep(_REGISTRATION_PAUSE)
+            if not await courier.deliver(delivery):
+                return
+        report.registered = True
+
+
+def _not_registered(trouble: str) -> SimulationError:
+    hint = (
+        _FULL
+        if trouble == "status 503"
+        else "is the service running, and is [admin] listen of this configuration the address of its "
+        "POST /api/jobs?"
+    )
+    return SimulationError(f"A job could not be registered ({trouble}): {hint}")
 
 
 class Life:

@@ -123,6 +123,24 @@ def test_a_registration_that_is_refused_says_how(
         refusing.shutdown()
 
 
+def test_a_service_that_can_keep_nothing_for_a_while_is_waited_for_once_it_has_taken_a_registration(
+    options: SimulationOptions, service: Accepting
+) -> None:
+    class Restarting(Handler):
+        def do_POST(self) -> None:
+            self.status = 503 if 0 < len(self.server.paths) < 5 else 202
+            super().do_POST()
+
+    with Accepting(("127.0.0.1", 0), Restarting) as admin:
+        admin.paths = []
+        Thread(target=admin.serve_forever, daemon=True).start()
+        chosen = aimed(options, service.address, attempts=1, streams=8)
+        settings = chosen.settings.model_copy(update={"admin": AdminSettings(listen=admin.address)})
+        simulate(replace(chosen, settings=settings))
+        admin.shutdown()
+    assert len(admin.paths) > 5
+
+
 def test_a_run_that_fails_writes_the_truth_of_what_had_arrived(
     options: SimulationOptions, service: Accepting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
