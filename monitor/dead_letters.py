@@ -15,7 +15,8 @@ from monitor.errors import UndecodableError
 from monitor.event import RETRY_RECEIVER, UNKNOWN_TYPE, Event, EventId
 from monitor.log import kafka_client, kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
-from monitor.log.sqlite import SqliteLog, must_be_there
+from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite_file import must_be_there
 from monitor.vendors import registry
 
 NO_SUCH_LETTER = "there is no dead letter of this number"

@@ -282,16 +282,6 @@ class SqliteLog:
                     watcher.set_result(None)
 
 
-def must_be_there(path: Path) -> None:
-    """Refuse a file that isn't there, for a command that looks at a log and makes none.
-
-    Raises:
-        LogUnavailableError: it isn't there.
-    """
-    if not path.is_file():
-        raise LogUnavailableError(f"{path}: no log is there yet; the service makes it at its first start")
-
-
 def _start(path: Path, receiver: str | None, kind: Kind) -> tuple[_Identity, int]:
     """Count a start of the receiver; return what the log is, and its head."""
     sqlite_file.prepare(path, kind)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from monitor.event import Stored
 from monitor.log.protocol import Progress
-from monitor.log.sqlite import SqliteLog, must_be_there
+from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite_file import must_be_there
 
 _BATCH = 500
 

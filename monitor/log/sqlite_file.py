@@ -16,6 +16,8 @@ BUSY_SECONDS = 2.0
 ANOTHER_FILE = "the file was removed, replaced or emptied; restart the service"
 """What is wrong where `identity` isn't what it was when the file was opened."""
 
+_AS_ITS_USER = "run this as the service's user"
+
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 
 
@@ -120,7 +122,7 @@ def is_damage(error: BaseException | None) -> bool:
 def told(path: Path, error: BaseException) -> str:
     """Return what is wrong with a file in use, and what to do about damage: no try again mends it."""
     if not is_damage(error):
-        return f"{path}: {error}"
+        return _in_words(path, error)
     # A disk that can't be read for a moment looks the same.
     return (
         f"{path}: {error}. If it is so again after a restart, stop the service, and put a copy of the file "
@@ -149,7 +151,38 @@ def named_failures(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise LogUnavailableError(f"{path}: {error}") from error
+        raise LogUnavailableError(_in_words(path, error)) from error
+
+
+def must_be_there(path: Path) -> None:
+    """Refuse a file that isn't there, for a command that looks at a log and makes none.
+
+    Raises:
+        LogUnavailableError: it isn't there, or this user can't see whether it is.
+    """
+    try:
+        path.stat()
+    except PermissionError:
+        raise LogUnavailableError(f"{path}: this user may not look there; {_AS_ITS_USER}") from None
+    except OSError:
+        raise LogUnavailableError(
+            f"{path}: no log is there yet; the service makes it at its first start"
+        ) from None
+
+
+def _in_words(path: Path, error: BaseException) -> str:
+    """Return what is wrong with a file; SQLite has the same words for several things that a user can mend."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        there_unwritable = os.access(path, os.F_OK) and not os.access(path, os.W_OK)
+        if there_unwritable or not os.access(path.parent, os.W_OK | os.X_OK):
+            return (
+                f"{path}: this user may not write it or its folder, which reading needs too, or the file "
+                f"system is read-only; {_AS_ITS_USER}"
+            )
+        if path.is_dir():
+            return f"{path}: is a folder; name a file in it"
+    return f"{path}: {error}"
 
 
 def check(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:

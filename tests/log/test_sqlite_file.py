@@ -1,6 +1,9 @@
+import asyncio
 import contextlib
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from monitor.errors import LogUnavailableError
 from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite_archive import opened
 from monitor.log.sqlite_file import prepare
 from monitor.log.sqlite_schema import LOG
 from tests.log.making import event
@@ -120,3 +124,62 @@ def test_a_file_that_is_damaged_is_refused_with_what_can_be_done_and_left_alone(
         prepare(path, LOG)
 
     assert path.read_bytes() == content
+
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def as_another_user() -> Iterator[None]:
+    """Give up root's rights for a while; whoever runs the tests as another user has none anyway."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.fixture
+def kept_by_another() -> Iterator[Path]:
+    """A log in a folder that anybody can get to; pytest's own can't be."""
+
+    async def make(path: Path) -> None:
+        await (await SqliteLog.open(path)).close()
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "log")
+        folder.mkdir()
+        Path(name).chmod(0o755)
+        asyncio.run(make(folder / "monitor.db"))
+        yield folder / "monitor.db"
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (0o000, "this user may not look there; run this as the service's user"),
+        (0o555, "this user may not write it or its folder, .*; run this as the service's user"),
+    ],
+)
+def test_a_log_that_this_user_may_not_use_is_said_with_what_to_do(
+    kept_by_another: Path, mode: int, told: str
+) -> None:
+    async def read() -> None:
+        async with opened(kept_by_another):
+            pass
+
+    kept_by_another.parent.chmod(mode)
+
+    with as_another_user(), pytest.raises(LogUnavailableError, match=told):
+        asyncio.run(read())
+
+
+async def test_a_folder_in_the_place_of_a_log_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(LogUnavailableError, match="is a folder; name a file in it"):
+        await opened(tmp_path).__aenter__()
+    with pytest.raises(LogUnavailableError, match="is a folder; name a file in it"):
+        await SqliteLog.open(tmp_path)
