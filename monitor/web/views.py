@@ -58,12 +58,15 @@ class ParagraphView(BaseModel):
 
 
 class TransitionView(BaseModel):
-    """A line of the timeline. offset: the place of its event in the log."""
+    """A line of the timeline. channel, offset: who told, and the place of its event in the log.
+
+    Both are null where nobody did: that a stream is lost is concluded from silence.
+    """
 
     at: datetime
     what: str
-    channel: Channel
-    offset: int
+    channel: Channel | None
+    offset: int | None
 
 
 class StreamDetail(StreamSummary):
@@ -221,11 +224,20 @@ def detail(state: StreamState, now: float, settings: HealthSettings) -> StreamDe
         vendor_state=told.state if told is not None else None,
         vendor_asked=_time(told.at) if told is not None else None,
         vendor_error=told.error if told is not None else None,
-        timeline=[
-            TransitionView(at=_time(line.at), what=line.what, channel=line.channel, offset=line.offset)
-            for line in list(state.transitions)
-        ],
+        timeline=_timeline(state),
     )
+
+
+def _timeline(state: StreamState) -> list[TransitionView]:
+    lines = [
+        TransitionView(at=_time(line.at), what=line.what, channel=line.channel, offset=line.offset)
+        for line in list(state.transitions)
+    ]
+    end = state.end
+    if end is not None and end.outcome is Outcome.LOST and not state.retired:
+        # No event ended it, and a kept line is an event's.
+        lines.append(TransitionView(at=_time(end.at), what="ended: lost", channel=None, offset=None))
+    return lines
 
 
 def event_view(stored: Stored) -> EventView:

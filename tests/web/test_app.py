@@ -100,6 +100,28 @@ async def test_numbers_that_are_no_longer_kept_are_not_told_as_zero(
     assert "Nothing has" not in page
 
 
+async def test_the_timeline_of_a_stream_that_was_given_up_says_so_until_it_is_heard_again(
+    operators: httpx.AsyncClient, desk: Desk
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.settle(86400.0)
+    desk.show(story.known)
+    lost = (await operators.get("/api/streams/prod/job")).json()
+    page = (await operators.get("/streams/prod/job")).text
+    story.link("D", at=90000.0)
+    heard = (await operators.get("/api/streams/prod/job")).json()
+
+    assert lost["timeline"][-1] == {
+        "at": lost["since"],
+        "what": "ended: lost",
+        "channel": None,
+        "offset": None,
+    }
+    assert "<strong>ended: lost</strong> <small>nothing was heard</small>" in page
+    assert heard["timeline"][-1]["what"] == "reopened"
+
+
 async def test_a_streams_script_is_told_paragraph_by_paragraph(
     operators: httpx.AsyncClient, desk: Desk
 ) -> None:
