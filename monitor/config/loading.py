@@ -112,7 +112,12 @@ def _read_environment(environment: Mapping[str, str], findings: Findings) -> Tab
         section, *keys = name.upper().removeprefix(_PREFIX).lower().split(_NESTED)
         if not name.upper().startswith(_PREFIX):
             continue
-        if section in SECTIONS:
+        if section == "sources" and keys:
+            findings.mistake(
+                (section,),
+                f"{name} is of one source; MONITOR_SOURCES takes all of them, as JSON",
+            )
+        elif section in SECTIONS:
             if keys or _is_json(value):
                 usable[name] = value
             else:

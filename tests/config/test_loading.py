@@ -347,7 +347,11 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("MONITOR_LOG__BACKEND__MORE", "kafka", "log.backend: must be 'sqlite' or 'kafka'"),
         ("MONITOR_SOURCES", "[{", "sources: MONITOR_SOURCES in the environment isn't JSON"),
         ("MONITOR_SOURCES", "{}", "sources: must be a list"),
-        ("MONITOR_SOURCES__0__NAME", "one", "sources: must be a list"),
+        (
+            "MONITOR_SOURCES__0__NAME",
+            "one",
+            "sources: MONITOR_SOURCES__0__NAME is of one source; MONITOR_SOURCES takes all of them, as JSON",
+        ),
         ("MONITOR_LOG", "[]", "log: must be a table"),
         ("MONITOR_LOG__PATH", "", "log.path: must name a file"),
         ("MONITOR_KAFKA__PARTITIONS", "many", "kafka.partitions: must be a whole number"),
