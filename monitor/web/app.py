@@ -350,8 +350,11 @@ def _problem(status: int, error: str, sentence: str) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    where = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
-    return _problem(422, "invalid", f"Not valid: {where}.")
+    # These sentences name what is allowed, and don't repeat what came.
+    wrong = [
+        f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Input ')}" for one in error.errors()
+    ]
+    return _problem(422, "invalid", f"Not valid: {'; '.join(wrong)}.")
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -225,6 +225,24 @@ async def test_a_list_that_is_asked_for_by_an_empty_name_is_a_mistake(
     assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
 
 
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        (
+            "status=dead",
+            "query.status.0 should be 'starting', 'healthy', 'degraded', 'down', 'silent' or 'ended'",
+        ),
+        ("vendor=me", "query.vendor.0 should be 'metastudio' or 'softsugar'"),
+    ],
+)
+async def test_a_parameter_that_isnt_valid_is_answered_with_those_that_are(
+    operators: httpx.AsyncClient, query: str, detail: str
+) -> None:
+    answer = await operators.get(f"/api/streams?{query}")
+
+    assert answer.json() == {"error": "invalid", "detail": f"Not valid: {detail}."}
+
+
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
     story = Story()
     story.links("C")
