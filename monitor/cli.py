@@ -383,6 +383,8 @@ def replay(
         columns = replaying.Replayed._fields
         shown = [row._asdict() | {"since": replaying.in_words(row.since)} for row in found]
         _print_rows(columns, [[_cell(row[name]) for name in columns] for row in shown])
+    if isinstance(found, Written) and not found.samples:
+        _complain("no sample: the log holds nothing that was asked for at a whole multiple of --step")
     if not found:
         _complain("the log holds no stream that was asked for")
     if undecodable:

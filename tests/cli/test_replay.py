@@ -120,6 +120,15 @@ def test_that_there_is_no_such_stream_is_said(kept: Path, arguments: list[str]) 
     assert "the log holds no stream that was asked for\n" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--job", "third"], ["--step", "86400"]])
+def test_that_no_series_has_a_sample_is_said(kept: Path, arguments: list[str]) -> None:
+    done = replay(kept, "--openmetrics", str(kept / "series.txt"), *arguments)
+    assert done.returncode == 0
+    assert (
+        "no sample: the log holds nothing that was asked for at a whole multiple of --step\n" in done.stderr
+    )
+
+
 def test_until_a_moment_the_stream_is_as_it_was_then(kept: Path) -> None:
     (row,) = json.loads(replay(kept, "--json", "--to", str(BEGUN + 165)).stdout)
     assert (row["status"], row["outcome"]) == ("down", None)
