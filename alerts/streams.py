@@ -130,8 +130,8 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             f"{NAME} is down",
             # The status begins later than the outage, and the vendor counts from there.
             f"The RTMP push of {NAMED} has been gone for too long; down since {SINCE}, lost "
-            "down_after_seconds (60 s) before that. Viewers see nothing. MetaStudio ends a job about three "
-            "minutes after its push is lost: refresh the output address, or start the job again.",
+            "down_after_seconds (60 s by default) before that. Viewers see nothing. MetaStudio ends a job "
+            "about three minutes after its push is lost: refresh the output address, or start the job again.",
         ),
         Alert(
             "LivestreamEndedAbnormally",
