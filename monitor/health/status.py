@@ -209,7 +209,7 @@ def _outage_sentence(state: StreamState, now: float) -> str:
 
 def _flapping_sentence(state: StreamState, now: float, settings: HealthSettings) -> str:
     window = settings.flapping_window_seconds
-    recent = sum(time > now - window for time in state.reconnected_at)
+    recent = sum(time + window >= now for time in state.reconnected_at)
     return f"The RTMP push reconnected {recent} times within {_span(window)}."
 
 

@@ -45,6 +45,22 @@ def test_three_reconnects_in_ten_minutes_are_flapping_until_the_window_has_passe
     assert story.status(706.0)[:2] == (Status.HEALTHY, START + 705)
 
 
+@pytest.mark.parametrize(("third", "expected"), [(700.0, Status.DEGRADED), (701.0, Status.HEALTHY)])
+def test_reconnects_are_flapping_only_where_three_fall_within_ten_minutes(
+    third: float, expected: Status
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    for at in (100.0, 400.0, third):
+        story.link("D", at=at)
+        story.link("C", at=at)
+    assert story.status(third).status is expected
+    if expected is Status.HEALTHY:
+        assert story.status(third + 1000).since == START + third
+    else:
+        assert story.status(third).reasons == ("The RTMP push reconnected 3 times within 10 min.",)
+
+
 def test_flapping_that_goes_on_began_with_its_third_reconnect_and_what_comes_after_a_rest_is_another() -> (
     None
 ):
