@@ -14,7 +14,9 @@ from tests.health.story import START, Story
 def test_a_stream_starts_until_it_is_connected() -> None:
     story = Story()
     story.link("G", at=0.0)
-    assert story.status(5.0)[:2] == (Status.STARTING, START)
+    verdict = story.status(5.0)
+    assert verdict[:2] == (Status.STARTING, START)
+    assert verdict.reasons == ("The RTMP push hasn't connected yet; it is connecting.",)
     story.link("C", at=7.0)
     assert story.status(9.0)[:2] == (Status.HEALTHY, START + 7)
 
@@ -85,6 +87,24 @@ def test_a_stream_that_was_down_while_it_flapped_is_degraded_since_it_came_back(
     assert story.status(410.0)[:2] == (Status.DEGRADED, START + 400)
 
 
+def test_what_a_stream_suffers_from_since_it_was_down_began_when_it_did() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("123", step=5)
+    story.link("D", at=20.0)
+    story.link("C", at=120.0)
+    assert story.status(150.0)[:2] == (Status.HEALTHY, START + 120)
+    assert story.status(151.0)[:2] == (Status.DEGRADED, START + 150)
+
+
+def test_a_script_that_stands_still_in_an_outage_is_not_stalled() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("123", step=5)
+    story.link("D", at=16.0)
+    assert story.status(75.0).troubles == (Trouble.OUTAGE,)
+
+
 def test_a_script_that_moves_shows_that_a_stream_runs_though_its_push_was_never_told_to_connect() -> None:
     story = Story()
     story.link("G", at=0.0)
@@ -105,6 +125,20 @@ def test_a_script_that_stops_is_stalled_after_three_of_its_paragraphs() -> None:
     assert verdict.troubles == (Trouble.STALLED,)
     story.paragraph(4, at=200.0)
     assert story.status(201.0)[:2] == (Status.HEALTHY, START + 200)
+
+
+@pytest.mark.parametrize(("short", "patience"), [(2, 162.4), (14, 87.7)])
+def test_a_long_paragraph_gives_those_after_it_time_and_is_half_forgotten_after_fourteen(
+    short: int, patience: float
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraph(1, at=0.0)
+    story.paragraph(2, at=60.0)
+    for number in range(short):
+        story.paragraph(number + 3, at=70.0 + 10 * number)
+    assert story.status(story.now + patience).status is Status.HEALTHY
+    assert story.status(story.now + patience + 0.1).status is Status.DEGRADED
 
 
 def test_a_script_of_short_paragraphs_has_half_a_minute_before_it_is_stalled() -> None:
@@ -231,16 +265,19 @@ def test_a_softsugar_session_may_say_nothing_for_six_hours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome"),
-    [(SessionState.COMPLETED, Outcome.COMPLETED), (SessionState.ABNORMAL, Outcome.ABNORMAL)],
+    ("state", "outcome", "reason"),
+    [
+        (SessionState.COMPLETED, Outcome.COMPLETED, "The stream ended as it should."),
+        (SessionState.ABNORMAL, Outcome.ABNORMAL, "The vendor ended the session as abnormal."),
+    ],
 )
-def test_a_session_ends_as_the_vendor_says(state: SessionState, outcome: Outcome) -> None:
+def test_a_session_ends_as_the_vendor_says(state: SessionState, outcome: Outcome, reason: str) -> None:
     story = Story(vendor=Vendor.SOFTSUGAR)
     story.session(SessionState.RUNNING, at=0.0, signed=0)
     story.session(state, at=100.0, signed=100)
     assert story.known.end is not None
     assert story.known.end.outcome is outcome
-    assert story.status(200.0)[:2] == (Status.ENDED, START + 100)
+    assert story.status(200.0)[:3] == (Status.ENDED, START + 100, (reason,))
 
 
 @pytest.mark.parametrize("retired", [False, True])
@@ -274,6 +311,15 @@ def test_an_error_that_was_overtaken_by_another_counts_once() -> None:
     assert story.session(None, at=12.0, signed=5, code=84115944) is Effect.APPLIED
     assert story.session(None, at=14.0, signed=14, code=83115920) is Effect.DUPLICATE
     assert story.session(None, at=18.0, signed=10, code=83115920) is Effect.DUPLICATE
+
+
+def test_the_code_that_is_shown_is_the_one_that_was_signed_last() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR)
+    for at, signed, code in ((10.0, 10, 83115920), (12.0, 5, 84115944)):
+        story.session(None, at=at, signed=signed, code=code)
+    assert (story.known.session.code, story.known.session.code_at) == (83115920, START + 10)
+    story.session(None, at=14.0, signed=14, code=80115947)
+    assert (story.known.session.code, story.known.session.code_at) == (80115947, START + 14)
 
 
 def test_two_codes_that_are_told_in_turns_are_two_complaints_within_the_retry_span() -> None:
