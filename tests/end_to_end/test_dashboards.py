@@ -118,7 +118,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     try:
         service.start()
         with scraping(folder / "prometheus", service.admin) as database:
-            run = Simulation(service, streams=STREAMS, duration=1000, speed=20, scenario="mixed", seed=3)
+            run = Simulation(service, streams=STREAMS, duration=600, speed=20, scenario="mixed", seed=3)
             run.start()
             wait_for(
                 lambda: ask(database, "query", query="sum(monitor_events_total) > 0")["result"],
