@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -28,7 +27,7 @@ from monitor.event import canonical_job_id
 from monitor.jobs.commands import jobs
 from monitor.log.protocol import StoredLetter
 from monitor.simulator.options import Scenario, SimulationOptions
-from monitor.terminal import DEFAULT_CONFIG, Config, Json
+from monitor.terminal import DEFAULT_CONFIG, Config, Json, base_url
 from monitor.terminal import cell as _cell
 from monitor.terminal import complain as _complain
 from monitor.terminal import print_rows as _print_rows
@@ -133,22 +132,11 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     raise typer.Exit(0 if well else 1)
 
 
-def _target(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise typer.BadParameter("must be a URL with http:// or https:// and a host")
-    return text.rstrip("/")
-
-
 @app.command()
 def simulate(
     target: Annotated[
         str,
-        typer.Option(metavar="URL", callback=_target, help="The receiver, such as http://127.0.0.1:8080."),
+        typer.Option(metavar="URL", callback=base_url, help="The receiver, such as http://127.0.0.1:8080."),
     ],
     streams: Annotated[int, typer.Option(min=1, metavar="N", help="How many streams.")],
     config: Config = DEFAULT_CONFIG,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.cells import cell_len
@@ -52,6 +53,24 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def _longest_word(texts: Iterable[str]) -> int:
     """Return how wide a column has to be, so that no word in it is cut."""
     return max((cell_len(word) for text in texts for word in text.split()), default=0)
+
+
+def base_url(text: str | None) -> str | None:
+    """Read an option that is a server's address; nothing stays nothing, and a slash at its end is cut off.
+
+    Raises:
+        typer.BadParameter: it is none that could be asked.
+    """
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter("must be a URL with http:// or https:// and a host")
+    return text.rstrip("/")
 
 
 def complain(text: str) -> None:

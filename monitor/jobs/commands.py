@@ -14,7 +14,7 @@ import typer
 from monitor.config import Settings, Source, build_clock, load_settings
 from monitor.errors import ConfigurationError
 from monitor.event import is_job_id
-from monitor.terminal import DEFAULT_CONFIG, Config, Json, cell, complain, print_rows
+from monitor.terminal import DEFAULT_CONFIG, Config, Json, base_url, cell, complain, print_rows
 from monitor.vendors.api_errors import PERHAPS_DONE, UnreadableError
 from monitor.vendors.api_protocol import VendorApi
 
@@ -35,8 +35,10 @@ def _id(text: str) -> str:
 Job = Annotated[str, typer.Option("--job", metavar="J", parser=_id, help="The job's or the session's id.")]
 Room = Annotated[str | None, typer.Option("--room", metavar="R", parser=_id, help="The room (MetaStudio).")]
 
+# Before anything is sent: a job that was started runs, and costs, whatever is wrong with the address.
 Service = Annotated[
-    str | None, typer.Option(metavar="URL", help="Where operators reach the running service.")
+    str | None,
+    typer.Option(metavar="URL", callback=base_url, help="Where operators reach the running service."),
 ]
 
 
@@ -250,7 +252,9 @@ def _request(path: Path | None) -> dict[str, Any]:
     try:
         # Not stdin's own text: where the locale is C, it lets through what is no UTF-8.
         text = (_stdin() if str(path) == "-" else path.read_bytes()).decode()
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        raise ConfigurationError([f"--body {path}: can't be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
         raise ConfigurationError([f"--body {path}: can't be read as a text"]) from None
     try:
         document = json.loads(text)

@@ -226,11 +226,10 @@ async def test_the_service_asks_the_vendor_and_shows_a_failure_that_nobody_calle
     assert 'monitor_reconcile_differences_total{kind="unknown",source="meta"} 1.0' in metrics
 
 
-@pytest.mark.parametrize("service", ["http://127.0.0.1:9", "http://127.0.0.1:91O8"])
 async def test_a_start_that_cannot_be_registered_says_so_and_names_the_job(
-    vendor: TestedVendor, config: Path, service: str
+    vendor: TestedVendor, config: Path
 ) -> None:
-    ran = await jobs(config, "start", "meta", "--room", ROOM, "--service", service, "--json")
+    ran = await jobs(config, "start", "meta", "--room", ROOM, "--service", "http://127.0.0.1:9", "--json")
 
     assert ran.code == 1
     assert ran.answer["job_id"] == JOB
@@ -376,7 +375,15 @@ async def test_a_request_from_a_stdin_that_is_closed_is_one_line(config: Path) -
     _, err = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 2
-    assert err.decode() == "--body -: can't be read as a text\n"
+    assert err.decode() == "--body -: can't be read: stdin is closed\n"
+
+
+async def test_a_request_that_isnt_there_is_said_to_be_missing(config: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "start.json"
+
+    ran = await jobs(config, "start", "meta", "--room", ROOM, "--body", str(nowhere))
+
+    assert (ran.code, ran.err) == (2, f"--body {nowhere}: can't be read: No such file or directory\n")
 
 
 async def test_a_play_policy_is_not_sent_to_the_vendor_that_has_none(
@@ -619,6 +626,10 @@ def test_what_is_no_length_of_time_is_refused(text: str) -> None:
         ("start", "sugar", "--callbacks"),
         ("start", "sugar", "--repeat-count", "1"),
         ("start", "meta", "--room", ROOM, "--body", "/nowhere"),
+        # A job that runs costs money, whatever is wrong with the address.
+        ("start", "meta", "--room", ROOM, "--service", "http://127.0.0.1:91O8"),
+        ("start", "meta", "--room", ROOM, "--service", "127.0.0.1:9108"),
+        ("stop", "sugar", "--job", "s-1", "--service", "nowhere"),
     ],
 )
 async def test_wrong_usage_is_said_and_nothing_is_sent(
