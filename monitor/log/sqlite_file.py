@@ -75,6 +75,7 @@ def prepare(path: Path, kind: Kind) -> None:
         LogUnavailableError: it can't be, or it is something else; it says what to do.
     """
     with named_failures(path), _named_damage(path, kind):
+        _refuse_no_file(path)
         _make_folders(path.parent)
         with closing(connect(path, synchronous="FULL")) as connection:
             _prepare(connection, path, kind)
@@ -86,6 +87,8 @@ def look(path: Path, kind: Kind) -> None:
     Raises:
         LogUnavailableError: it is something else, or can't be read; it says what to do.
     """
+    with named_failures(path):
+        _refuse_no_file(path)
     # Immutable: no lock and no shared memory, which a service that uses the file would share. What the file
     # is doesn't change meanwhile.
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
@@ -168,6 +171,15 @@ def must_be_there(path: Path) -> None:
         raise LogUnavailableError(
             f"{path}: no log is there yet; the service makes it at its first start"
         ) from None
+    _refuse_no_file(path)
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Refuse a folder, and a pipe or a device: who only reads would wait for a pipe's other end for ever."""
+    if path.is_dir():
+        raise LogUnavailableError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise LogUnavailableError(f"{path}: is no regular file; name another path")
 
 
 def _in_words(path: Path, error: BaseException) -> str:
@@ -180,8 +192,6 @@ def _in_words(path: Path, error: BaseException) -> str:
                 f"{path}: this user may not write it or its folder, which reading needs too, or the file "
                 f"system is read-only; {_AS_ITS_USER}"
             )
-        if path.is_dir():
-            return f"{path}: is a folder; name a file in it"
     return f"{path}: {error}"
 
 

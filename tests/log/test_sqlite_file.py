@@ -12,7 +12,7 @@ import pytest
 from monitor.errors import LogUnavailableError
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_archive import opened
-from monitor.log.sqlite_file import prepare
+from monitor.log.sqlite_file import look, prepare
 from monitor.log.sqlite_schema import LOG
 from tests.log.making import event
 
@@ -178,8 +178,24 @@ def test_a_log_that_this_user_may_not_use_is_said_with_what_to_do(
         asyncio.run(read())
 
 
-async def test_a_folder_in_the_place_of_a_log_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(LogUnavailableError, match="is a folder; name a file in it"):
-        await opened(tmp_path).__aenter__()
-    with pytest.raises(LogUnavailableError, match="is a folder; name a file in it"):
-        await SqliteLog.open(tmp_path)
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(folder, "is a folder; name a file in it"), (os.mkfifo, "is no regular file; name another path")],
+    ids=["folder", "pipe"],
+)
+async def test_what_is_no_file_is_refused_in_the_place_of_a_log(
+    make: Callable[[Path], None], told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "monitor.db"
+    make(path)
+
+    with pytest.raises(LogUnavailableError, match=told):
+        await opened(path).__aenter__()
+    with pytest.raises(LogUnavailableError, match=told):
+        await SqliteLog.open(path)
+    with pytest.raises(LogUnavailableError, match=told):
+        look(path, LOG)
