@@ -65,11 +65,17 @@ def _recordings(view: View) -> tuple[Record, ...]:
         ),
         Record(DOWN_SINCE, f'{last(_SINCE, view)}\n  and {ON} {SEEN}{{status="down"}}'),
         Record(OUT, f"max by ({STREAM}) ({pushed})"),
+        # Out of view it holds what the last look recorded: an end that had gone in full view is over, and a
+        # restart soon after must not open its page again.
         Record(
             BAD_END,
             f"""
             max by ({ended}) ({ended_badly})
-              or (max by ({ended}) (last_over_time({ended_badly}[{hold}])) and on () {VIEW_LOST} == 1)
+              or (
+                max by ({ended}) (last_over_time({ended_badly}[{hold}]))
+                and {BAD_END}
+                and on () {VIEW_LOST} == 1
+              )
             """,
         ),
         Record(

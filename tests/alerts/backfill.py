@@ -72,10 +72,15 @@ def _service(moments: list[float]) -> str:
 
 
 def _levels(thresholds: Thresholds) -> Iterator[set[str]]:
-    """Yield the names of the recordings, those first that need no other."""
+    """Yield the names of the recordings, those first that need no other.
+
+    One that reads what it recorded before finds nothing of that here.
+    """
     left = {rule.name: rule.expression for rule in rules(thresholds) if isinstance(rule, Record)}
     while left:
-        ready = {name for name, text in left.items() if not any(other in text for other in left)}
+        ready = {
+            name for name, text in left.items() if not any(other in text for other in left if other != name)
+        }
         assert ready, left
         yield ready
         left = {name: text for name, text in left.items() if name not in ready}
