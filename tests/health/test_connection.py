@@ -109,6 +109,18 @@ def test_a_late_disconnect_is_an_outage_that_happened_and_no_state() -> None:
     assert rtmp_state(story.known) is LinkState.CONNECTED
 
 
+@pytest.mark.parametrize(("at", "expected"), [(139.9, (1, 1)), (140.0, (0, 0))])
+def test_a_late_disconnect_counts_until_what_was_told_around_it_is_two_minutes_old(
+    at: float, expected: tuple[int, int]
+) -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    story.link("C", at=20.0, signed=20)
+    assert story.link("D", at=at, signed=10) is Effect.LATE
+    assert counts(story) == expected
+    assert rtmp_state(story.known) is LinkState.CONNECTED
+
+
 def test_a_late_connected_splits_an_outage_in_two() -> None:
     story = Story()
     for word, signed in (("C", 0), ("D", 10), ("D", 30)):
@@ -137,6 +149,7 @@ def test_disconnected_for_three_minutes_then_end_is_cut_off() -> None:
     story.link("E", at=280.0, signed=280)
     assert story.known.end is not None
     assert story.known.end.outcome is Outcome.CUT_OFF
+    assert story.status(281.0).reasons == ("The stream ended during an outage: the vendor gave it up.",)
     assert counts(story) == (1, 0)
     assert seconds(story.known, START + 1000).outage == pytest.approx(180.0)
 
@@ -345,9 +358,9 @@ def test_a_connected_signed_after_the_end_opens_the_stream_again(retired: bool) 
 def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_output() -> None:
     story = Story()
     story.links("C E", signed=False)
-    assert story.link("C", at=25.0) is Effect.AFTER_END
+    assert story.link("C", at=50.0) is Effect.AFTER_END
     assert story.known.end is not None
-    story.link("C", at=55.0)
+    story.link("C", at=50.1)
     assert story.known.end is None
     other = Story()
     other.links("C E", signed=False)
@@ -433,6 +446,18 @@ def test_what_says_nothing_of_the_push_comes_after_the_end_too(payload: Payload)
     story.links("C E")
     assert story.tell(payload, at=100.0) is Effect.AFTER_END
     assert story.status(101.0).status is Status.ENDED
+
+
+def test_of_too_many_outputs_the_one_told_of_longest_ago_is_forgotten_an_ended_one_before_the_others() -> (
+    None
+):
+    story = Story()
+    for at, output in enumerate("abcdefgh"):
+        story.link("E" if output == "c" else "G", at=at, output=output)
+    story.link("G", at=8.0, output="i")
+    assert "".join(story.known.link.current.outputs) == "abdefghi"
+    story.link("G", at=9.0, output="j")
+    assert "".join(story.known.link.current.outputs) == "bdefghij"
 
 
 def test_the_rtmp_state_is_the_worst_of_the_outputs_that_are_open() -> None:
