@@ -15,6 +15,7 @@ from monitor.event import (
     Unrecognised,
 )
 from monitor.health.effect import Effect
+from monitor.health.fold import retire
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
 from monitor.health.status import Status
 from monitor.health.stream import PlanOrigin
@@ -93,6 +94,14 @@ def test_an_unregistered_plan_is_learned_from_the_first_round() -> None:
     story.paragraphs("1")
     assert story.known.script.origin is PlanOrigin.LEARNED
     assert facts(story)[:3] == (1, 1.0, 0.25)
+
+
+def test_a_script_that_is_heard_of_from_its_first_paragraph_on_teaches_its_plan_at_once() -> None:
+    # Nothing told of the stream's beginning, but nothing plays before a first paragraph either.
+    story = Story()
+    story.paragraphs("123 1")
+    assert story.known.script.origin is PlanOrigin.LEARNED
+    assert facts(story)[:3] == (1, 1.0, 1 / 3)
 
 
 def test_a_stream_seen_in_its_middle_learns_from_the_next_round() -> None:
@@ -220,6 +229,17 @@ def test_a_late_paragraph_at_the_start_of_a_round_belongs_to_that_round() -> Non
     assert story.paragraph(1, at=61, signed=50) is Effect.LATE
     story.settle(LATER * 2)
     assert facts(story) == (1, 1.0, 0.5, 0)
+
+
+@pytest.mark.parametrize(("at", "played"), [(104.9, 0.75), (105.0, 0.5)])
+def test_a_late_paragraph_is_credited_until_what_was_played_after_it_is_45_seconds_old(
+    at: float, played: float
+) -> None:
+    story = registered()
+    story.paragraph(1, at=20.0, signed=20)
+    story.paragraph(3, at=60.0, signed=60)
+    assert story.paragraph(2, at=at, signed=40) is Effect.LATE
+    assert facts(story) == (0, None, played, 0)
 
 
 def test_a_copy_of_the_last_paragraph_after_the_next_round_began_changes_nothing() -> None:
@@ -672,6 +692,26 @@ def test_a_paragraph_signed_before_the_end_counts_after_it_and_one_signed_later_
     story.link("E", at=30.0, signed=30)
     assert story.paragraph(2, at=31.0, signed=20) is Effect.LATE
     assert story.paragraph(3, at=32.0, signed=32) is Effect.AFTER_END
+    assert facts(story)[2] == 0.5
+    assert story.paragraph(2, at=36.0, signed=20) is Effect.DUPLICATE
+
+
+def test_a_paragraph_that_straggles_in_once_its_stream_was_retired_is_none_of_a_new_one() -> None:
+    story = registered()
+    story.link("C", at=0.0, signed=0)
+    story.paragraph(1, at=10.0, signed=10)
+    story.link("E", at=30.0, signed=30)
+    story.state = retire(story.known)
+    assert story.paragraph(2, at=31.0, signed=20) is Effect.AFTER_END
+    assert story.known.script.progress_at is None
+
+
+def test_progress_that_is_told_after_the_end_moves_nothing() -> None:
+    story = registered()
+    story.link("C", at=0.0)
+    story.paragraphs("12")
+    story.link("E", at=50.0)
+    assert story.progress(3, 1000, at=51.0) is Effect.AFTER_END
     assert facts(story)[2] == 0.5
 
 
