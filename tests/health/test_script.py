@@ -1,5 +1,7 @@
 """Rounds and coverage, each with the right answer argued in its name or a comment."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitor.event import (
@@ -729,7 +731,7 @@ def test_replies_count_once_whichever_channel_tells() -> None:
     story.reply("a", at=0.0)
     story.reply("a", at=1.0, channel=Channel.RTC)
     story.reply("b", at=2.0, channel=Channel.RTC)
-    story.reply("b", at=3.0)
+    assert story.reply("b", at=3.0) is Effect.APPLIED
     assert story.reply("b", at=4.0) is Effect.DUPLICATE
     story.reply("c", at=5.0, channel=Channel.RTC)
     story.settle(LATER)
@@ -742,3 +744,38 @@ def test_the_room_is_learned_from_a_callback() -> None:
     story.link("C", at=0.0)
     assert story.known.job.room_id == "room"
     assert story.known.link.current.outputs["a"].state is LinkState.CONNECTED
+    # Not every kind of callback names it.
+    story.reply("a", at=1.0)
+    assert story.known.job.room_id == "room"
+
+
+def test_what_a_later_registration_leaves_out_stays_as_it_was() -> None:
+    story = Story()
+    known = JobRegistered(
+        "room", "rtc", "live", RandomPlayMode.NONE, "wide", repeat_count=2, max_duration=3600
+    )
+    story.tell(known, at=0.0, channel=Channel.API)
+    before = replace(story.known.job)
+    assert (before.room_id, before.rtc_room_id, before.play_mode, before.view_mode) == (
+        "room",
+        "rtc",
+        "live",
+        "wide",
+    )
+    assert (before.random_play_mode, before.repeat_count) == (RandomPlayMode.NONE, 2)
+    assert before.expected_end == START + 3600
+    story.tell(JobRegistered(), at=100.0, channel=Channel.API)
+    assert story.known.job == before
+    # How long it may run counts from its start, however often that is said.
+    story.tell(JobRegistered(max_duration=7200), at=200.0, channel=Channel.API)
+    assert story.known.job == replace(before, expected_end=START + 7200)
+
+
+def test_a_flood_of_replies_is_remembered_up_to_a_bound_and_what_is_forgotten_awaits_no_callback() -> None:
+    story = Story()
+    story.reply("a", at=0.0)
+    for number in range(100):
+        story.reply(str(number), at=1.0, channel=Channel.RTC)
+    assert len(story.known.replies.recent) == 64
+    assert story.settle(LATER).missed == 64
+    assert story.known.replies.finished == 101
