@@ -179,6 +179,17 @@ def test_a_plan_that_is_registered_anew_holds_what_is_written_out_of_it_for_the_
     assert story.settle(story.now + 60).script.skipped == 0
 
 
+def test_what_is_written_out_of_a_plan_stands_in_it_where_it_stood_until_its_round_is_over() -> None:
+    story = registered()
+    story.paragraphs("123")
+    shorter = tuple(Paragraph("Scene", number) for number in (1, 3, 4))
+    story.tell(JobRegistered(plan=shorter, plan_by_api=True), at=65.0, channel=Channel.API)
+    assert story.known.script.origin is PlanOrigin.API
+    assert story.known.script.plan == ("1/Scene", "2/Scene", "3/Scene", "4/Scene")
+    story.paragraphs("4 1")
+    assert story.known.script.plan == ("1/Scene", "3/Scene", "4/Scene")
+
+
 def test_a_script_that_is_cut_down_to_the_paragraph_that_plays_goes_on_in_rounds_of_one() -> None:
     story = Story()
     story.register(plan=3)
@@ -300,6 +311,41 @@ def test_progress_by_rtc_begins_a_round_of_one_only_where_its_offset_falls() -> 
     for tick in range(30):
         story.progress(1, offset=(tick * 5) % 60, at=tick * 5.0)
     assert story.known.script.rounds == 2
+
+
+def test_an_unregistered_script_of_one_paragraph_is_known_by_rtc_once_its_offset_falls() -> None:
+    story = Story()
+    story.progress(1, 60_000, at=0.0)
+    story.progress(1, 500, at=20.0)
+    assert facts(story)[:3] == (1, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("offset", [9000, None])
+def test_progress_that_stands_still_or_names_no_offset_begins_no_round_and_hides_none(
+    offset: int | None,
+) -> None:
+    story = registered(plan=1)
+    story.progress(1, 9000, at=10.0)
+    story.progress(1, offset, at=20.0)
+    assert facts(story)[0] == 0
+    story.progress(1, 500, at=30.0)
+    assert facts(story)[0] == 1
+
+
+def test_progress_that_told_of_a_playing_only_as_it_began_shows_no_pace() -> None:
+    story = registered(plan=1)
+    story.progress(1, 500, at=0.0)
+    story.paragraph(1, at=20.0)
+    story.progress(1, 600, at=21.0)
+    assert facts(story)[0] == 1
+
+
+def test_progress_of_a_paragraph_that_was_left_out_so_far_begins_no_round() -> None:
+    story = registered()
+    story.paragraphs("13")
+    story.progress(2, 500, at=50.0)
+    story.paragraphs("4")
+    assert facts(story) == (0, None, 1.0, 0)
 
 
 def test_progress_inside_a_paragraph_is_no_round() -> None:
@@ -566,6 +612,16 @@ def test_a_retry_signed_anew_of_a_callback_that_confirmed_rtc_begins_no_round() 
     assert facts(story)[0] == 1
 
 
+def test_a_retry_signed_before_what_rtc_proved_is_not_its_callback() -> None:
+    story = registered(plan=2)
+    story.paragraph(1, at=10.0, signed=10)
+    story.progress(1, 9000, at=25.0)
+    story.paragraph(2, at=30.0, signed=30)
+    story.progress(1, 500, at=50.0)
+    story.paragraph(1, at=52.0, signed=12)
+    assert story.settle(LATER).missed == 1
+
+
 def test_a_callback_of_the_round_before_confirms_after_rtc_began_the_next() -> None:
     story = registered(plan=3)
     story.paragraphs("12", step=10)
@@ -730,7 +786,7 @@ def test_replies_count_once_whichever_channel_tells() -> None:
     story = Story()
     story.reply("a", at=0.0)
     story.reply("a", at=1.0, channel=Channel.RTC)
-    story.reply("b", at=2.0, channel=Channel.RTC)
+    assert story.reply("b", at=2.0, channel=Channel.RTC) is Effect.APPLIED
     assert story.reply("b", at=3.0) is Effect.APPLIED
     assert story.reply("b", at=4.0) is Effect.DUPLICATE
     story.reply("c", at=5.0, channel=Channel.RTC)
@@ -752,7 +808,14 @@ def test_the_room_is_learned_from_a_callback() -> None:
 def test_what_a_later_registration_leaves_out_stays_as_it_was() -> None:
     story = Story()
     known = JobRegistered(
-        "room", "rtc", "live", RandomPlayMode.NONE, "wide", repeat_count=2, max_duration=3600
+        "room",
+        "rtc",
+        "live",
+        RandomPlayMode.NONE,
+        "wide",
+        repeat_count=2,
+        max_duration=3600,
+        warnings=("RANDOM_PLAY_CLOSED",),
     )
     story.tell(known, at=0.0, channel=Channel.API)
     before = replace(story.known.job)
@@ -769,6 +832,7 @@ def test_what_a_later_registration_leaves_out_stays_as_it_was() -> None:
     # How long it may run counts from its start, however often that is said.
     story.tell(JobRegistered(max_duration=7200), at=200.0, channel=Channel.API)
     assert story.known.job == replace(before, expected_end=START + 7200)
+    assert story.known.warnings == ("RANDOM_PLAY_CLOSED",)
 
 
 def test_a_flood_of_replies_is_remembered_up_to_a_bound_and_what_is_forgotten_awaits_no_callback() -> None:
