@@ -67,6 +67,16 @@ def test_the_callback_of_an_end_is_missed_once_it_has_not_followed() -> None:
     assert story.settle(200.0).missed == 1
 
 
+def test_the_callback_of_an_end_has_its_time_though_something_else_is_due_before() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    answer(story, JobState.SUCCEEDED, at=115.0)
+
+    # What was told of the link settles after two minutes.
+    assert story.settle(120.0).missed == 0
+    assert story.settle(125.0).missed == 1
+
+
 @pytest.mark.parametrize(
     ("subscribed", "said"), [(CallbackKind.REPLY, JobState.SUCCEEDED), (CallbackKind.LINK, JobState.MISSING)]
 )
@@ -124,6 +134,29 @@ def test_a_job_that_ends_while_it_runs_without_pushing_was_given_up(called_back:
     story.link("E", at=285.0)
     answer(story, JobState.SUCCEEDED, at=290.0)
     assert end_of(story) == (Outcome.CUT_OFF, not called_back)
+
+
+@pytest.mark.parametrize(
+    ("rested", "called_back", "outcome"),
+    [
+        (29.0, True, Outcome.COMPLETED),
+        (30.0, True, Outcome.CUT_OFF),
+        (89.0, False, Outcome.COMPLETED),
+        (90.0, False, Outcome.CUT_OFF),
+    ],
+)
+def test_a_job_without_push_was_given_up_after_half_a_minute_and_a_minute_later_by_the_api_alone(
+    rested: float, called_back: bool, outcome: Outcome
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=100.0, duration=100.0, push=100.0)
+    running(story, at=100.0 + rested, duration=100.0 + rested, push=100.0)
+    if called_back:
+        story.link("E", at=200.0)
+    else:
+        answer(story, JobState.SUCCEEDED, at=200.0)
+    assert end_of(story) == (outcome, not called_back)
 
 
 @pytest.mark.parametrize("called_back", [True, False], ids=["called back", "by the API"])
@@ -544,6 +577,32 @@ def test_a_push_that_rested_in_an_outage_is_not_resting_once_it_is_connected_aga
     for at in (200.0, 260.0):
         running(story, at=at, duration=at, push=90.0)
     assert story.status(260.0)[:2] == (Status.DEGRADED, START + 130)
+
+
+def test_a_push_that_goes_on_makes_no_stream_healthy_anew() -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0)
+    for at in (10.0, 70.0, 130.0):
+        running(story, at=at, duration=at, push=at)
+    story.link("C", at=140.0, signed=140)
+    assert story.status(150.0)[:2] == (Status.HEALTHY, START)
+
+
+def test_a_pushed_time_that_falls_says_nothing() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=70.0, duration=70.0, push=70.0)
+    running(story, at=130.0, duration=130.0, push=5.0)
+    assert story.status(130.0).status is Status.HEALTHY
+
+
+def test_a_push_that_rests_in_an_outage_is_no_other_reason() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    running(story, at=70.0, duration=70.0, push=70.0)
+    story.link("D", at=75.0)
+    running(story, at=130.0, duration=130.0, push=75.0)
+    assert story.status(130.0).troubles == (Trouble.OUTAGE,)
 
 
 def test_a_job_whose_push_rests_since_it_was_first_asked_about_is_degraded() -> None:

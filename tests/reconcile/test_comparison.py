@@ -163,6 +163,18 @@ def test_what_is_otherwise_than_the_api_said_before_is_news(
     assert compare(story.known, ObservedJob("job", "job", said), START + 20) is news
 
 
+@pytest.mark.parametrize(("after", "news"), [(59.0, None), (60.0, Difference.STATE)])
+def test_that_a_job_still_runs_is_news_once_its_end_is_a_minute_old(
+    after: float, news: Difference | None
+) -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.link("E", at=100.0)
+    job = ObservedJob("job", "job", JobObserved(JobState.RUNNING, None, 160.0, 160.0))
+
+    assert compare(story.known, job, START + 100 + after) is news
+
+
 def test_how_long_a_job_pushed_is_news_where_the_api_had_not_said_so() -> None:
     story = Story()
     story.link("C", at=0.0)
