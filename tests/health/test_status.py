@@ -141,6 +141,13 @@ def test_a_long_paragraph_gives_those_after_it_time_and_is_half_forgotten_after_
     assert story.status(story.now + patience + 0.1).status is Status.DEGRADED
 
 
+def test_a_script_that_moves_on_as_it_should_makes_no_stream_healthy_anew() -> None:
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("123456")
+    assert story.status(story.now)[:2] == (Status.HEALTHY, START)
+
+
 def test_a_script_of_short_paragraphs_has_half_a_minute_before_it_is_stalled() -> None:
     story = Story()
     story.register(plan=4)
@@ -244,6 +251,14 @@ def test_a_stream_with_a_script_is_silent_after_a_quarter_of_an_hour() -> None:
     assert story.status(910.0)[:2] == (Status.SILENT, START + 910)
     assert story.status(10.0 + 7200).reasons == ("Nothing was heard of the stream for 2 h.",)
     assert story.status(10.0 + 7500).reasons == ("Nothing was heard of the stream for 2 h 5 min.",)
+
+
+def test_a_clock_that_steps_back_makes_no_stream_silent_before_its_time() -> None:
+    story = Story()
+    story.paragraph(1, at=100.0)
+    story.reply("a", at=40.0)
+    assert story.status(999.0).status is Status.HEALTHY
+    assert story.status(1000.0)[:2] == (Status.SILENT, START + 1000)
 
 
 def test_a_stream_that_was_silent_is_healthy_since_it_was_heard_again() -> None:
