@@ -154,7 +154,7 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     if phase is Phase.ENDED and (before is Phase.ENDED or (known is not None and known.phase is Phase.ENDED)):
         return
     number = summary.facts
-    took_over = phase is not Phase.ENDED and _took_over(summary, known, fact)
+    took_over = _took_over(summary, known, fact)
     if took_over:
         phase = Phase.OUTAGE
     summary.facts = number + 1

@@ -127,7 +127,7 @@ def _healthy_since(state: StreamState, now: float, flapped_until: float | None) 
 
 def _not_before_recovery(state: StreamState, began: float, settings: HealthSettings) -> float:
     """A stream that was down while it flapped is degraded only since it came back."""
-    if state.phase is _OUTAGE or state.outage_since is None:
+    if state.outage_since is None:
         return began
     was_down = state.phase_since - state.outage_since >= settings.down_after_seconds
     return max(began, state.phase_since) if was_down else began
