@@ -477,6 +477,22 @@ def test_what_can_work_but_should_not_is_a_warning(text: str, expected: str, tmp
     assert load_settings(write(tmp_path, text), {}).warnings == (expected,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Only MetaStudio gives a stream up after three minutes.
+        "[health]\ndown_after_seconds = 180\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+        SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = "sixteen letters."\n',
+        '[receiver]\nlisten = "127.0.0.1:8080"\n[admin]\nlisten = "127.0.0.2:8080"\n'
+        + SOFTSUGAR
+        + 'keys = ["Abc123def"]\n',
+    ],
+    ids=["down", "token", "listen"],
+)
+def test_what_works_as_it_should_is_no_warning(text: str, tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, text), {}).warnings == ()
+
+
 def test_a_secret_that_every_user_may_read_is_a_warning(tmp_path: Path) -> None:
     path = write(
         tmp_path, SOFTSUGAR + 'keys_file = "secrets/keys"\nrtc_token = "a-long-enough-token"\n', keys="Abc1\n"
