@@ -1,5 +1,6 @@
 """A whole run over real HTTP: its exit code, its truth file, and how it ends."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -50,15 +51,27 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def service() -> Iterator[Accepting]:
-    with Accepting(("127.0.0.1", 0), Handler) as server:
+@contextlib.contextmanager
+def running(handler: type[Handler]) -> Iterator[Accepting]:
+    with Accepting(("127.0.0.1", 0), handler) as server:
         server.paths = []
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def answering(status: int) -> type[Handler]:
+    return type("Answering", (Handler,), {"status": status})
+
+
+@pytest.fixture
+def service() -> Iterator[Accepting]:
+    with running(Handler) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def aimed(options: SimulationOptions, address: str, **changes: object) -> SimulationOptions:
@@ -113,14 +126,11 @@ def test_a_registration_that_nobody_takes_fails_the_run_clearly(
 def test_a_registration_that_is_refused_says_how(
     options: SimulationOptions, service: Accepting, status: int, told: str
 ) -> None:
-    with Accepting(("127.0.0.1", 0), type("Refusing", (Handler,), {"status": status})) as refusing:
-        refusing.paths = []
-        Thread(target=refusing.serve_forever, daemon=True).start()
+    with running(answering(status)) as refusing:
         chosen = aimed(options, service.address, attempts=1)
         settings = chosen.settings.model_copy(update={"admin": AdminSettings(listen=refusing.address)})
         with pytest.raises(SimulationError, match=told):
             simulate(replace(chosen, settings=settings))
-        refusing.shutdown()
 
 
 def test_a_service_that_can_keep_nothing_for_a_while_is_waited_for_once_it_has_taken_a_registration(
@@ -131,13 +141,10 @@ def test_a_service_that_can_keep_nothing_for_a_while_is_waited_for_once_it_has_t
             self.status = 503 if 0 < len(self.server.paths) < 5 else 202
             super().do_POST()
 
-    with Accepting(("127.0.0.1", 0), Restarting) as admin:
-        admin.paths = []
-        Thread(target=admin.serve_forever, daemon=True).start()
+    with running(Restarting) as admin:
         chosen = aimed(options, service.address, attempts=1, streams=8)
         settings = chosen.settings.model_copy(update={"admin": AdminSettings(listen=admin.address)})
         simulate(replace(chosen, settings=settings))
-        admin.shutdown()
     assert len(admin.paths) > 5
 
 
@@ -198,13 +205,10 @@ def test_a_run_of_which_nothing_arrived_has_failed(
 def test_a_run_of_which_only_registrations_arrived_has_failed_and_says_what_to_look_at(
     options: SimulationOptions, service: Accepting, status: int, told: str
 ) -> None:
-    with Accepting(("127.0.0.1", 0), type("Refusing", (Handler,), {"status": status})) as refusing:
-        refusing.paths = []
-        Thread(target=refusing.serve_forever, daemon=True).start()
+    with running(answering(status)) as refusing:
         target = f"http://{refusing.address}"
         with pytest.raises(SimulationError, match=r"None of \d+ callbacks was accepted " + told):
             simulate(aimed(options, service.address, target=target, attempts=1, streams=5))
-        refusing.shutdown()
     assert {path.split("/")[1] for path in service.paths} == {"api"}
 
 
