@@ -75,11 +75,8 @@ def finished_coverage(script: Script) -> float | None:
     finished = script.current.finished
     if finished is None or not finished.planned:
         return None
-    planned, played = finished.planned, finished.round.played
-    # Most rounds play all of it in its order, which is seen at a glance.
-    if len(played) == len(planned) and tuple(played) == planned:
-        return 1.0
-    return sum(map(played.__contains__, planned)) / len(planned)
+    planned = len(finished.planned)
+    return (planned - finished.skipped) / planned
 
 
 def skipped_paragraphs(script: Script) -> list[Paragraph]:

@@ -61,7 +61,9 @@ def copied(rounds: Rounds) -> Rounds:
         round=None if rounds.round is None else _copied_round(rounds.round),
         finished=None
         if finished is None
-        else FinishedRound(_copied_round(finished.round), finished.planned, finished.closed_at),
+        else FinishedRound(
+            _copied_round(finished.round), finished.planned, finished.closed_at, finished.skipped
+        ),
         tentative=rounds.tentative,
         doubted=rounds.doubted,
         count=rounds.count,
@@ -385,8 +387,9 @@ def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -
     elif planned is None:
         planned = rounds.plan
     rounds.count += 1
-    rounds.skipped += sum(key not in current.played for key in planned)
-    rounds.finished = FinishedRound(current, planned, at)
+    skipped = sum(key not in current.played for key in planned)
+    rounds.skipped += skipped
+    rounds.finished = FinishedRound(current, planned, at, skipped)
     if rounds.leftover:
         rounds.plan = tuple(key for key in rounds.plan if key not in rounds.leftover)
         rounds.leftover = ()

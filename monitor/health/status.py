@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from monitor.config import HealthSettings
 from monitor.event import CallbackAim
 from monitor.health.observation import is_pushless, uncalled_since
-from monitor.health.reading import last_heard, rtmp_state, script_is_over, stall_after
+from monitor.health.reading import SHORTEST_STALL, last_heard, rtmp_state, script_is_over, stall_after
 from monitor.health.stream import End, Outcome, Phase, StreamState
 
 
@@ -83,11 +83,14 @@ def status(state: StreamState, now: float, settings: HealthSettings) -> Verdict:
     since = state.phase_since
     if outage and now - since >= settings.down_after_seconds:
         return Verdict(Status.DOWN, since + settings.down_after_seconds, (_outage_sentence(state, now),))
-    heard, moved_at = last_heard(state), state.script.progress_at
-    # Only a stream whose script has moved is known to say something regularly: silence means something.
-    if moved_at is not None and now - heard >= settings.silent_after_seconds:
-        reason = f"Nothing was heard of the stream for {_span(now - heard)}."
-        return Verdict(Status.SILENT, heard + settings.silent_after_seconds, (reason,))
+    moved_at = state.script.progress_at
+    # Only a stream whose script has moved is known to say something regularly: silence means something. And
+    # whose script has just moved was just heard.
+    if moved_at is not None and now - moved_at >= settings.silent_after_seconds:
+        heard = last_heard(state)
+        if now - heard >= settings.silent_after_seconds:
+            reason = f"Nothing was heard of the stream for {_span(now - heard)}."
+            return Verdict(Status.SILENT, heard + settings.silent_after_seconds, (reason,))
     reasons: list[_Reason] = []
     if outage:
         reasons.append(_Reason(since, Trouble.OUTAGE, _outage_sentence(state, now)))
@@ -161,9 +164,12 @@ def _flapping_since(state: StreamState, until: float, now: float, settings: Heal
 
 
 def _stalled_since(state: StreamState, now: float, settings: HealthSettings) -> float | None:
-    after = stall_after(state, settings)
     moved = state.script.progress_at
-    if after is None or moved is None or now - moved <= after:
+    # Seen at a glance of most streams, before it is worked out how long a stall is here.
+    if moved is None or now - moved <= SHORTEST_STALL:
+        return None
+    after = stall_after(state, settings)
+    if after is None or now - moved <= after:
         return None
     if state.phase is _OUTAGE or script_is_over(state):
         return None

@@ -166,11 +166,15 @@ class Round:
 
 @dataclass(slots=True)
 class FinishedRound:
-    """The last finished round, and what was planned when it closed (nothing if no plan was known)."""
+    """The last finished round, and what was planned when it closed (nothing if no plan was known).
+
+    skipped: how many of the planned it left out.
+    """
 
     round: Round
     planned: tuple[str, ...]
     closed_at: float
+    skipped: int = 0
 
 
 class Play(NamedTuple):
