@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from monitor.config import Settings, Source
+from monitor.config import ApiSettings, Settings, Source
 from monitor.errors import MonitorError
 from monitor.reconcile.rounds import Pace, SourceRounds, Surroundings
 from monitor.vendors.api_errors import REASONS
@@ -55,6 +55,17 @@ def _around(source: Source, settings: Settings, around: Surroundings) -> Surroun
     return around._replace(owns_list=_nobody) if shared else around
 
 
+def pace_of(api: ApiSettings) -> Pace:
+    """Return how often a source's rounds ask, and how much in one of them."""
+    every = api.ask_every_seconds
+    return Pace(
+        ask_every=every,
+        slowest=SLOWER * every,
+        look_again=min(Pace().look_again, every / 2),
+        calls=max(1, int(api.calls_per_minute * every / 60)),
+    )
+
+
 async def _keep_asking(source: Source, urls: frozenset[str], around: Surroundings) -> None:
     assert source.api is not None
     metrics = around.metrics
@@ -62,13 +73,6 @@ async def _keep_asking(source: Source, urls: frozenset[str], around: Surrounding
         metrics.reconcile_failures.labels(source.name, reason)
     calls = metrics.reconcile_calls.labels(source.name)
     rate = RateLimit(source.api.calls_per_minute / 60, on_turn=calls.inc)
-    every = source.api.ask_every_seconds
-    pace = Pace(
-        every,
-        SLOWER * every,
-        min(Pace().look_again, every / 2),
-        max(1, int(source.api.calls_per_minute * every / 60)),
-    )
     open_account = partial(
         open_api, source, around.clock, around.rng, rate, other_urls=urls - {source.public_url}
     )
@@ -76,7 +80,7 @@ async def _keep_asking(source: Source, urls: frozenset[str], around: Surrounding
         try:
             api = open_account()
             try:
-                await SourceRounds(source, api, around, pace).run()
+                await SourceRounds(source, api, around, pace_of(source.api)).run()
             finally:
                 await api.close()
         except Exception as error:

@@ -7,10 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from monitor.config import Settings, Source
+from monitor.config import ApiSettings, Settings, Source
 from monitor.event import Channel, Vendor
 from monitor.metrics.service import ServiceMetrics
 from monitor.reconcile import Surroundings, run_reconcile
+from monitor.reconcile.rounds import Pace
+from monitor.reconcile.running import pace_of
 from monitor.vendors.api_transport import UNUSABLE_PROXY
 from monitor.worker.fleet import Fleet
 from tests.receiver.running import eventually
@@ -36,6 +38,24 @@ async def test_a_proxy_that_cannot_be_used_is_told_rather_than_suffered_in_silen
     (line,) = [line for line in lines if line["event"] == "reconcile failed"]
     assert line["error"] == UNUSABLE_PROXY
     assert "password" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("calls_per_minute", "every", "pace"),
+    [
+        (600, 60, Pace(ask_every=60, slowest=300, look_again=10, emptied=60, calls=600)),
+        (6, 60, Pace(ask_every=60, slowest=300, look_again=10, emptied=60, calls=6)),
+        (1, 10, Pace(ask_every=10, slowest=50, look_again=5, emptied=60, calls=1)),
+    ],
+)
+def test_calls_per_minute_bound_what_a_round_asks_and_not_how_long_an_emptied_list_is_doubted(
+    calls_per_minute: int, every: float, pace: Pace
+) -> None:
+    api = ApiSettings(
+        endpoint="https://api.example.com", calls_per_minute=calls_per_minute, ask_every_seconds=every
+    )
+
+    assert pace_of(api) == pace
 
 
 def had_a_round(collected: CollectorRegistry, source: Source) -> bool:
