@@ -168,15 +168,14 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
             _caution_metastudio(source, location, findings)
         else:
             _caution_softsugar(source, location, findings)
-        if source.vendor is Vendor.SOFTSUGAR and source.api is not None:
-            # MetaStudio's jobs say where they call back to, and so whose they are; sessions don't.
-            account = (source.api.endpoint.rstrip("/"), source.api.app_id)
-            if (first := accounts.setdefault(account, index)) != index:
-                findings.caution(
-                    (*location, "api"),
-                    f"is the account of sources[{first}] already: each session shows up under both, and "
-                    "ends as vanished under the one that it doesn't call back to",
-                )
+        # MetaStudio's jobs say where they call back to, and so whose they are; sessions don't.
+        account = source.api.account if source.vendor is Vendor.SOFTSUGAR and source.api else None
+        if account is not None and (first := accounts.setdefault(account, index)) != index:
+            findings.caution(
+                (*location, "api"),
+                f"is the account of sources[{first}] already: a session that calls back to neither of "
+                "them, and is registered with neither, is not found",
+            )
         if source.rtc_token and len(source.rtc_token.get_secret_value()) < RTC_TOKEN_LENGTH:
             findings.caution(
                 (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"

@@ -348,6 +348,11 @@ class ApiSettings(FrozenModel):
     calls_per_minute: Count = 60
     ask_every_seconds: Positive = 60
 
+    @property
+    def account(self) -> tuple[str, str | None]:
+        """Whose sessions a SoftSugar source lists, however its endpoint is spelled."""
+        return self.endpoint.rstrip("/"), self.app_id
+
 
 class Source(FrozenModel):
     """`[[sources]]`: one vendor's account that posts to us.

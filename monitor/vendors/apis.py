@@ -66,9 +66,8 @@ def lists_jobs_of_others(source: Source, sources: Iterable[Source]) -> bool:
     """
     if source.vendor is not Vendor.SOFTSUGAR or source.api is None:
         return False
-    account = (source.api.endpoint, source.api.app_id)
     others = (other.api for other in sources if other.name != source.name)
-    return any(api is not None and (api.endpoint, api.app_id) == account for api in others)
+    return any(api is not None and api.account == source.api.account for api in others)
 
 
 def callbacks_to(source: Source) -> dict[str, Any]:

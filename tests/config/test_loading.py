@@ -393,8 +393,8 @@ app_id = "app"
 app_key = "key"
 """
 ACCOUNT_TWICE = (
-    "sources[1].api: is the account of sources[0] already: each session shows up under both, "
-    "and ends as vanished under the one that it doesn't call back to"
+    "sources[1].api: is the account of sources[0] already: a session that calls back to neither of them, "
+    "and is registered with neither, is not found"
 )
 DOWN_TOO_LATE = (
     "health.down_after_seconds: MetaStudio ends a job after an outage of about 180 s: "

@@ -63,16 +63,22 @@ def had_a_round(collected: CollectorRegistry, source: Source) -> bool:
     return collected.get_sample_value("monitor_reconcile_round_timestamp_seconds", labels) is not None
 
 
-@pytest.mark.parametrize(("shared", "heard_of"), [(True, {"s-1"}), (False, {"s-1", "s-2"})])
+@pytest.mark.parametrize(
+    ("shared", "slash", "heard_of"),
+    [(True, "", {"s-1"}), (True, "/", {"s-1"}), (False, "", {"s-1", "s-2"})],
+)
 async def test_a_session_of_an_account_that_two_sources_share_is_told_to_the_source_that_heard_of_it(
-    tmp_path: Path, shared: bool, heard_of: set[str]
+    tmp_path: Path, shared: bool, slash: str, heard_of: set[str]
 ) -> None:
     collected = CollectorRegistry()
     async with asking(tmp_path, Vendor.SOFTSUGAR) as one:
         assert one.source.api is not None
         often = one.source.api.model_copy(update={"ask_every_seconds": 0.2, "calls_per_minute": 6000})
         source = one.source.model_copy(update={"api": often})
-        twin = source.model_copy(update={"name": "twin", "public_url": f"{source.public_url}-twin"})
+        same = often.model_copy(update={"endpoint": f"{often.endpoint}{slash}"})
+        twin = source.model_copy(
+            update={"name": "twin", "public_url": f"{source.public_url}-twin", "api": same}
+        )
         sources: tuple[Source, ...] = (source, twin) if shared else (source,)
         await one.call_back_session(35, "s-1")
         one.vendor.sessions = {"s-1": 35, "s-2": 35}
