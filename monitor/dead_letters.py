@@ -11,7 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from monitor.config import Settings, Source
-from monitor.errors import UndecodableError
+from monitor.errors import UndecodableError, fault_place
 from monitor.event import RETRY_RECEIVER, UNKNOWN_TYPE, Event, EventId
 from monitor.log import kafka_client, kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
@@ -120,10 +120,15 @@ async def retry(
     source = next((one for one in sources if one.name == letter.source), None)
     if source is None or source.vendor is not letter.vendor:
         return Retried(number, f"the configuration has no {letter.vendor} source {letter.source}")
+    identity = next_id()
     try:
-        event = _event(letter, source, next_id())
+        event = _event(letter, source, identity)
     except UndecodableError as error:
         return Retried(number, f"{error.reason}: {error.detail}")
+    except Exception as error:
+        # A fault of ours that is there still keeps no other letter from being tried.
+        fault = f"The decoder failed with {type(error).__name__} at {fault_place(error)}."
+        return Retried(number, f"decoder_failed: {fault}")
     try:
         await letters.retry(number, event)
     except LookupError:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import load_settings
+from monitor.config import Source, load_settings
 from monitor.dead_letters import opened, retry
-from monitor.event import Channel, Event, Stored, Vendor
+from monitor.event import Channel, Decoded, Event, Stored, Vendor
 from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
+from monitor.vendors import registry
 from tests.cli.letters import DECODABLE, letter
 from tests.cli.running import run_beside
 
@@ -195,6 +196,32 @@ async def test_what_still_cannot_be_decoded_stays_and_exits_1(folder: Path) -> N
     assert stderr.splitlines()[0].startswith("1: not_json: ")
     assert stderr.splitlines()[1] == "3: the configuration has no softsugar source gone"
     assert await listed(folder) == [3, 1]
+
+
+async def test_a_letter_at_which_the_decoder_still_fails_stays_and_keeps_no_other_from_being_retried(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = registry.decode
+
+    def failing(event: Event, source: Source) -> Decoded:
+        if event.body == NOT_JSON:
+            raise LookupError("hush")
+        return decode(event, source)
+
+    monkeypatch.setattr("monitor.dead_letters.registry.decode", failing)
+    await keep(folder, letter(1, NOT_JSON), letter(2, DECODABLE))
+    settings = load_settings(folder / "monitor.toml", {})
+    async with opened(settings, to_retry=True) as one:
+        failed, retried = [
+            await retry(one.letters, number, settings.sources, one.next_id) for number in (1, 2)
+        ]
+
+    assert failed.problem is not None
+    assert failed.problem.startswith(
+        "decoder_failed: The decoder failed with LookupError at test_dead_letters"
+    )
+    assert retried.problem is None
+    assert await listed(folder) == [1]
 
 
 async def test_all_are_retried_in_the_order_in_which_they_came(folder: Path) -> None:
