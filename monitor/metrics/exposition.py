@@ -66,7 +66,7 @@ class Fleet(Protocol):
         ...
 
     def now(self) -> float:
-        """Return the time in Unix seconds, never earlier than before."""
+        """Return the time in Unix seconds."""
         ...
 
 

@@ -62,7 +62,7 @@ class Streams(Protocol):
         ...
 
     def now(self) -> float:
-        """Return the time in Unix seconds, never earlier than before."""
+        """Return the time in Unix seconds."""
         ...
 
 

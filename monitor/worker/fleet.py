@@ -32,7 +32,6 @@ class Fleet:
         self.fresh_until = math.inf
         self.unfolded = False
         self._shards = {shard.partition: shard for shard in shards}
-        self._newest = 0.0
         self._losses = 0
         self._lapsed = False
 
@@ -89,9 +88,12 @@ class Fleet:
         return [state for state in self.streams.values() if not state.retired]
 
     def now(self) -> float:
-        """Return the clock's time, never earlier than any that was told before: seconds must not shrink."""
-        self._newest = max(self._newest, self.clock.now())
-        return self._newest
+        """Return the clock's time, in Unix seconds; where the clock was set back, it is earlier than before.
+
+        Were it held until the clock has caught up, a moment of an hour ahead would leave streams silent for
+        an hour.
+        """
+        return self.clock.now()
 
     def join(self, shard: Shard) -> None:
         """Take a shard in whose streams are true."""

@@ -360,6 +360,27 @@ async def test_seconds_of_an_outage_never_fall_either(desk: Desk) -> None:
     assert (before[seconds], after[seconds], later[seconds]) == (10.5, 10.5, 18.25)
 
 
+async def test_a_moment_in_which_the_clock_is_an_hour_ahead_is_over_once_it_is_right_again(
+    desk: Desk,
+) -> None:
+    story = Story()
+    story.link("C", at=0)
+    story.paragraph(1, at=1)
+    desk.show(story.known)
+    stream = {"vendor": "metastudio", "source": "prod", "job_id": "job"}
+    seconds = key("livestream_connected_seconds_total", **stream)
+    silent = key("livestream_status", **stream, status="silent")
+
+    ahead = await desk.scrape(at=3610)
+    story.paragraph(2, at=11)
+    right = await desk.scrape(at=12)
+    story.paragraph(3, at=3619)
+    later = await desk.scrape(at=3620)
+
+    assert (ahead[silent], right[silent], later[silent]) == (1, 0, 0)
+    assert (ahead[seconds], right[seconds], later[seconds]) == (3610, 3610, 3620)
+
+
 @pytest.mark.parametrize(
     ("link", "name"),
     [("C", "livestream_connected_seconds_total"), ("D", "livestream_outage_seconds_total")],

@@ -4,7 +4,6 @@ from monitor.health.stream import StreamKey
 from monitor.worker.fleet import Fleet
 from monitor.worker.shard import Shard
 from tests.health.story import Story
-from tests.set_clock import SetClock
 
 
 def shard(partition: int, *job_ids: str) -> Shard:
@@ -81,15 +80,3 @@ def test_nothing_is_overdue_where_no_stream_would_be_shown() -> None:
     fleet.expires = stopwatch() - 0.001
 
     assert not fleet.recovering
-
-
-def test_the_time_does_not_step_back_when_the_clock_does() -> None:
-    clock = SetClock(1_700_000_000.0)
-    fleet = Fleet(clock)
-
-    times = []
-    for moved in (0.0, 10.0, -5.0, 11.0):
-        clock.time = 1_700_000_000.0 + moved
-        times.append(fleet.now() - 1_700_000_000.0)
-
-    assert times == [0.0, 10.0, 10.0, 11.0]
