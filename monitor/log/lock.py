@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from monitor.errors import LogUnavailableError
+from monitor.log.sqlite_file import make_folders
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def hold(path: Path) -> Iterator[None]:
         LogUnavailableError: another process has it, or the folder can't be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         file = _beside(path).open("ab")
     except OSError as error:
         raise LogUnavailableError(f"{path}: its lock can't be made: {error.strerror}") from None

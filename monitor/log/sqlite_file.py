@@ -76,7 +76,7 @@ def prepare(path: Path, kind: Kind) -> None:
     """
     with named_failures(path), _named_damage(path, kind):
         _refuse_no_file(path)
-        _make_folders(path.parent)
+        make_folders(path.parent)
         with closing(connect(path, synchronous="FULL")) as connection:
             _prepare(connection, path, kind)
 
@@ -251,7 +251,7 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
     return number
 
 
-def _make_folders(folder: Path) -> None:
+def make_folders(folder: Path) -> None:
     """Make what is missing, and sync each entry: a file is as durable as the folders above it."""
     missing = []
     while not folder.exists():
