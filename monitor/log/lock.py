@@ -17,7 +17,8 @@ def hold(path: Path) -> Iterator[None]:
     read, or append a retried dead letter, need no lock.
 
     Raises:
-        LogUnavailableError: another process has it, or the folder can't be written.
+        LogUnavailableError: another process has it, the folder can't be written, or its file system has no
+            locks.
     """
     try:
         make_folders(path.parent)
@@ -27,10 +28,13 @@ def hold(path: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise LogUnavailableError(
                 f"{path}: another service runs on this log; stop it, or give this one a log.path of its own"
             ) from None
+        except OSError as error:
+            # Some network file systems have none.
+            raise LogUnavailableError(f"{path}: its lock can't be had: {error.strerror}") from None
         yield
 
 
