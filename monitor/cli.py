@@ -231,7 +231,7 @@ def show_letter(
     """Show one dead letter with its body, in which known secrets are left out."""
     settings = load_settings(config, os.environ)
     from monitor import dead_letters
-    from monitor.web.masking import masked
+    from monitor.masking import masked
 
     async def one() -> StoredLetter | None:
         async with dead_letters.opened(settings) as log:

@@ -17,13 +17,12 @@ import httpx
 
 from monitor.clock import Clock, stopwatch
 from monitor.errors import ConfigurationError
+from monitor.masking import MASK
 from monitor.vendors.api_calls import MOST_ANSWER_BYTES, Answer, Call, read_answer, said_by
 from monitor.vendors.api_errors import ThrottledError, UnreachableError
 
 MOST_PAGES = 300
 """A list that never ends is given up: a part of it would say that the rest is gone."""
-
-MASK = "***"
 
 UNUSABLE_PROXY = (
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY of the environment: one of them can't be used; "

@@ -19,8 +19,8 @@ from monitor.health.reading import (
 )
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, PlanOrigin, StreamState
+from monitor.masking import masked
 from monitor.vendors import registry
-from monitor.web.masking import masked
 
 
 class StreamSummary(BaseModel):

@@ -12,9 +12,9 @@ from monitor.config import Settings, Source
 from monitor.event import EventId, SessionState, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
+from monitor.masking import masked
 from monitor.web import views
 from monitor.web.app import MAX_KEPT_BYTES, MAX_REGISTRATION_BYTES, Pages, build
-from monitor.web.masking import masked
 from tests.health.story import START, Story
 from tests.log import making
 from tests.metrics.building import Desk

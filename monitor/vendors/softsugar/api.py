@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from monitor.clock import Clock
 from monitor.config import ApiSettings
+from monitor.masking import MASK
 from monitor.vendors.api_calls import Answer, Call, readable, refusal, text_in, validated
 from monitor.vendors.api_errors import (
     ApiError,
@@ -23,7 +24,7 @@ from monitor.vendors.api_errors import (
     VendorSaid,
     VendorTroubleError,
 )
-from monitor.vendors.api_transport import MASK, MOST_PAGES, Prepared, Transport
+from monitor.vendors.api_transport import MOST_PAGES, Prepared, Transport
 from monitor.vendors.json_body import Identifier, PartlyReadableBody
 from monitor.vendors.softsugar.api_body import CamelBody
 from monitor.vendors.softsugar.api_token import TokenKeeper

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from monitor.web.masking import MASK, masked
+from monitor.masking import MASK, masked
 
 SECRET = "nobody-may-see"
 

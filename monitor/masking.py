@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 MASK = "***"
+"""What stands in the place of a secret, on pages and in what is said of a vendor's answer."""
 
 _SECRET = re.compile(
     r"^(((stream|auth|access|api|app|private)_?)?keys?|ak|sk|.*(output|push|stream|rtmp|report|callback)_?urls?"
