@@ -28,12 +28,12 @@ class Memory:
         self._warned: dict[str, float] = {}
 
     def forget(self, now: float) -> None:
-        """Let go of what is old."""
+        """Let go of what is old, and of what lies ahead: the clock was set back since."""
         oldest = now - KEPT_SECONDS
-        self._asked = {key: at for key, at in self._asked.items() if at > oldest}
-        self._suspects = {key: at for key, at in self._suspects.items() if at > oldest}
-        self._warned = {room: at for room, at in self._warned.items() if at > oldest}
-        self._told = {key: told for key, told in self._told.items() if told.at > oldest}
+        self._asked = {key: at for key, at in self._asked.items() if oldest < at <= now}
+        self._suspects = {key: at for key, at in self._suspects.items() if oldest < at <= now}
+        self._warned = {room: at for room, at in self._warned.items() if oldest < at <= now}
+        self._told = {key: told for key, told in self._told.items() if oldest < told.at <= now}
 
     def ask(self, key: StreamKey, now: float) -> None:
         """Note that a stream is asked about."""

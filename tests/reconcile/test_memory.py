@@ -30,6 +30,22 @@ def test_what_is_old_is_forgotten_and_what_is_not_is_kept() -> None:
     assert told == [False, True]
 
 
+def test_what_was_noted_while_the_clock_was_ahead_holds_up_nothing_once_it_is_set_back() -> None:
+    memory, ahead, just_now = Memory(), START + 7200, StreamKey("prod", "just now")
+    memory.ask(just_now, START)
+    memory.ask(KEY, ahead)
+    memory.suspect(KEY, ahead, 10.0)
+    memory.warn("room", ahead)
+    memory.tell(KEY, RUNNING, ahead)
+
+    memory.forget(START)
+
+    assert memory.asked_at(just_now) == START
+    assert (memory.asked_at(KEY), memory.warned_at("room")) == (0.0, 0.0)
+    assert not memory.was_told(KEY, RUNNING, START, known=True)
+    assert [memory.suspect(KEY, START + later, 10.0) for later in (0, 10)] == [False, True]
+
+
 def test_a_stream_is_due_once_neither_its_api_was_heard_nor_asked_about_it_for_long() -> None:
     memory, story = Memory(), Story()
     story.tell(RUNNING, at=100.0, channel=Channel.API)
