@@ -2,6 +2,7 @@
 
 from monitor.config.loading import load_settings
 from monitor.config.settings import (
+    REMEMBERED_RECONNECTS,
     Address,
     AdminSettings,
     ApiSettings,
@@ -23,6 +24,7 @@ from monitor.config.settings import (
 )
 
 __all__ = [
+    "REMEMBERED_RECONNECTS",
     "Address",
     "AdminSettings",
     "ApiSettings",

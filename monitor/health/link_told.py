@@ -2,14 +2,13 @@
 
 from zlib import crc32
 
+from monitor.config import REMEMBERED_RECONNECTS
 from monitor.event import CallbackKind, LinkChanged, LinkState, Stored
 from monitor.health import connection
 from monitor.health.effect import Effect
 from monitor.health.observation import end_as, note_connected_again
 from monitor.health.stream import LinkFact, Outcome, Output, Phase, StreamState
 from monitor.health.told import Told, hear, note, subscribe, was_a_guess
-
-REMEMBERED_RECONNECTS = 32
 
 _OF_THE_LINK = (Outcome.COMPLETED, Outcome.CUT_OFF)
 

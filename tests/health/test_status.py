@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.config import REMEMBERED_RECONNECTS, HealthSettings
 from monitor.event import SessionState, Vendor
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
@@ -61,6 +62,17 @@ def test_reconnects_are_flapping_only_where_three_fall_within_ten_minutes(
         assert story.status(third + 1000).since == START + third
     else:
         assert story.status(third).reasons == ("The RTMP push reconnected 3 times within 10 min.",)
+
+
+def test_as_many_reconnects_as_may_be_asked_for_are_remembered() -> None:
+    story = Story(settings=HealthSettings(flapping_reconnects=REMEMBERED_RECONNECTS))
+    story.link("C", at=0.0)
+    for number in range(REMEMBERED_RECONNECTS):
+        assert story.status(10.0 * number + 9).status is Status.HEALTHY
+        story.link("D", at=10.0 * number + 10)
+        story.link("C", at=10.0 * number + 15)
+
+    assert story.status(10.0 * REMEMBERED_RECONNECTS + 9).troubles == (Trouble.FLAPPING,)
 
 
 def test_flapping_that_goes_on_began_with_its_third_reconnect_and_what_comes_after_a_rest_is_another() -> (
