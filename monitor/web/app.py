@@ -214,7 +214,8 @@ def _add_history(app: FastAPI, history: History) -> None:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         found = await history.history(source, canonical_job_id(job_id), before, limit)
-        next_before = found[-1].offset if len(found) == limit else None
+        # On Kafka a partition's first offset is 0, below which there is none.
+        next_before = (found[-1].offset or None) if len(found) == limit else None
         events = [view.model_dump_json().encode() async for view in event_views(found)]
         body = b'{"events":[%b],"next_before":%b}' % (b",".join(events), json.dumps(next_before).encode())
         return Response(body, media_type="application/json")

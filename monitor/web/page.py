@@ -188,7 +188,7 @@ class Writer:
             one=one,
             sections={name: Markup(html) for name, html in sections.items()},  # noqa: S704
             events=Markup("".join(events.values())),  # noqa: S704
-            older=min(map(int, events)) if len(events) == EVENTS else None,
+            older=(min(map(int, events)) or None) if len(events) == EVENTS else None,
             before=before,
             stale=stale,
             now=now,

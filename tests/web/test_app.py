@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from monitor.clock import stopwatch
 from monitor.config import Settings, Source
-from monitor.event import EventId, SessionState, Vendor
+from monitor.event import EventId, SessionState, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.log.sqlite import SqliteLog
 from monitor.masking import masked
@@ -241,6 +241,30 @@ async def test_a_parameter_that_isnt_valid_is_answered_with_those_that_are(
     answer = await operators.get(f"/api/streams?{query}")
 
     assert answer.json() == {"error": "invalid", "detail": f"Not valid: {detail}."}
+
+
+@pytest.mark.parametrize(("last", "next_before"), [(1, 1), (0, None)])
+async def test_behind_the_first_place_of_the_log_there_is_nothing_older_to_ask_for(
+    operators: httpx.AsyncClient,
+    log: SqliteLog,
+    monkeypatch: pytest.MonkeyPatch,
+    last: int,
+    next_before: int | None,
+) -> None:
+    """On Kafka a partition's first place is 0."""
+
+    async def history(_source: str, _job_id: str, _before: int | None, limit: int) -> list[Stored]:
+        return [
+            Stored(0, last + limit - 1 - number, making.event(EventId("r", 1, 1))) for number in range(limit)
+        ]
+
+    monkeypatch.setattr(log, "history", history)
+
+    answer = (await operators.get("/api/streams/prod/job/events?limit=2")).json()
+    page = (await operators.get("/streams/prod/job")).text
+
+    assert answer["next_before"] == next_before
+    assert ('href="?before=' in page) is (next_before is not None)
 
 
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
