@@ -1,1 +1,1 @@
-"""The vendors: how each signs, and what its messages say. Nothing outside this folder knows a vendor."""
+"""The vendors: how each signs, and what its messages say. Nothing elsewhere reads a body of theirs."""

@@ -121,7 +121,11 @@ class EventView(BaseModel):
 
 
 class EventList(BaseModel):
-    """Events of a stream, newest first. next_before: pass it as `before` to read on; null at the end."""
+    """Events of a stream, newest first.
+
+    next_before: pass it as `before` to read on; null where nothing older is known. On Kafka one answer looks
+    through 50,000 records of the stream's partition, all streams', and knows of nothing behind them.
+    """
 
     events: list[EventView]
     next_before: int | None
