@@ -350,18 +350,17 @@ def replay(
 
     period = replaying.Period(since, until, None if job is None else canonical_job_id(job))
 
-    async def run() -> tuple[list[replaying.Replayed] | Written, int]:
+    async def run() -> tuple[list[replaying.Replayed] | Written, replaying.Events]:
         async with replaying.opened(settings) as archive:
             with _reading(archive.total) as progress:
                 events = replaying.Events(archive, settings, period, progress)
                 if openmetrics is None:
-                    return await replaying.report(events, settings, period), events.undecodable
-                written = await write_openmetrics(events, settings, period, openmetrics, step)
-                return written, events.undecodable
+                    return await replaying.report(events, settings, period), events
+                return await write_openmetrics(events, settings, period, openmetrics, step), events
 
     # Behind the series' end nothing more may come.
     shares_stdout = openmetrics is not None and _is_stdout(openmetrics)
-    found, undecodable = asyncio.run(run())
+    found, events = asyncio.run(run())
     if isinstance(found, Written):
         told = f"{found.samples} samples at {found.pages} moments"
         typer.echo(json.dumps(found._asdict()) if as_json else told, err=shares_stdout)
@@ -375,8 +374,10 @@ def replay(
         _complain("no sample: the log holds nothing that was asked for at a whole multiple of --step")
     if not found:
         _complain("the log holds no stream that was asked for")
-    if undecodable:
-        _complain(f"{undecodable} events could not be decoded, and were left out")
+    if events.undecodable:
+        _complain(f"{events.undecodable} events could not be decoded, and were left out")
+    for fault, number in events.faulty.items():
+        _complain(f"{number} events were left out for a fault of this program: {fault}")
 
 
 def _is_stdout(path: Path) -> bool:

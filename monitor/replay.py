@@ -3,13 +3,14 @@
 The log may be in use by the running service meanwhile; it is only read.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from monitor.config import Settings
-from monitor.errors import UndecodableError
+from monitor.errors import UndecodableError, fault_place
 from monitor.event import Decoded, Stored
 from monitor.health import reading
 from monitor.health.fold import begin, fold, settle
@@ -63,6 +64,8 @@ class Events:
 
     Attributes:
         undecodable: how many could not be decoded so far.
+        faulty: how many were left out for a fault of ours, by what it is and where; the worker makes dead
+            letters of those.
         newest: when the last event within the period was received, of whichever stream; 0 before any.
     """
 
@@ -72,6 +75,7 @@ class Events:
         self._period = period
         self._progress = progress
         self.undecodable = 0
+        self.faulty: Counter[str] = Counter()
         self.newest = 0.0
 
     async def __aiter__(self) -> AsyncIterator[tuple[Stored, Decoded]]:
@@ -88,8 +92,14 @@ class Events:
                 decoded = registry.decode(event, self._sources.of(event))
             except UndecodableError:
                 self.undecodable += 1
+            except Exception as error:
+                self.leave_out(error)
             else:
                 yield stored, decoded
+
+    def leave_out(self, error: Exception) -> None:
+        """Note that an event was left out for a fault of ours."""
+        self.faulty[f"{type(error).__name__} at {fault_place(error)}"] += 1
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Archive]:
@@ -115,7 +125,10 @@ async def report(events: Events, settings: Settings, period: Period) -> list[Rep
         state = states.get(key)
         if state is None:
             state = states[key] = begin(event)
-        fold(state, stored, decoded, settings.health)
+        try:
+            fold(state, stored, decoded, settings.health)
+        except Exception as error:
+            events.leave_out(error)
     rows = []
     end = period.until or events.newest
     for state in states.values():

@@ -181,7 +181,10 @@ async def write_openmetrics(
                 if due is None:
                     due = math.ceil(newest / step) * step
                 await until(newest)
-                series.take(stored, decoded)
+                try:
+                    series.take(stored, decoded)
+                except Exception as error:
+                    events.leave_out(error)
             await until(math.nextafter(period.until or events.newest, math.inf))
             return families.written
     except OSError as error:

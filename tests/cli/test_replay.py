@@ -3,13 +3,19 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
+from monitor.config import load_settings
 from monitor.event import Channel, Event, Vendor
+from monitor.health.fold import fold
+from monitor.health.stream import StreamState
 from monitor.log.sqlite import SqliteLog
+from monitor.replay import Events, Period, opened, report
+from monitor.vendors import registry
 from tests.cli.running import run
 
 BEGUN = 1_750_000_000.0
@@ -87,6 +93,29 @@ def test_each_stream_is_reported_as_it_was_at_the_end(kept: Path) -> None:
     )
     assert (second["job_id"], second["status"]) == ("second", "healthy")
     assert done.stderr == "1 events could not be decoded, and were left out\n"
+
+
+@pytest.mark.parametrize("faulty", ["monitor.replay.registry.decode", "monitor.replay.fold"])
+async def test_an_event_at_which_the_decoder_or_the_fold_fails_is_left_out_as_the_worker_leaves_it_out(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, faulty: str
+) -> None:
+    works = registry.decode if faulty.endswith("decode") else fold
+
+    def failing(told: Event | StreamState, *rest: Any) -> Any:
+        if told.job_id == "first":
+            raise LookupError("hush")
+        return works(told, *rest)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(faulty, failing)
+    settings = load_settings(kept / "monitor.toml", {})
+    async with opened(settings) as archive:
+        events = Events(archive, settings, Period(), lambda _: None)
+        rows = await report(events, settings, Period())
+
+    assert [row.status for row in rows if row.job_id == "second"] == ["healthy"]
+    assert events.undecodable == 1
+    assert [fault.partition(":")[0] for fault in events.faulty] == ["LookupError at test_replay.py"]
+    assert events.faulty.total() == len(TOLD)
 
 
 def test_the_table_gives_times_that_a_person_reads_and_json_those_for_programs(kept: Path) -> None:
