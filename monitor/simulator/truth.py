@@ -170,6 +170,7 @@ class _Reference:
             self._sum.undecided.append("missed")
         self._sum.replies = len(self._replies)
         self._script.sum_up()
+        self._sum.undecided = list(dict.fromkeys(self._sum.undecided))
         return self._sum
 
     def _doubt_behind_a_loss(self) -> None:

@@ -245,6 +245,15 @@ def test_progress_that_a_relay_held_back_for_long_leaves_open_where_the_script_i
     assert set(late.undecided) == {"rounds", "coverage", "round_coverage", "skipped", "missed"}
 
 
+def test_a_number_that_several_facts_leave_open_is_named_once() -> None:
+    registered, first, second, third, fourth = told(job(5), *paragraphs(1, 2, 3, 4))
+
+    counted = expectation([registered, first, third], [second.fact, fourth.fact])
+    twice = expectation([registered, first, third, fourth], [second.fact])
+
+    assert counted.undecided == twice.undecided == ["rounds", "coverage", "round_coverage", "skipped"]
+
+
 def test_a_paragraph_that_never_arrived_leaves_the_script_open_from_the_next_one_on() -> None:
     registered, first, second, third = told(job(4), *paragraphs(1, 2, 3))
 
