@@ -7,6 +7,7 @@ from pathlib import Path
 from monitor.config.findings import Findings, Location
 from monitor.config.sections import Table
 from monitor.config.settings import (
+    REMEMBERED_RECONNECTS,
     Address,
     AdminSettings,
     AuthType,
@@ -198,6 +199,11 @@ def _caution_health(settings: Settings, findings: Findings) -> None:
             ("health", "abandon_after_seconds"),
             "isn't longer than silent_after_seconds: a stream would be given up as lost before it counts "
             "as silent",
+        )
+    if health.flapping_reconnects > REMEMBERED_RECONNECTS:
+        findings.caution(
+            ("health", "flapping_reconnects"),
+            f"is more than the {REMEMBERED_RECONNECTS} that are remembered: no stream ever flaps",
         )
     for name in ("keep_ended_seconds", "keep_abnormal_seconds"):
         if getattr(health, name) < COUNTED_SECONDS:

@@ -31,7 +31,7 @@ KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
 
 REMEMBERED_RECONNECTS = 32
-"""Of each stream; more can't be asked for before it counts as flapping."""
+"""Of each stream: where more are asked for, none counts as flapping."""
 
 
 class Role(StrEnum):
@@ -299,7 +299,7 @@ class HealthSettings(FrozenModel):
 
     down_after_seconds: Positive = 60
     silent_after_seconds: Positive = 900
-    flapping_reconnects: Annotated[Count, Field(le=REMEMBERED_RECONNECTS)] = 3
+    flapping_reconnects: Count = 3
     flapping_window_seconds: Positive = 600
     stall_factor: Positive = 3.0
     keep_ended_seconds: Positive = 900

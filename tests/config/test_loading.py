@@ -471,6 +471,10 @@ GONE_TOO_SOON = (
             "[health]\nkeep_abnormal_seconds = 119\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
             f"health.keep_abnormal_seconds: {GONE_TOO_SOON}",
         ),
+        (
+            "[health]\nflapping_reconnects = 33\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            "health.flapping_reconnects: is more than the 32 that are remembered: no stream ever flaps",
+        ),
     ],
 )
 def test_what_can_work_but_should_not_is_a_warning(text: str, expected: str, tmp_path: Path) -> None:

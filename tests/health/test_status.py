@@ -64,7 +64,7 @@ def test_reconnects_are_flapping_only_where_three_fall_within_ten_minutes(
         assert story.status(third).reasons == ("The RTMP push reconnected 3 times within 10 min.",)
 
 
-def test_as_many_reconnects_as_may_be_asked_for_are_remembered() -> None:
+def test_as_many_reconnects_as_can_be_asked_for_are_remembered() -> None:
     story = Story(settings=HealthSettings(flapping_reconnects=REMEMBERED_RECONNECTS))
     story.link("C", at=0.0)
     for number in range(REMEMBERED_RECONNECTS):
