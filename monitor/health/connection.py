@@ -51,7 +51,14 @@ def apply(link: Link, fact: LinkFact) -> Effect:
 
 def marker(link: Link) -> Link:
     """Return the little of an ended link by which a late fact is told from a new beginning."""
-    return Link(current=_copied(link.current), from_start=link.from_start, told_at=link.told_at)
+    return Link(
+        current=_copied(link.current),
+        # Those of its life until now: otherwise they would all seem to have come with the next fact.
+        outages=link.outages,
+        reconnects=link.reconnects,
+        from_start=link.from_start,
+        told_at=link.told_at,
+    )
 
 
 def _tells_nothing_new(link: Link, known: Output | None, fact: LinkFact) -> bool:

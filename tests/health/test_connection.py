@@ -355,6 +355,15 @@ def test_a_connected_signed_after_the_end_opens_the_stream_again(retired: bool) 
     assert not story.known.retired
 
 
+def test_a_stream_that_is_opened_again_once_it_was_retired_does_not_flap_by_what_was_before_its_end() -> None:
+    story = Story()
+    story.links("C D C D C D C E", step=1200.0)
+    story.state = retire(story.known)
+    story.links("G C")
+    assert story.status(story.now + 1)[:2] == (Status.HEALTHY, START + story.now)
+    assert counts(story) == (3, 3)
+
+
 def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_output() -> None:
     story = Story()
     story.links("C E", signed=False)
