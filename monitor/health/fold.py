@@ -204,13 +204,17 @@ def _reply(state: StreamState, told: Told) -> Effect:
         subscribe(state, CallbackKind.REPLY)
         if state.job.room_id is None:
             state.job.room_id = payload.room_id
-    elif relays.relayed(state, decoded, stored.event.received) is Effect.DUPLICATE:
-        return Effect.DUPLICATE
+    relayed = Effect.APPLIED if by_callback else relays.relayed(state, decoded, stored.event.received)
+    if relayed is Effect.DUPLICATE:
+        return relayed
     after_end = _is_after_end(state, stored.event)
     if after_end is not None:
         if by_callback:
             replies.hear_witness(state.replies, payload)
         return after_end
+    told_by_others = CallbackKind.REPLY in state.job.subscribed or len(state.relays) > 1
+    if relayed is Effect.LATE and told_by_others and replies.may_be_forgotten(state.replies, payload):
+        return relayed
     due = at + WITNESS_SECONDS if CallbackKind.REPLY in state.job.subscribed else None
     effect = replies.apply(state.replies, payload, by_callback=by_callback, due=due)
     return _late_if_ended(state, effect)

@@ -36,6 +36,11 @@ def apply(replies: Replies, payload: ReplyFinished, *, by_callback: bool, due: f
     return Effect.DUPLICATE
 
 
+def may_be_forgotten(replies: Replies, payload: ReplyFinished) -> bool:
+    """Whether the reply isn't known, and could be one of those that were forgotten since."""
+    return len(replies.recent) == REMEMBERED_REPLIES and _key(payload) not in replies.recent
+
+
 def hear_witness(replies: Replies, payload: ReplyFinished) -> None:
     """Take a callback as the second witness of a reply that RTC proved, and as nothing else."""
     replies.awaited = without(replies.awaited, _key(payload))

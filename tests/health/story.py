@@ -117,9 +117,11 @@ class Story:
         payload = ScriptProgress(Paragraph("Scene", number), offset)
         return self.tell(payload, at=at, channel=Channel.RTC, relay=relay)
 
-    def reply(self, name: str, *, at: float, channel: Channel = Channel.CALLBACK) -> Effect:
+    def reply(
+        self, name: str, *, at: float, channel: Channel = Channel.CALLBACK, relay: Relay | None = None
+    ) -> Effect:
         """Tell that a reply has been played."""
-        return self.tell(ReplyFinished(name), at=at, channel=channel)
+        return self.tell(ReplyFinished(name), at=at, channel=channel, relay=relay)
 
     def session(
         self, state: SessionState | None, *, at: float, signed: int | None = None, code: int | None = None

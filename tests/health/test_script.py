@@ -795,6 +795,32 @@ def test_replies_count_once_whichever_channel_tells() -> None:
     assert story.known.missed == 1
 
 
+@pytest.mark.parametrize("by_callback", [True, False], ids=["callback", "another relay"])
+def test_replies_that_a_relay_held_back_do_not_count_again_though_they_are_forgotten_by_then(
+    by_callback: bool,
+) -> None:
+    story = Story()
+    story.progress(1, offset=1, at=0.0, relay=Relay("page", 1, 0.0))
+    for number in range(100):
+        channel = Channel.CALLBACK if by_callback else Channel.RTC
+        relay = None if by_callback else Relay("other", number, 30.0 * number)
+        story.reply(str(number), at=30.0 * number, channel=channel, relay=relay)
+    for number in range(100):
+        told = Relay("page", 2 + number, 30.0 * number)
+        story.reply(str(number), at=3000.0, channel=Channel.RTC, relay=told)
+    story.settle(LATER)
+    assert (story.known.replies.finished, story.known.missed) == (100, 0)
+
+
+def test_replies_that_a_relay_held_back_count_where_nobody_else_could_have_told_them() -> None:
+    story = Story()
+    story.progress(1, offset=1, at=0.0, relay=Relay("page", 1, 0.0))
+    for number in range(100):
+        told = Relay("page", 2 + number, 30.0 * number)
+        story.reply(str(number), at=3000.0, channel=Channel.RTC, relay=told)
+    assert story.known.replies.finished == 100
+
+
 def test_the_room_is_learned_from_a_callback() -> None:
     story = Story()
     story.link("C", at=0.0)
