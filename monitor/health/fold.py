@@ -225,9 +225,8 @@ def _session(state: StreamState, told: Told) -> Effect:
     payload: SessionChanged = decoded.payload  # type: ignore[assignment]  # dispatched by type
     event = stored.event
     before = state.session.state
-    effect = session.apply(
-        state.session, payload, signed=event.signed, received=at, fingerprint=crc32(event.body)
-    )
+    fingerprint = crc32(str(event.signed).encode(), crc32(event.body))
+    effect = session.apply(state.session, payload, signed=event.signed, received=at, fingerprint=fingerprint)
     if state.session.state is not before and state.session.state is not None:
         note(state, stored, at, f"session {state.session.state.value}")
         outcome = session.OUTCOMES.get(state.session.state)

@@ -30,8 +30,12 @@ OUTCOMES = {
 def apply(
     session: Session, payload: SessionChanged, *, signed: int | None, received: float, fingerprint: int
 ) -> Effect:
-    """Take a session's status or error code, and say what it did."""
-    # The signed time is part of SoftSugar's body, so an equal checksum is the same delivery.
+    """Take a session's status or error code, and say what it did.
+
+    Args:
+        fingerprint: a checksum of the body and its signed second, which is no part of it where the vendor
+            signs in headers: what is equal is the same delivery.
+    """
     if signed is not None and fingerprint in session.recent:
         return Effect.DUPLICATE
     session.recent = (*session.recent, fingerprint)[-REMEMBERED_DELIVERIES:]

@@ -45,13 +45,17 @@ LINK_WORDS = {
 
 @dataclass
 class Story:
-    """One stream. Times are seconds since START; `signed` too, None for an unsigned source."""
+    """One stream. Times are seconds since START; `signed` too, None for an unsigned source.
+
+    signed_in_headers: SoftSugar's signed second isn't part of the body.
+    """
 
     vendor: Vendor = Vendor.METASTUDIO
     settings: HealthSettings = field(default_factory=HealthSettings)
     now: float = 0.0
     state: StreamState | None = None
     events: int = 0
+    signed_in_headers: bool = False
 
     def tell(
         self,
@@ -68,7 +72,7 @@ class Story:
         self.events += 1
         body = repr(payload).encode()
         absolute = None if signed is None else int(START) + signed
-        if self.vendor is Vendor.SOFTSUGAR:
+        if self.vendor is Vendor.SOFTSUGAR and not self.signed_in_headers:
             body += str(absolute).encode()
         event = Event(
             EventId(receiver, 1, self.events),

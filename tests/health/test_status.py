@@ -367,6 +367,13 @@ def test_a_code_is_another_complaint_once_the_vendors_retries_are_over() -> None
     assert story.session(None, at=41.0, signed=41, code=83115920) is Effect.APPLIED
 
 
+def test_a_code_whose_body_is_the_same_is_another_complaint_where_the_signed_second_is_another() -> None:
+    story = Story(vendor=Vendor.SOFTSUGAR, signed_in_headers=True)
+    assert story.session(None, at=10.0, signed=10, code=80115962) is Effect.APPLIED
+    assert story.session(None, at=610.0, signed=610, code=80115962) is Effect.APPLIED
+    assert story.session(None, at=641.0, signed=610, code=80115962) is Effect.DUPLICATE
+
+
 def test_an_error_counts_though_the_status_that_it_came_with_is_late() -> None:
     story = Story(Vendor.SOFTSUGAR)
     story.session(SessionState.RUNNING, at=0.0, signed=0)
