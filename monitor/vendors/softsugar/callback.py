@@ -61,7 +61,7 @@ def decode_callback(source: Source, body: bytes) -> Decoded:
         document["data"] = _parsed(document["data"])
     fields = source.fields
     job_id = session_id(document, _places(fields.session_id, _SESSION_ID_PLACES))
-    status = next(_whole_numbers(document, _places(fields.status, _STATUS_PLACES)), None)
+    status = _status(document, _places(fields.status, _STATUS_PLACES))
     codes = _whole_numbers(document, _places(fields.code, _CODE_PLACES))
     # The envelope's own code says that the message is well, and hides nothing that stands below it.
     code = next((code for code in codes if code != _SUCCESS), None)
@@ -90,18 +90,37 @@ def session_id(document: dict[str, Any], places: tuple[str, ...] = _SESSION_ID_P
     raise UndecodableError("no_job_id", f"no session id at {' or '.join(places)}")
 
 
+def _status(document: dict[str, Any], places: tuple[str, ...]) -> int | None:
+    """Return the first status that is a session's, or else the first of all; None if there is none.
+
+    One at the top may be that of the message alone, as a code there is; it hides nothing either.
+
+    Raises:
+        UndecodableError: wrong_type.
+    """
+    for value in _values(document, places):
+        status = _whole_number(value)
+        if status in _STATES:
+            return status
+    return next(_whole_numbers(document, places), None)
+
+
 def _places(pointer: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
     return usual if pointer is None else (pointer,)
 
 
 def _whole_numbers(document: dict[str, Any], places: tuple[str, ...]) -> Iterator[int]:
     for value in _values(document, places):
-        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-            yield int(value)
-        elif _is_whole(value):
-            yield value
-        else:
+        number = _whole_number(value)
+        if number is None:
             raise UndecodableError("wrong_type", f"{' or '.join(places)}: must be a whole number")
+        yield number
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    return value if _is_whole(value) else None
 
 
 def _is_whole(value: Any) -> bool:
