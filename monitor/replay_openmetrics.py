@@ -140,7 +140,7 @@ class _Series:
         event = stored.event
         effect = self._shard.fold(stored, decoded)
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
-        count_told(self._metrics, event, decoded.payload, effect)
+        count_told(self._metrics, self._shard.streams, event, decoded.payload, effect)
 
     async def page(self, at: float) -> str:
         """Return the page as of a moment; all events before it must have been taken."""

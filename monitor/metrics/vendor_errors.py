@@ -1,10 +1,11 @@
 """Vendors' error codes as they are counted: each under the category that its vendor publishes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from monitor.config import Source
 from monitor.event import Event, Payload, SessionChanged, Vendor
 from monitor.health.effect import Effect
+from monitor.health.stream import StreamKey, StreamState
 from monitor.metrics.service import ServiceMetrics
 from monitor.vendors import registry
 
@@ -25,16 +26,27 @@ def declare_sources(metrics: ServiceMetrics, sources: Iterable[Source]) -> None:
         metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
 
 
-def count_told(metrics: ServiceMetrics, event: Event, payload: Payload, effect: Effect) -> None:
+def count_told(
+    metrics: ServiceMetrics,
+    streams: Mapping[StreamKey, StreamState],
+    event: Event,
+    payload: Payload,
+    effect: Effect,
+) -> None:
     """Count the error that an event told, if it told one, and was no repeat.
 
     Args:
         metrics: the service's own.
+        streams: among them the one that the event was just folded into.
         event: what was folded.
         payload: what it says.
         effect: what it did.
     """
-    if type(payload) is SessionChanged and payload.code is not None and effect is Effect.APPLIED:
+    if type(payload) is not SessionChanged or payload.code is None or effect is not Effect.APPLIED:
+        return
+    state = streams[StreamKey(event.source, event.job_id)]
+    # The status that it came with may be all that was new.
+    if state.session.codes.get(payload.code) == state.last_received:
         count_error(metrics, event.vendor, event.source, str(payload.code))
 
 

@@ -106,7 +106,7 @@ class Folder:
                     strangers += 1
                 continue
             counted[event.vendor, event.source, event.channel, event.type, effect] += 1
-            count_told(self._metrics, event, decoded.payload, effect)
+            count_told(self._metrics, shard.streams, event, decoded.payload, effect)
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
             _, source, *_, outcome = labels

@@ -127,6 +127,20 @@ async def test_an_error_that_a_callback_tells_is_counted_once_however_often_it_c
     assert (bench.counted("applied"), bench.counted("duplicate")) == (1, 2)
 
 
+async def test_an_error_that_is_told_again_with_the_end_that_it_led_to_is_counted_once(
+    log: SqliteLog,
+) -> None:
+    bench = Bench(log)
+
+    await bench.fold_bodies(
+        SUGAR, [b'{"sessionId":"job","code":83115922}', b'{"sessionId":"job","code":83115922,"status":9}']
+    )
+
+    labels = {"vendor": "softsugar", "source": "sugar", "code": "83115922", "category": "session"}
+    assert bench.metrics.registry.get_sample_value("monitor_vendor_errors_total", labels) == 1
+    assert bench.counted("applied") == 2
+
+
 async def test_each_event_has_its_delay_counted(log: SqliteLog) -> None:
     bench = Bench(log)
 
