@@ -8,6 +8,9 @@ from monitor.health.told import remember
 DELAYED_SECONDS = 30.0
 """RTC progress that a relay held back for longer says nothing of where the script is now."""
 
+STEADY_SECONDS = 10.0
+"""A relay whose times stay behind ours by the same, within so much, has nothing that it held back to tell."""
+
 REMEMBERED_RELAYS = 8
 
 
@@ -19,15 +22,22 @@ def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
     mark = state.relays.get(relay.relay)
     if mark is not None and relay.sequence <= mark.sequence:
         return Effect.DUPLICATE
+    if mark is None:
+        mark = RelayMark(relay.sequence, None)
+    _, best, steady, since = mark
     # A page's clock may be wrong by minutes; what it was behind at best is the measure.
     lag = None if relay.at is None else received - relay.at
-    best = mark.lag if mark is not None else None
+    is_delayed = False
     if lag is not None:
         best = lag if best is None else min(best, lag)
-    remember(state.relays, relay.relay, RelayMark(relay.sequence, best), REMEMBERED_RELAYS)
-    if lag is not None and best is not None and lag - best > DELAYED_SECONDS:
-        return Effect.LATE
-    return Effect.APPLIED
+        if steady is None or abs(lag - steady) > STEADY_SECONDS:
+            steady, since = lag, received
+        is_delayed = lag - best > DELAYED_SECONDS
+        if is_delayed and received - since >= DELAYED_SECONDS:
+            # What was held back comes all at once. It is a clock, the page's or ours, that was set.
+            best, is_delayed = steady, False
+    remember(state.relays, relay.relay, RelayMark(relay.sequence, best, steady, since), REMEMBERED_RELAYS)
+    return Effect.LATE if is_delayed else Effect.APPLIED
 
 
 def is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:

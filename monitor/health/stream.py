@@ -323,10 +323,16 @@ class End:
 
 
 class RelayMark(NamedTuple):
-    """How far a relay of the RTC room has come. lag: the least that its times were ever behind ours (s)."""
+    """How far a relay of the RTC room has come.
+
+    lag: the least that its times were behind ours (s), as both clocks are set now. steady: by about how much
+    they have been behind since `steady_since` (our time).
+    """
 
     sequence: int
     lag: float | None
+    steady: float | None = None
+    steady_since: float = 0.0
 
 
 @dataclass(slots=True)

@@ -675,6 +675,18 @@ def test_a_relay_that_was_offline_does_not_move_the_script_back() -> None:
     assert facts(story)[:3] == (1, 1.0, 0.5)
 
 
+@pytest.mark.parametrize("step", [40.0, 600.0])
+def test_progress_is_followed_again_half_a_minute_after_a_clock_was_set(step: float) -> None:
+    story = registered()
+    for tick in range(1, 41):
+        behind = step if tick > 20 else 0.0
+        relay = Relay("page", tick, 5.0 * tick - behind)
+        effect = story.progress((tick - 1) // 5 % 4 + 1, offset=tick % 5 or 5, at=5.0 * tick, relay=relay)
+        assert effect is (Effect.LATE if 20 < tick <= 26 else Effect.APPLIED)
+    # Of this round's first paragraph nothing else told.
+    assert facts(story)[:3] == (1, 1.0, 0.75)
+
+
 def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
     story = registered()
     story.progress(1, offset=9, at=1.0, relay=Relay("page", 5, 1.0))
