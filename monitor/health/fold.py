@@ -66,9 +66,10 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     if is_due(state, at, settings):
         _settle(state, at, settings)
     _note_folded(state, event.id)
-    end = state.end
+    end, moved_at = state.end, state.script.progress_at
     effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
-    if at > before + settings.silent_after_seconds:
+    # Only of a stream whose script had moved was the silence one.
+    if moved_at is not None and at > before + settings.silent_after_seconds:
         state.awake_since = at
     if end is not None and end is state.end and effect is not Effect.LATE and was_a_guess(end):
         # We gave the stream up because nothing was heard of it; now something is.

@@ -291,6 +291,17 @@ def test_a_softsugar_session_may_say_nothing_for_six_hours() -> None:
     assert story.status(20.0 + 6 * 3600)[:2] == (Status.HEALTHY, START + 20)
 
 
+def test_a_stream_that_rightly_said_nothing_for_hours_is_healthy_since_before_it_did() -> None:
+    session = Story(vendor=Vendor.SOFTSUGAR)
+    session.session(SessionState.RUNNING, at=20.0, signed=20)
+    session.session(None, at=20000.0, signed=20000, code=84115922)
+    assert session.status(20001.0)[:2] == (Status.HEALTHY, START + 20)
+    push = Story()
+    push.link("C", at=20.0)
+    push.link("G", at=20000.0, output="b")
+    assert push.status(20001.0)[:2] == (Status.HEALTHY, START + 20)
+
+
 @pytest.mark.parametrize(
     ("state", "outcome", "reason"),
     [
