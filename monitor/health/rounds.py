@@ -348,6 +348,15 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     later = _seconds_since(current.last_signed, told_at, play) > LOOP_SECONDS
     alone = later and all(key == play.paragraph or key in rounds.leftover for key in rounds.plan)
     ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
+    heard_at = current.told_at
+    if heard_at is None and any(offset is not None for offset in current.played.values()):
+        # RTC is behind the callbacks, and hasn't come to this paragraph yet.
+        heard_at = current.last_since
+    followed = heard_at is not None and play.received - heard_at <= LAG_SECONDS
+    if ends and followed and not (alone or play.by_rtc):
+        # It may be a delivery made twice, and RTC, which tells how far the paragraph is, will show that.
+        rounds.tentative = play
+        return Effect.APPLIED
     if ends and (rounds.origin is not None or play.by_rtc):
         _finish(rounds, play.received)
         _begin(rounds, play)

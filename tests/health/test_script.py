@@ -687,6 +687,26 @@ def test_progress_is_followed_again_half_a_minute_after_a_clock_was_set(step: fl
     assert facts(story)[:3] == (1, 1.0, 0.75)
 
 
+@pytest.mark.parametrize(("lag", "again"), [(0.0, 10.0), (5.0, 2.0)], ids=["RTC in time", "RTC late"])
+@pytest.mark.parametrize("copied", [True, False], ids=["told twice", "played twice"])
+def test_rtc_shows_whether_a_round_in_random_order_begins_with_the_last_paragraph_of_the_one_before(
+    copied: bool, lag: float, again: float
+) -> None:
+    story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
+    orders = ("123", "213", "132", "312") if copied else ("123", "213", "312", "132")
+    for number in map(int, "".join(orders)):
+        began = story.now + 1.0
+        story.paragraph(number, at=began)
+        is_copied = not copied
+        for second in range(1, 14, 4):
+            if not is_copied and lag + second > again:
+                story.paragraph(number, at=began + again)
+                is_copied = True
+            story.progress(number, offset=second, at=began + lag + second)
+        story.now = began + 19.0
+    assert facts(story) == (3, 1.0, 1.0, 0)
+
+
 def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
     story = registered()
     story.progress(1, offset=9, at=1.0, relay=Relay("page", 5, 1.0))
