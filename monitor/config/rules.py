@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from monitor.config.findings import Findings, Location
@@ -27,6 +28,9 @@ METASTUDIO_GIVES_UP_SECONDS = 180
 
 COUNTED_SECONDS = 120
 """What counts with a delay is exported within this time of a stream's end (`docs/health.md`, *Retired*)."""
+
+OWN_NETWORKS = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+"""Where whoever reaches a loopback address comes from."""
 
 API_KEYS = {
     Vendor.METASTUDIO: ("project_id", "access_key", "secret_key", "token"),
@@ -165,6 +169,12 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
                 (*location, "public_url"),
                 f"is that of sources[{first}] already: only one of the two is posted to",
             )
+        if source.allow_networks and _admits_nobody(source, settings.receiver.address):
+            findings.caution(
+                (*location, "allow_networks"),
+                "refuses everybody: receiver.listen is reached from this machine alone, which is in none of "
+                "them. Behind a proxy all connections are the proxy's: let it choose who may connect",
+            )
         if source.vendor is Vendor.METASTUDIO:
             _caution_metastudio(source, location, findings)
         else:
@@ -182,6 +192,19 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
                 (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"
             )
     _caution_health(settings, findings)
+
+
+def _admits_nobody(source: Source, listen: Address) -> bool:
+    if not _is_loopback(listen.host):
+        return False
+    return not any(network.overlaps(own) for network in source.allow_networks for own in OWN_NETWORKS)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _caution_health(settings: Settings, findings: Findings) -> None:

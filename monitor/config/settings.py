@@ -361,7 +361,8 @@ class Source(FrozenModel):
     """`[[sources]]`: one vendor's account that posts to us.
 
     public_url: the URL as the vendor has it, which it signs; kept out of `repr`, since a URL may
-    itself be what authenticates. keys: any of them is accepted.
+    itself be what authenticates. keys: any of them is accepted. allow_networks: of whoever connects to
+    us, which behind a proxy is the proxy; what a header claims isn't looked at.
     """
 
     name: Annotated[str, Field(pattern=f"^{_SOURCE_NAME}$")]

@@ -409,6 +409,12 @@ GONE_TOO_SOON = (
     "are counted"
 )
 
+ADMITS_NOBODY = (
+    "sources[0].allow_networks: refuses everybody: receiver.listen is reached from this machine alone, which "
+    "is in none of them. Behind a proxy all connections are the proxy's: let it choose who may connect"
+)
+NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", "2001:db8::/32"]\n'
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -475,6 +481,9 @@ GONE_TOO_SOON = (
             "[health]\nflapping_reconnects = 33\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
             "health.flapping_reconnects: is more than the 32 that are remembered: no stream ever flaps",
         ),
+        (NETWORKS, ADMITS_NOBODY),
+        ('[receiver]\nlisten = "[::1]:8080"\n' + NETWORKS, ADMITS_NOBODY),
+        ('[receiver]\nlisten = "localhost:8080"\n' + NETWORKS, ADMITS_NOBODY),
     ],
 )
 def test_what_can_work_but_should_not_is_a_warning(text: str, expected: str, tmp_path: Path) -> None:
@@ -490,8 +499,11 @@ def test_what_can_work_but_should_not_is_a_warning(text: str, expected: str, tmp
         '[receiver]\nlisten = "127.0.0.1:8080"\n[admin]\nlisten = "127.0.0.2:8080"\n'
         + SOFTSUGAR
         + 'keys = ["Abc123def"]\n',
+        NETWORKS.replace("192.0.2.0/24", "127.0.0.1/32"),
+        '[receiver]\nlisten = "0.0.0.0:8080"\n' + NETWORKS,
+        '[receiver]\nlisten = "hooks.example.com:8080"\n' + NETWORKS,
     ],
-    ids=["down", "token", "listen"],
+    ids=["down", "token", "listen", "a network of this machine", "networks", "networks, by name"],
 )
 def test_what_works_as_it_should_is_no_warning(text: str, tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, text), {}).warnings == ()
