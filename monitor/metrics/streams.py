@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from monitor.config import HealthSettings
-from monitor.event import Channel, LinkState
+from monitor.event import Channel, LinkState, Vendor
 from monitor.health import reading
 from monitor.health.status import Status, Verdict
 from monitor.health.stream import Outcome, PlanOrigin, Script, StreamState
@@ -215,6 +215,9 @@ def _replies(one: Reading) -> int:
 
 
 def _live_warning(one: Reading) -> Block:
+    if one.state.vendor is not Vendor.METASTUDIO:
+        # SoftSugar gives none; 0 would say that it was asked.
+        return ()
     told = one.state.observed
     if not one.state.job.registered and (told is None or told.warnings_at is None):
         return ()

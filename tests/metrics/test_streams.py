@@ -219,6 +219,16 @@ async def test_live_warnings_are_absent_until_a_start_is_registered(desk: Desk) 
     assert not [name for name in page if name.name == "livestream_live_warning"]
 
 
+async def test_a_vendor_that_gives_no_live_warnings_has_none(desk: Desk) -> None:
+    story = Story(Vendor.SOFTSUGAR)
+    story.register()
+    desk.show(story.known)
+
+    page = await desk.scrape(at=1)
+
+    assert not [name for name in page if name.name == "livestream_live_warning"]
+
+
 @pytest.mark.parametrize(
     "given", [(), ("RANDOM_PLAY_CLOSED",), ("RANDOM_PLAY_CLOSED", "TOO_QUIET", "A_NEW_ONE")]
 )
