@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from monitor import __version__
 from monitor.event import Channel, Vendor
+from monitor.health.effect import Effect
 from monitor.health.status import Status
 from monitor.metrics.catalogue import family
 from monitor.metrics.collectors import BatchHistogram, OptionalGauge
@@ -76,13 +77,20 @@ class ServiceMetrics:
         self.unpublished_codes: dict[str, set[str]] = {}
         self._sources: list[tuple[Vendor, str]] = []
 
-    def declare_source(self, vendor: Vendor, source: str, alerting_codes: Iterable[tuple[int, str]]) -> None:
+    def declare_source(
+        self,
+        vendor: Vendor,
+        source: str,
+        alerting_codes: Iterable[tuple[int, str]],
+        event_types: Iterable[tuple[Channel, str]] = (),
+    ) -> None:
         """Export at 0 what can happen at a source, so that the first time it does is a rise.
 
         Args:
             vendor: the source's vendor.
             source: its name.
             alerting_codes: the vendor's error codes that somebody on call must see, and their category.
+            event_types: what can come of a stream beyond the source's limit.
         """
         self._sources.append((vendor, source))
         for outcome in CALLBACK_OUTCOMES:
@@ -93,6 +101,8 @@ class ServiceMetrics:
         for channel in Channel:
             for reason in DEAD_LETTER_REASONS:
                 self.dead_letters.labels(source, channel, reason)
+        for channel, event_type in event_types:
+            self.events.labels(vendor, source, channel, event_type, Effect.OVERFLOW)
         for code, category in alerting_codes:
             self.vendor_errors.labels(vendor, source, str(code), category)
 

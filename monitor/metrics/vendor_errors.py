@@ -21,9 +21,11 @@ OTHER_CODE = "other"
 
 
 def declare_sources(metrics: ServiceMetrics, sources: Iterable[Source]) -> None:
-    """Declare each source with those error codes of its vendor that somebody on call must see."""
+    """Declare each source with what its vendor can tell, and the error codes that people on call must see."""
     for source in sources:
-        metrics.declare_source(source.vendor, source.name, registry.alerting_codes(source.vendor))
+        vendor = source.vendor
+        codes, types = registry.alerting_codes(vendor), registry.event_types(vendor)
+        metrics.declare_source(vendor, source.name, codes, types)
 
 
 def count_told(

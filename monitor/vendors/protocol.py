@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from monitor.config import Source
-from monitor.event import Decoded
+from monitor.event import Channel, Decoded
 
 
 class Request(NamedTuple):
@@ -55,6 +55,10 @@ class VendorProtocol(Protocol):
 
     def decode_rtc(self, message: bytes) -> Decoded:
         """Decode one message of an RTC room, bare or in a relay's envelope."""
+        ...
+
+    def event_types(self) -> tuple[tuple[Channel, str], ...]:
+        """Name the types that decoding can find, with the channel of each."""
         ...
 
     def reduce_registration(self, body: bytes) -> Registration:

@@ -19,6 +19,7 @@ __all__ = [
     "decode_rtc",
     "error_category",
     "error_message",
+    "event_types",
     "reduce_registration",
     "split_rtc",
     "verifier",
@@ -81,6 +82,11 @@ def decode(event: Event, source: Source) -> Decoded:
     if event.type == JOB_OBSERVED:
         return decode_observation(event.body)
     raise UndecodableError("wrong_type", f"no event of the channel {event.channel} has this type")
+
+
+def event_types(vendor: Vendor) -> tuple[tuple[Channel, str], ...]:
+    """Name the types that an event of a vendor's stream can have, with the channel of each."""
+    return (*VENDORS[vendor].event_types(), (Channel.API, JOB_REGISTERED), (Channel.API, JOB_OBSERVED))
 
 
 def error_category(vendor: Vendor, code: int) -> str:

@@ -2,7 +2,8 @@ from prometheus_client import CollectorRegistry
 
 from monitor.event import Vendor
 from monitor.metrics.service import ServiceMetrics
-from monitor.metrics.vendor_errors import UNPUBLISHED_NAMED, count_error
+from monitor.metrics.vendor_errors import UNPUBLISHED_NAMED, count_error, declare_sources
+from tests.vendors.building import metastudio, softsugar
 
 
 def counted(metrics: ServiceMetrics) -> dict[tuple[str, str], float]:
@@ -12,6 +13,37 @@ def counted(metrics: ServiceMetrics) -> dict[tuple[str, str], float]:
         for family in metrics.vendor_errors.collect()
         for sample in family.samples
     }
+
+
+def test_a_source_s_first_event_of_a_stream_beyond_its_limit_is_a_rise_whatever_it_tells() -> None:
+    registry = CollectorRegistry()
+
+    declare_sources(ServiceMetrics(registry), [metastudio(), softsugar()])
+
+    expected = {
+        "metastudio": [
+            ("callback", "RTMP_STREAM_STATE_CHANGE"),
+            ("callback", "SHOOT_SCRIPT_SWITCH"),
+            ("callback", "REPLY_COMMAND_FINISH"),
+            ("callback", "unknown"),
+            ("rtc", "live_progress_notify"),
+            ("rtc", "reply_command_finish_notify"),
+            ("rtc", "unknown"),
+            ("api", "job_registered"),
+            ("api", "job_observed"),
+        ],
+        "softsugar": [
+            ("callback", "session_status"),
+            ("callback", "unknown"),
+            ("api", "job_registered"),
+            ("api", "job_observed"),
+        ],
+    }
+    for vendor, types in expected.items():
+        for channel, kind in types:
+            labels = {"vendor": vendor, "source": vendor, "channel": channel, "event_type": kind}
+            value = registry.get_sample_value("monitor_events_total", {**labels, "outcome": "overflow"})
+            assert value == 0, labels
 
 
 def test_a_published_code_is_counted_under_its_category_however_many_others_came_before() -> None:

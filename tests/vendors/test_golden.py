@@ -96,6 +96,15 @@ def test_each_vendor_has_golden_requests_on_its_channels(vendor: Vendor) -> None
     assert {"callback", "api"} <= channels
 
 
+def test_the_type_of_each_golden_request_is_one_that_its_vendor_names() -> None:
+    for path in CASES:
+        expected = json.loads(path.with_suffix(".json").read_bytes())
+        named_types = registry.event_types(Vendor(expected["source"]["vendor"]))
+        for fact in expected.get("facts", ()):
+            if "type" in fact:
+                assert (Channel(expected["channel"]), fact["type"]) in named_types
+
+
 def test_each_golden_request_has_its_facts_and_each_facts_their_request() -> None:
     requests = {path.with_suffix("") for path in CASES}
     facts = {path.with_suffix("") for path in GOLDEN.glob("*/*.json")}

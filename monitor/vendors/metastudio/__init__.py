@@ -1,9 +1,10 @@
 """Huawei Cloud MetaStudio."""
 
-from monitor.vendors.metastudio.callback import decode_callback
+from monitor.event import Channel
+from monitor.vendors.metastudio.callback import CALLBACK_TYPES, decode_callback
 from monitor.vendors.metastudio.error_codes import alerting_codes, error_category, error_message
 from monitor.vendors.metastudio.registration import reduce_registration
-from monitor.vendors.metastudio.rtc import decode_rtc
+from monitor.vendors.metastudio.rtc import RTC_TYPES, decode_rtc
 from monitor.vendors.metastudio.signature import verifier
 
 __all__ = [
@@ -12,6 +13,13 @@ __all__ = [
     "decode_rtc",
     "error_category",
     "error_message",
+    "event_types",
     "reduce_registration",
     "verifier",
 ]
+
+
+def event_types() -> tuple[tuple[Channel, str], ...]:
+    """Name the types that decoding can find, with the channel of each."""
+    callbacks = [(Channel.CALLBACK, name) for name in CALLBACK_TYPES]
+    return (*callbacks, *((Channel.RTC, name) for name in RTC_TYPES))

@@ -98,6 +98,9 @@ _messages = {
     "REPLY_COMMAND_FINISH": TypeAdapter(_ReplyFinish).validator,
 }
 
+CALLBACK_TYPES = (*_messages, UNKNOWN_TYPE)
+"""What type a callback can have."""
+
 
 def decode_callback(source: Source, body: bytes) -> Decoded:
     """Decode a callback. What nobody published is `unknown`, and kept, as long as it names a job.

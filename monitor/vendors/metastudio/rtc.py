@@ -62,6 +62,9 @@ _DATA: dict[str, type[_LiveProgress | _ReplyFinish]] = {
     "reply_command_finish_notify": _ReplyFinish,
 }
 
+RTC_TYPES = (*_DATA, UNKNOWN_TYPE)
+"""What type a message can have."""
+
 
 def decode_rtc(message: bytes) -> Decoded:
     """Decode one message, bare or in a relay's envelope.

@@ -1,6 +1,7 @@
 """SoftSugar / SenseTime."""
 
-from monitor.vendors.softsugar.callback import decode_callback
+from monitor.event import UNKNOWN_TYPE, Channel
+from monitor.vendors.softsugar.callback import SESSION_STATUS, decode_callback
 from monitor.vendors.softsugar.error_codes import alerting_codes, error_category, error_message
 from monitor.vendors.softsugar.registration import reduce_registration
 from monitor.vendors.softsugar.rtc import decode_rtc
@@ -12,6 +13,12 @@ __all__ = [
     "decode_rtc",
     "error_category",
     "error_message",
+    "event_types",
     "reduce_registration",
     "verifier",
 ]
+
+
+def event_types() -> tuple[tuple[Channel, str], ...]:
+    """Name the types that decoding can find, with the channel of each."""
+    return (Channel.CALLBACK, SESSION_STATUS), (Channel.CALLBACK, UNKNOWN_TYPE)
