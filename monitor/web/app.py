@@ -101,6 +101,9 @@ def build(
         description="What is known of each livestream. Times are RFC 3339 in UTC, durations seconds.",
         docs_url=None,
         redoc_url=None,
+        # Where one leads is made of the request's Host, and of http:// though a proxy in front speaks TLS.
+        # Who posts a job doesn't follow it, nor hear that nothing was registered.
+        redirect_slashes=False,
     )
     sources = {source.name: source for source in settings.sources}
     _add_probes(app, log, tuple(fleets), exposition)

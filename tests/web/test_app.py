@@ -61,6 +61,9 @@ async def test_a_live_feed_has_no_end_that_head_could_tell_of(operators: httpx.A
     ("method", "path", "status", "error", "allow"),
     [
         ("GET", "/nowhere", 404, "not_found", None),
+        ("GET", "/api/streams/", 404, "not_found", None),
+        ("GET", "/api/streams/prod", 404, "not_found", None),
+        ("POST", "/api/jobs/prod/", 404, "not_found", None),
         ("POST", "/metrics", 405, "method_not_allowed", "GET, HEAD"),
         ("POST", "/live", 405, "method_not_allowed", "GET"),
         ("GET", "/api/jobs/prod", 405, "method_not_allowed", "POST"),
