@@ -7,13 +7,17 @@ from monitor.event import EventId, Stored
 from monitor.log import kafka_reading, kafka_topics
 from monitor.log.kafka_reading import Partition
 from monitor.log.kafka_records import Place, place, stored_event
+from monitor.log.protocol import Heard, Past
 
 WINDOW_RECORDS = 2000
 """Records that are read at once."""
 
 SCANNED_RECORDS = 50_000
-"""Records of the partition, all streams', that one call looks through at most; a stream's older events are
-found by asking for those before the oldest that came, or are reported as none."""
+"""Records of the partition, all streams', that are looked through in one place at most: the newest, and where
+those hold too few, the ones from when the stream was last heard of."""
+
+WAITED_SECONDS = 60.0
+"""An event may have come to Kafka that much later than its stream was last heard of: it was in a spool."""
 
 
 class KafkaHistory:
@@ -26,7 +30,9 @@ class KafkaHistory:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
-    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+    async def history(
+        self, source: str, job_id: str, before: int | None, limit: int, heard: Heard | None = None
+    ) -> Past:
         """Return up to `limit` events of one stream, newest first, below the offset `before` if given.
 
         An event that was written twice is returned once, and a record that is no event isn't. Offsets are
@@ -42,17 +48,32 @@ class KafkaHistory:
             start, end = await records.bounds()
             if before is not None:
                 end = min(end, before)
-            start = max(start, end - SCANNED_RECORDS)
             found: dict[EventId, Stored] = {}
-            while end > start and len(found) < limit:
-                window = max(start, end - WINDOW_RECORDS)
-                for stored in reversed(await self._of_stream(records, (source, job_id), where, window, end)):
-                    # The first copy is the one that counted.
-                    found.pop(stored.event.id, None)
-                    found[stored.event.id] = stored
-                end = window
+
+            async def look(end: int) -> int:
+                """Look through the records below `end`; return how far that went."""
+                last = max(start, end - SCANNED_RECORDS)
+                while end > last and len(found) < limit:
+                    window = max(last, end - WINDOW_RECORDS)
+                    told = await self._of_stream(records, (source, job_id), where, window, end)
+                    for stored in reversed(told):
+                        # The first copy is the one that counted.
+                        found.pop(stored.event.id, None)
+                        found[stored.event.id] = stored
+                    end = window
+                return end
+
+            reached = await look(end)
+            if len(found) < limit and reached > start and heard is not None:
+                start = max(start, await records.first_since(heard.first) or 0)
+                quiet_since = await records.first_since(heard.last + WAITED_SECONDS)
+                if quiet_since is not None and start < quiet_since < reached:
+                    reached = await look(quiet_since)
         newest_first = sorted(found.values(), key=lambda stored: stored.offset, reverse=True)
-        return newest_first[:limit]
+        if len(newest_first) >= limit:
+            # A partition's first offset is 0, below which there is none.
+            return Past(newest_first[:limit], newest_first[limit - 1].offset or None)
+        return Past(newest_first, reached if reached > start else None)
 
     async def _of_stream(
         self, records: Partition, stream: tuple[str, str], where: Place, start: int, end: int

@@ -45,6 +45,16 @@ class Partition:
             ends = await self._consumer.end_offsets([self._place])
             return Bounds(starts[self._place], ends[self._place])
 
+    async def first_since(self, time: float) -> int | None:
+        """Return the offset of the first record that is no older than a time (Unix s); None if all are older.
+
+        Raises:
+            LogUnavailableError: Kafka can't be reached.
+        """
+        with kafka_client.named_failures(kafka_client.address(self._kafka)):
+            found = await self._consumer.offsets_for_times({self._place: max(0, int(time * 1000))})
+        return None if found[self._place] is None else found[self._place].offset
+
     async def records(self, start: int, end: int) -> AsyncIterator[Any]:
         """Yield aiokafka's records from the offset `start` to before `end`; some may be gone by now.
 

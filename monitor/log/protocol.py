@@ -87,11 +87,30 @@ class EventLog(Protocol):
         ...
 
 
+class Heard(NamedTuple):
+    """When a stream was first heard of, and when last; Unix seconds, as its events were received."""
+
+    first: float
+    last: float
+
+
+class Past(NamedTuple):
+    """Events of one stream, newest first. older: below which offset to read on; None at the end."""
+
+    events: list[Stored]
+    older: int | None
+
+
 class History(Protocol):
     """What happened to one stream."""
 
-    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
+    async def history(
+        self, source: str, job_id: str, before: int | None, limit: int, heard: Heard | None = None
+    ) -> Past:
         """Return up to `limit` events of one stream, newest first, below the offset `before` if given.
+
+        There may be fewer, or none, though older ones are left: a log that has to look for them among those
+        of other streams gives up some time. With `heard`, if that is known, it looks where they are.
 
         Raises:
             LogUnavailableError: the log can't be read now.

@@ -20,7 +20,7 @@ from monitor.errors import LogOverloadedError, LogUnavailableError
 from monitor.event import Event, EventId, Stored
 from monitor.log import sqlite_file
 from monitor.log.cloudevents import to_microseconds
-from monitor.log.protocol import DeadLetter, StoredLetter, StoredLetters
+from monitor.log.protocol import DeadLetter, Heard, Past, StoredLetter, StoredLetters
 from monitor.log.sqlite_file import Kind
 from monitor.log.sqlite_reader import LAST_PLACE, Reader, Rows
 from monitor.log.sqlite_schema import LOG, newest_offset
@@ -182,9 +182,20 @@ class SqliteLog:
             finally:
                 self._watchers.discard(watcher)
 
-    async def history(self, source: str, job_id: str, before: int | None, limit: int) -> list[Stored]:
-        """Return up to `limit` events of one stream, newest first, below the offset `before` if given."""
-        return await self._browser.run(lambda rows: rows.history(source, job_id, before, limit))
+    async def history(
+        self,
+        source: str,
+        job_id: str,
+        before: int | None,
+        limit: int,
+        heard: Heard | None = None,  # noqa: ARG002
+    ) -> Past:
+        """Return up to `limit` events of one stream, newest first, below the offset `before` if given.
+
+        An index finds them, whatever is known of when the stream was heard of.
+        """
+        found = await self._browser.run(lambda rows: rows.history(source, job_id, before, limit))
+        return Past(found, found[-1].offset if len(found) == limit else None)
 
     async def list(self, limit: int, before: int | None) -> StoredLetters:
         """Return up to `limit` dead letters, newest first, below the number `before` if given."""

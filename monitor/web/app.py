@@ -36,6 +36,7 @@ from monitor.web.views import (
     StreamList,
     detail,
     event_views,
+    heard,
     rank,
     summary,
 )
@@ -155,7 +156,7 @@ def _add_probes(app: FastAPI, log: EventLog, fleets: Sequence[Fleet], exposition
 
 def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
     health, fleet = settings.health, pages.fleet
-    _add_history(app, pages.history)
+    _add_history(app, pages)
 
     @app.get(
         "/api/streams",
@@ -201,7 +202,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         return Response(detail(state, fleet.now(), health).model_dump_json(), media_type="application/json")
 
 
-def _add_history(app: FastAPI, history: History) -> None:
+def _add_history(app: FastAPI, pages: Pages) -> None:
     @app.get(
         "/api/streams/{source}/{job_id:path}/events",
         response_model=EventList,
@@ -216,11 +217,10 @@ def _add_history(app: FastAPI, history: History) -> None:
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        found = await history.history(source, canonical_job_id(job_id), before, limit)
-        # On Kafka a partition's first offset is 0, below which there is none.
-        next_before = (found[-1].offset or None) if len(found) == limit else None
-        events = [view.model_dump_json().encode() async for view in event_views(found)]
-        body = b'{"events":[%b],"next_before":%b}' % (b",".join(events), json.dumps(next_before).encode())
+        key = StreamKey(source, canonical_job_id(job_id))
+        past = await pages.history.history(*key, before, limit, heard(pages.fleet.get(key)))
+        events = [view.model_dump_json().encode() async for view in event_views(past.events)]
+        body = b'{"events":[%b],"next_before":%b}' % (b",".join(events), json.dumps(past.older).encode())
         return Response(body, media_type="application/json")
 
 

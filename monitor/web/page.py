@@ -22,12 +22,12 @@ from monitor.errors import LogUnavailableError
 from monitor.event import EventId, Stored, Vendor, canonical_job_id
 from monitor.health.status import Status, status
 from monitor.health.stream import StreamKey, StreamState
-from monitor.log.protocol import History
+from monitor.log.protocol import History, Past
 from monitor.web.addresses import links
 from monitor.web.board import LOOK_SECONDS, Board, Row, Shown, Streams, Wanted
 from monitor.web.live import Message, Pages
 from monitor.web.strip import in_words, last_hour
-from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_views
+from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_views, heard
 
 MOST_ROWS = 5000
 """Rows that one page shows at most; a search finds the others."""
@@ -177,18 +177,29 @@ class Writer:
         sections: dict[str, str],
         events: dict[str, str],
         before: int | None,
+        older: int | None,
         now: float,
         *,
         stale: bool,
     ) -> str:
-        """Return a stream's page. before: only events below this offset are on it."""
+        """Return a stream's page.
+
+        Args:
+            one: what is known of the stream.
+            sections: the parts that tell it, by name.
+            events: its events, by their places in the log.
+            before: only events below this offset are on it; None for the newest.
+            older: where older ones are, None if there are none.
+            now: Unix seconds.
+            stale: whether all that is as it was some time ago.
+        """
         return self._stream.render(
             root="../../",
             here=quote(one.job_id, safe=""),
             one=one,
             sections={name: Markup(html) for name, html in sections.items()},  # noqa: S704
             events=Markup("".join(events.values())),  # noqa: S704
-            older=(min(map(int, events)) or None) if len(events) == EVENTS else None,
+            older=older,
             before=before,
             stale=stale,
             now=now,
@@ -257,11 +268,11 @@ def _add_stream(
             if state.folded != read_up_to:
                 folded = state.folded
                 try:
-                    found = await history.history(*key, None, EVENTS)
+                    past = await history.history(*key, None, EVENTS, heard(state))
                 except LogUnavailableError:
                     events = events or writer.unread(live=True)
                 else:
-                    read_up_to, events = folded, await writer.events(found, streams.now())
+                    read_up_to, events = folded, await writer.events(past.events, streams.now())
             now = streams.now()
             one = detail(state, now, settings.health)
             sections = writer.sections(state, one, now)
@@ -275,8 +286,8 @@ def _add_stream(
         source: str, job_id: str, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
     ) -> HTMLResponse:
         key = StreamKey(source, canonical_job_id(job_id))
-        found = await _read_in_time(history.history(*key, before, EVENTS))
-        events = None if found is None else await writer.events(found, streams.now())
+        past = await _read_in_time(history.history(*key, before, EVENTS, heard(streams.get(key))))
+        events = None if past is None else await writer.events(past.events, streams.now())
         now = streams.now()
         state = None if streams.recovering else streams.get(key)
         if state is None:
@@ -287,11 +298,12 @@ def _add_stream(
         sections = writer.sections(state, one, now)
         if events is None:
             events = writer.unread(live=before is None)
-        text = writer.stream(one, sections, events, before, now, stale=streams.stale)
+        older = None if past is None else past.older
+        text = writer.stream(one, sections, events, before, older, now, stale=streams.stale)
         return HTMLResponse(text, headers=HEADERS)
 
 
-async def _read_in_time(reading: Awaitable[list[Stored]]) -> list[Stored] | None:
+async def _read_in_time(reading: Awaitable[Past]) -> Past | None:
     """Return events; None if they can't be read, or not while somebody waits for a page."""
     try:
         async with asyncio.timeout(READ_SECONDS):

@@ -19,6 +19,7 @@ from monitor.health.reading import (
 )
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, PlanOrigin, StreamState
+from monitor.log.protocol import Heard
 from monitor.masking import masked
 from monitor.vendors import registry
 
@@ -123,8 +124,8 @@ class EventView(BaseModel):
 class EventList(BaseModel):
     """Events of a stream, newest first.
 
-    next_before: pass it as `before` to read on; null where nothing older is known. On Kafka one answer looks
-    through 50,000 records of the stream's partition, all streams', and knows of nothing behind them.
+    next_before: pass it as `before` to read on; null at the end. On Kafka an answer may hold fewer than were
+    asked for, or none, and older ones follow: one looks through so many records of all streams at most.
     """
 
     events: list[EventView]
@@ -242,6 +243,11 @@ def _timeline(state: StreamState) -> list[TransitionView]:
         # No event ended it, and a kept line is an event's.
         lines.append(TransitionView(at=_time(end.at), what="ended: lost", channel=None, offset=None))
     return lines
+
+
+def heard(state: StreamState | None) -> Heard | None:
+    """Return between which times there are events of a stream; None of one that isn't known."""
+    return None if state is None else Heard(state.first_received, state.last_received)
 
 
 def event_view(stored: Stored) -> EventView:

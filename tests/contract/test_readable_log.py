@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.errors import LogUnavailableError
 from monitor.event import Event
+from monitor.log.protocol import Past
 from monitor.log.sqlite import SqliteLog
 from tests.contract.conftest import SqliteBackend
 from tests.log.making import EVENTS, RECEIVED, dead_letter, event
@@ -52,7 +53,7 @@ async def test_reading_goes_on_behind_an_offset_and_stops_at_the_limit(readable_
 async def test_an_empty_log_has_head_zero_and_nothing_to_read(readable_log: SqliteLog) -> None:
     assert await readable_log.head() == 0
     assert await readable_log.read(0, 10) == []
-    assert await readable_log.history("room-a", "job-1", None, 10) == []
+    assert await readable_log.history("room-a", "job-1", None, 10) == ([], None)
 
 
 async def test_the_head_is_the_newest_offset(readable_log: SqliteLog) -> None:
@@ -115,13 +116,15 @@ async def test_history_is_one_streams_newest_first(readable_log: SqliteLog) -> N
     ]
     await readable_log.append(events)
 
-    history = await readable_log.history("room-a", "one", None, 100)
+    history, older = await readable_log.history("room-a", "one", None, 100)
 
+    assert older is None
     assert [one.event.body for one in history] == [b"4", b"3", b"2", b"1", b"0"]
     assert {("room-a", "one")} == {(one.event.source, one.event.job_id) for one in history}
-    assert history[:2] == await readable_log.history("room-a", "one", None, 2)
-    assert history[2:4] == await readable_log.history("room-a", "one", history[1].offset, 2)
-    assert await readable_log.history("room-a", "one", history[-1].offset, 2) == []
+    newest = await readable_log.history("room-a", "one", None, 2)
+    assert newest == Past(history[:2], history[1].offset)
+    assert await readable_log.history("room-a", "one", newest.older, 2) == (history[2:4], history[3].offset)
+    assert await readable_log.history("room-a", "one", history[-1].offset, 2) == ([], None)
 
 
 async def test_expired_events_go_and_the_rest_stays(readable_log: SqliteLog) -> None:

@@ -12,8 +12,16 @@ from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_history import KafkaHistory
 from monitor.log.kafka_records import place
+from monitor.log.protocol import Heard, Past
 from tests.kafka_broker import Brokers
-from tests.log.making import event
+from tests.log.making import RECEIVED, event
+
+LOUD = next(
+    name
+    for name in map("loud-{}".format, range(100))
+    if place("room-a", name, 2)[1] == place("room-a", "job-1", 2)[1]
+)
+"""A job that shares the partition of job-1."""
 
 
 @pytest.fixture
@@ -38,13 +46,15 @@ async def test_history_is_one_streams_newest_first(log: KafkaLog, settings: Sett
     )
     reader = KafkaHistory(settings.kafka)
 
-    history = await reader.history("room-a", "one", None, 100)
+    history, older = await reader.history("room-a", "one", None, 100)
 
+    assert older is None
     assert [one.event.body for one in history] == [b"4", b"3", b"2", b"1", b"0"]
-    assert history[:2] == await reader.history("room-a", "one", None, 2)
-    assert history[2:4] == await reader.history("room-a", "one", history[1].offset, 2)
-    assert await reader.history("room-a", "one", history[-1].offset, 2) == []
-    assert await reader.history("room-a", "unheard", None, 2) == []
+    newest = await reader.history("room-a", "one", None, 2)
+    assert newest == Past(history[:2], history[1].offset)
+    assert await reader.history("room-a", "one", newest.older, 2) == (history[2:4], history[3].offset)
+    assert await reader.history("room-a", "one", history[-1].offset, 2) == ([], None)
+    assert await reader.history("room-a", "unheard", None, 2) == ([], None)
 
 
 async def test_an_event_that_was_written_twice_is_told_once(log: KafkaLog, settings: Settings) -> None:
@@ -52,7 +62,7 @@ async def test_an_event_that_was_written_twice_is_told_once(log: KafkaLog, setti
     for one in (first, second, first):
         await log.append([one])
 
-    history = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
+    history, _ = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
 
     assert [second, first] == [one.event for one in history]
 
@@ -73,23 +83,66 @@ async def test_records_that_workers_pass_over_are_passed_over(log: KafkaLog, set
             await producer.send_and_wait(topic, body, key=key, partition=partition, headers=headers)
     await log.append([ours])
 
-    history = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
+    history, _ = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10)
 
     assert [ours] == [one.event for one in history]
 
 
-async def test_a_call_looks_through_so_many_records_at_most(
-    log: KafkaLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def scanning_25(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_history, "WINDOW_RECORDS", 10)
     monkeypatch.setattr(kafka_history, "SCANNED_RECORDS", 25)
+
+
+@pytest.mark.usefixtures("scanning_25")
+async def test_a_call_looks_through_so_many_records_at_most_and_says_where_to_read_on(
+    log: KafkaLog, settings: Settings
+) -> None:
     await log.append([event(log.next_id(), body=b"%d" % number) for number in range(60)])
     reader = KafkaHistory(settings.kafka)
 
     newest = await reader.history("room-a", "job-1", None, 100)
-    older = await reader.history("room-a", "job-1", newest[-1].offset, 100)
+    older = await reader.history("room-a", "job-1", newest.older, 100)
+    oldest = await reader.history("room-a", "job-1", older.older, 100)
 
-    assert [int(one.event.body) for one in newest + older] == list(range(59, 9, -1))
+    read = [*newest.events, *older.events, *oldest.events]
+    assert [int(one.event.body) for one in read] == list(range(59, -1, -1))
+    assert (len(newest.events), len(older.events), oldest.older) == (25, 25, None)
+
+
+@pytest.mark.usefixtures("scanning_25")
+async def test_a_stream_that_has_been_quiet_for_long_has_its_events_found_by_when_it_was_heard_of(
+    log: KafkaLog, settings: Settings
+) -> None:
+    early = [event(log.next_id(), job_id=LOUD, received=RECEIVED + one) for one in range(40)]
+    quiet = [event(log.next_id(), received=RECEIVED + 100 + one) for one in range(5)]
+    later = [event(log.next_id(), job_id=LOUD, received=RECEIVED + 1000 + one) for one in range(100)]
+    await log.append([*early, *quiet, *later])
+    reader, heard = KafkaHistory(settings.kafka), Heard(RECEIVED + 100, RECEIVED + 104)
+
+    unknown = await reader.history("room-a", "job-1", None, 10)
+    known = await reader.history("room-a", "job-1", None, 10, heard)
+    newest = await reader.history("room-a", "job-1", None, 2, heard)
+
+    assert (unknown.events, unknown.older is None) == ([], False)
+    assert [one.event for one in known.events] == quiet[::-1]
+    assert known.older is None
+    assert newest == (known.events[:2], known.events[1].offset)
+
+
+@pytest.mark.usefixtures("scanning_25")
+async def test_what_came_late_of_a_stream_that_has_been_quiet_is_told_with_the_rest(
+    log: KafkaLog, settings: Settings
+) -> None:
+    """As a dead letter that was retried, or what was in a spool for long."""
+    first, retried = event(log.next_id(), received=RECEIVED + 1), event(log.next_id(), received=RECEIVED)
+    others = [event(log.next_id(), job_id=LOUD, received=RECEIVED + 1000) for _ in range(100)]
+    await log.append([first, *others, retried])
+    heard = Heard(RECEIVED + 1, RECEIVED + 1)
+
+    found = await KafkaHistory(settings.kafka).history("room-a", "job-1", None, 10, heard)
+
+    assert [one.event for one in found.events] == [retried, first]
 
 
 async def test_a_kafka_that_cannot_be_reached_is_named(settings: Settings) -> None:

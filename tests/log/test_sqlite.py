@@ -424,7 +424,7 @@ async def test_history_reaches_over_many_windows_of_the_index(log: SqliteLog) ->
         others = [event(log.next_id(), job_id=f"other-{job}") for job in range(500)]
         await log.append([event(log.next_id(), job_id="rare", body=b"%d" % number), *others])
 
-    history = await log.history("room-a", "rare", None, 20)
+    history, _ = await log.history("room-a", "rare", None, 20)
 
     assert [b"%d" % number for number in range(29, 9, -1)] == [one.event.body for one in history]
 
@@ -434,5 +434,5 @@ async def test_streams_that_share_an_index_number_are_told_apart(log: SqliteLog)
     await log.append([event(log.next_id(), job_id=job_id) for job_id in COLLIDING])
 
     for job_id in COLLIDING:
-        history = await log.history("room-a", job_id, None, 10)
+        history, _ = await log.history("room-a", job_id, None, 10)
         assert [job_id] == [one.event.job_id for one in history]

@@ -11,6 +11,7 @@ from monitor.clock import stopwatch
 from monitor.config import Settings, Source
 from monitor.event import EventId, SessionState, Stored, Vendor
 from monitor.health.stream import StreamKey
+from monitor.log.protocol import Heard, Past
 from monitor.log.sqlite import SqliteLog
 from monitor.masking import masked
 from monitor.web import views
@@ -246,28 +247,36 @@ async def test_a_parameter_that_isnt_valid_is_answered_with_those_that_are(
     assert answer.json() == {"error": "invalid", "detail": f"Not valid: {detail}."}
 
 
-@pytest.mark.parametrize(("last", "next_before"), [(1, 1), (0, None)])
-async def test_behind_the_first_place_of_the_log_there_is_nothing_older_to_ask_for(
+@pytest.mark.parametrize("older", [7, None])
+@pytest.mark.parametrize("number", [0, 2])
+async def test_older_events_are_led_to_wherever_the_log_has_any_though_it_found_none(
     operators: httpx.AsyncClient,
     log: SqliteLog,
+    desk: Desk,
     monkeypatch: pytest.MonkeyPatch,
-    last: int,
-    next_before: int | None,
+    older: int | None,
+    number: int,
 ) -> None:
-    """On Kafka a partition's first place is 0."""
+    story = Story()
+    story.links("C D")
+    desk.show(story.known)
+    told: list[Heard | None] = []
 
-    async def history(_source: str, _job_id: str, _before: int | None, limit: int) -> list[Stored]:
-        return [
-            Stored(0, last + limit - 1 - number, making.event(EventId("r", 1, 1))) for number in range(limit)
-        ]
+    async def history(
+        _source: str, _job_id: str, _before: int | None, _limit: int, heard: Heard | None = None
+    ) -> Past:
+        told.append(heard)
+        return Past([Stored(0, 9 - one, making.event(EventId("r", 1, 1))) for one in range(number)], older)
 
     monkeypatch.setattr(log, "history", history)
 
     answer = (await operators.get("/api/streams/prod/job/events?limit=2")).json()
     page = (await operators.get("/streams/prod/job")).text
 
-    assert answer["next_before"] == next_before
-    assert ('href="?before=' in page) is (next_before is not None)
+    assert answer["next_before"] == older
+    assert ('href="?before=7"' in page) is (older is not None)
+    assert ("No event of this stream is among the records" in page) is (older is not None and not number)
+    assert told == [Heard(story.known.first_received, story.known.last_received)] * 2
 
 
 async def test_a_job_id_may_hold_a_slash(operators: httpx.AsyncClient, desk: Desk) -> None:
