@@ -266,14 +266,17 @@ def test_series_go_to_where_a_link_points_and_the_link_stays(kept: Path) -> None
 def test_series_go_through_a_pipe_and_the_pipe_stays(kept: Path) -> None:
     pipe = kept / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+    # Into a file: nobody reads what comes through before the command has ended.
+    with (
+        (kept / "series.txt").open("wb") as came,
+        subprocess.Popen(["cat", str(pipe)], stdout=came) as reader,
+    ):
         try:
             done = replay(kept, "--openmetrics", str(pipe), "--step", "10")
             assert (done.returncode, pipe.is_fifo()) == (0, True)
-            came, _ = reader.communicate(timeout=30)
+            reader.wait(timeout=30)
         finally:
             reader.kill()
-    (kept / "series.txt").write_bytes(came)
     assert "livestream_status" in families_of(kept / "series.txt")
 
 
