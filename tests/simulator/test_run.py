@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 
@@ -16,17 +17,19 @@ import pytest
 
 from monitor.config import AdminSettings, Settings
 from monitor.errors import ConfigurationError, MonitorError
-from monitor.event import Vendor
+from monitor.event import Vendor, canonical_job_id
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import SimulationError, simulate
+from tests.end_to_end.running import wait_for
 
 
 class Accepting(ThreadingHTTPServer):
-    """Answers 200 to everything, and keeps the paths."""
+    """Answers 200 to everything, and keeps the paths and the bodies."""
 
     daemon_threads = True
     request_queue_size = 128
     paths: list[str]
+    bodies: list[bytes]
 
     @property
     def address(self) -> str:
@@ -41,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
     status = 200
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.bodies.append(body)
         self.server.paths.append(self.path)
         self.send_response(self.status)
         self.send_header("content-length", "0")
@@ -54,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running(handler: type[Handler]) -> Iterator[Accepting]:
     with Accepting(("127.0.0.1", 0), handler) as server:
-        server.paths = []
+        server.paths, server.bodies = [], []
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -136,9 +140,21 @@ def test_a_registration_that_is_refused_says_how(
 def test_a_service_that_can_keep_nothing_for_a_while_is_waited_for_once_it_has_taken_a_registration(
     options: SimulationOptions, service: Accepting
 ) -> None:
+    arrivals = count()
+
+    def first_job_has_gone_on() -> bool:
+        taken = [canonical_job_id(json.loads(body)["response"]["job_id"]) for body in admin.bodies[:1]]
+        # Its callbacks spell it in several ways.
+        told = [body.decode().replace("-", "").lower() for body in service.bodies]
+        return any(job_id in body for job_id in taken for body in told)
+
     class Restarting(Handler):
         def do_POST(self) -> None:
-            self.status = 503 if 0 < len(self.server.paths) < 5 else 202
+            number = next(arrivals)
+            if number > 0:
+                # Several register at the same time. Once the first goes on, it is known that one was taken.
+                wait_for(first_job_has_gone_on, seconds=5, what="the first job's callbacks")
+            self.status = 503 if 0 < number < 5 else 202
             super().do_POST()
 
     with running(Restarting) as admin:
