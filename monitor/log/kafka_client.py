@@ -80,7 +80,15 @@ class _Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line, unless it is advice of a connection, which has a logger of its own."""
         if record.name == _logger.name and asyncio.current_task() is self._task:
-            self.lines.append(record.getMessage())
+            self.lines.append(_message(record))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return what a line says; an error without a text, as a time-out is, by its name."""
+    if not (record.args and isinstance(record.args, tuple)):
+        return record.getMessage()
+    told = [str(one) or type(one).__name__ if isinstance(one, Exception) else one for one in record.args]
+    return str(record.msg) % tuple(told)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
+import logging
 import ssl
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from monitor.config import KafkaSettings
@@ -47,3 +49,21 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"kafka\.ssl_cafile: .* holds no certificates"):
         kafka_client.options(KafkaSettings(security_protocol="SASL_SSL", ssl_cafile=file))
+
+
+async def test_a_broker_that_takes_connections_and_says_nothing_is_told_as_one() -> None:
+    @kafka_client.named_refusals()
+    def connect() -> None:
+        aiokafkas_log = logging.getLogger("aiokafka")
+        aiokafkas_log.error('Unable connect to "%s:%s": %s', "one", 9092, TimeoutError())
+        aiokafkas_log.error("Unable connect to node with id %s: %s", 2, OSError("refused"))
+        aiokafkas_log.error("Broker is 100% away")
+        raise KafkaConnectionError("no broker")
+
+    with pytest.raises(KafkaConnectionError) as refused:
+        connect()
+
+    assert str(refused.value) == (
+        'KafkaConnectionError: Unable connect to "one:9092": TimeoutError; '
+        "Unable connect to node with id 2: refused; Broker is 100% away"
+    )
