@@ -11,7 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from monitor.config import Settings, Source
-from monitor.errors import UndecodableError, fault_place
+from monitor.errors import UndecodableError, fault
 from monitor.event import RETRY_RECEIVER, UNKNOWN_TYPE, Event, EventId
 from monitor.log import kafka_client, kafka_dead_letters, kafka_topics
 from monitor.log.protocol import DeadLetter, DeadLetters, StoredLetter
@@ -127,8 +127,7 @@ async def retry(
         return Retried(number, f"{error.reason}: {error.detail}")
     except Exception as error:
         # A fault of ours that is there still keeps no other letter from being tried.
-        fault = f"The decoder failed with {type(error).__name__} at {fault_place(error)}."
-        return Retried(number, f"decoder_failed: {fault}")
+        return Retried(number, f"decoder_failed: The decoder failed with {fault(error)}.")
     try:
         await letters.retry(number, event)
     except LookupError:

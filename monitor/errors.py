@@ -67,3 +67,8 @@ def fault_place(error: Exception) -> str:
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{PurePath(frame.filename).name}:{frame.lineno}"
+
+
+def fault(error: Exception) -> str:
+    """Return what and where a failure that nobody foresaw was, for people: `KeyError at file:line`."""
+    return f"{type(error).__name__} at {fault_place(error)}"

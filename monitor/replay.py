@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from monitor.config import Settings
-from monitor.errors import UndecodableError, fault_place
+from monitor.errors import UndecodableError, fault
 from monitor.event import Decoded, Stored
 from monitor.health import reading
 from monitor.health.fold import begin, fold, settle
@@ -99,7 +99,7 @@ class Events:
 
     def leave_out(self, error: Exception) -> None:
         """Note that an event was left out for a fault of ours."""
-        self.faulty[f"{type(error).__name__} at {fault_place(error)}"] += 1
+        self.faulty[fault(error)] += 1
 
 
 def opened(settings: Settings) -> AbstractAsyncContextManager[Archive]:

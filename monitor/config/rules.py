@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from monitor.config.findings import Findings, Location
@@ -87,10 +87,15 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _any_interface(host: str) -> bool:
+    number = _number(host)
+    return number is not None and number.is_unspecified
+
+
+def _number(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
 
 
 def _check_kafka(kafka: Table, folder: Path, findings: Findings) -> None:
@@ -201,10 +206,8 @@ def _admits_nobody(source: Source, listen: Address) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    number = _number(host)
+    return host == "localhost" if number is None else number.is_loopback
 
 
 def _caution_health(settings: Settings, findings: Findings) -> None:

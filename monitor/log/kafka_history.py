@@ -50,8 +50,8 @@ class KafkaHistory:
                 end = min(end, before)
             found: dict[EventId, Stored] = {}
 
-            async def look(end: int) -> int:
-                """Look through the records below `end`; return how far that went."""
+            async def look(start: int, end: int) -> int:
+                """Look through the records from the offset `start` to `end`; return how far that went."""
                 last = max(start, end - SCANNED_RECORDS)
                 while end > last and len(found) < limit:
                     window = max(last, end - WINDOW_RECORDS)
@@ -63,12 +63,12 @@ class KafkaHistory:
                     end = window
                 return end
 
-            reached = await look(end)
+            reached = await look(start, end)
             if len(found) < limit and reached > start and heard is not None:
                 start = max(start, await records.first_since(heard.first) or 0)
                 quiet_since = await records.first_since(heard.last + WAITED_SECONDS)
                 if quiet_since is not None and start < quiet_since < reached:
-                    reached = await look(quiet_since)
+                    reached = await look(start, quiet_since)
         newest_first = sorted(found.values(), key=lambda stored: stored.offset, reverse=True)
         if len(newest_first) >= limit:
             # A partition's first offset is 0, below which there is none.

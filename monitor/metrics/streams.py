@@ -12,15 +12,9 @@ from monitor.health.status import Status, Verdict
 from monitor.health.stream import Outcome, PlanOrigin, Script, StreamState
 from monitor.metrics.catalogue import Family, family
 from monitor.metrics.text import Block, block, label, write_blocks, write_numbers
+from monitor.vendors import registry
 
-KNOWN_WARNINGS = (
-    "TOO_LESSS_SCRIPT_ITEMS",
-    "TOO_SHORT_SCRIPT_TIME",
-    "TOO_LESS_DANMAKU_RULES",
-    "RANDOM_PLAY_CLOSED",
-    "ROTATION_MODEL_CLOSED",
-)
-"""MetaStudio's live warnings, in its own spelling (three S)."""
+_KNOWN_WARNINGS = {vendor: registry.live_warnings(vendor) for vendor in Vendor}
 
 
 class Reading(NamedTuple):
@@ -110,9 +104,9 @@ def _one_of(family: Family, values: Iterable[str]) -> dict[str, Block]:
 
 
 @lru_cache(maxsize=128)
-def _warnings_block(given: tuple[str, ...]) -> Block:
+def _warnings_block(known: tuple[str, ...], given: tuple[str, ...]) -> Block:
     """Return a block with 1 for each warning given, and 0 for the other known ones."""
-    types = dict.fromkeys(KNOWN_WARNINGS, 0) | dict.fromkeys(sorted(given), 1)
+    types = dict.fromkeys(known, 0) | dict.fromkeys(sorted(given), 1)
     return block(_LIVE_WARNING, [(label("warning_type", name), value) for name, value in types.items()])
 
 
@@ -215,13 +209,14 @@ def _replies(one: Reading) -> int:
 
 
 def _live_warning(one: Reading) -> Block:
-    if one.state.vendor is not Vendor.METASTUDIO:
-        # SoftSugar gives none; 0 would say that it was asked.
+    known = _KNOWN_WARNINGS[one.state.vendor]
+    if not known:
+        # Of a vendor that gives none, 0 would say that it was asked.
         return ()
     told = one.state.observed
     if not one.state.job.registered and (told is None or told.warnings_at is None):
         return ()
-    return _warnings_block(one.state.warnings)
+    return _warnings_block(known, one.state.warnings)
 
 
 _LAST_EVENT: dict[Channel, Callable[[Reading], float | None]] = {

@@ -29,11 +29,14 @@ class Memory:
 
     def forget(self, now: float) -> None:
         """Let go of what is old, and of what lies ahead: the clock was set back since."""
-        oldest = now - KEPT_SECONDS
-        self._asked = {key: at for key, at in self._asked.items() if oldest < at <= now}
-        self._suspects = {key: at for key, at in self._suspects.items() if oldest < at <= now}
-        self._warned = {room: at for room, at in self._warned.items() if oldest < at <= now}
-        self._told = {key: told for key, told in self._told.items() if oldest < told.at <= now}
+
+        def is_kept(at: float) -> bool:
+            return now - KEPT_SECONDS < at <= now
+
+        self._asked = {key: at for key, at in self._asked.items() if is_kept(at)}
+        self._suspects = {key: at for key, at in self._suspects.items() if is_kept(at)}
+        self._warned = {room: at for room, at in self._warned.items() if is_kept(at)}
+        self._told = {key: told for key, told in self._told.items() if is_kept(told.at)}
 
     def ask(self, key: StreamKey, now: float) -> None:
         """Note that a stream is asked about."""

@@ -61,6 +61,10 @@ class VendorProtocol(Protocol):
         """Name the types that decoding can find, with the channel of each."""
         ...
 
+    def live_warnings(self) -> tuple[str, ...]:
+        """Name the live warnings that the vendor publishes, in its own spelling; none if it gives none."""
+        ...
+
     def reduce_registration(self, body: bytes) -> Registration:
         """Take from a registration what the health of a stream needs, and nothing secret."""
         ...

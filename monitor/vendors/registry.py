@@ -20,6 +20,7 @@ __all__ = [
     "error_category",
     "error_message",
     "event_types",
+    "live_warnings",
     "reduce_registration",
     "split_rtc",
     "verifier",
@@ -87,6 +88,11 @@ def decode(event: Event, source: Source) -> Decoded:
 def event_types(vendor: Vendor) -> tuple[tuple[Channel, str], ...]:
     """Name the types that an event of a vendor's stream can have, with the channel of each."""
     return (*VENDORS[vendor].event_types(), (Channel.API, JOB_REGISTERED), (Channel.API, JOB_OBSERVED))
+
+
+def live_warnings(vendor: Vendor) -> tuple[str, ...]:
+    """Name the live warnings that a vendor publishes, in its own spelling; none if it gives none."""
+    return VENDORS[vendor].live_warnings()
 
 
 def error_category(vendor: Vendor, code: int) -> str:

@@ -10,7 +10,7 @@ from monitor.event import (
     Unrecognised,
     Vendor,
 )
-from monitor.metrics.streams import KNOWN_WARNINGS
+from monitor.vendors import registry
 from tests.health.story import START, Story
 from tests.metrics.building import Desk, key
 
@@ -246,7 +246,7 @@ async def test_each_known_live_warning_is_0_or_1_and_new_ones_are_shown(
         for name, value in page.items()
         if name.name == "livestream_live_warning"
     }
-    assert told == dict.fromkeys(KNOWN_WARNINGS, 0) | dict.fromkeys(given, 1)
+    assert told == dict.fromkeys(registry.live_warnings(Vendor.METASTUDIO), 0) | dict.fromkeys(given, 1)
 
 
 async def test_each_channel_that_was_heard_has_its_time(desk: Desk) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "error_category",
     "error_message",
     "event_types",
+    "live_warnings",
     "reduce_registration",
     "verifier",
 ]
@@ -22,3 +23,8 @@ __all__ = [
 def event_types() -> tuple[tuple[Channel, str], ...]:
     """Name the types that decoding can find, with the channel of each."""
     return (Channel.CALLBACK, SESSION_STATUS), (Channel.CALLBACK, UNKNOWN_TYPE)
+
+
+def live_warnings() -> tuple[str, ...]:
+    """The vendor gives none."""
+    return ()
