@@ -1,5 +1,6 @@
 """Decodes and folds events of a log, whichever it is, and counts what became of them."""
 
+import asyncio
 import gc
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
@@ -148,6 +149,13 @@ class Folder:
         if not self._sources.is_configured(event.source):
             return False
         return event.channel is not Channel.CALLBACK or bool(self._sources.of(event).keys)
+
+
+async def let_pass(shard: Shard, now: float) -> None:
+    """Do for all streams of a shard what only time brings about, as `Shard.tick` says, in slices."""
+    for keys in shard.slices(TICK_SLICE):
+        shard.tick(now, keys)
+        await asyncio.sleep(0)
 
 
 class _Window:

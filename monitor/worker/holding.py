@@ -27,6 +27,7 @@ class Holding:
         checkpointer: keeps them.
         goal: the end of the partition when it came to this process, from which on the shard is true; None
             until the partition is read.
+        came_at: when that was (the clock's time).
         ready: whether it has been folded up to that.
         oldest: when the last event was received that was folded while others waited; None if none did.
         saved: when it was last kept (the clock's time); None if it wasn't yet.
@@ -38,6 +39,7 @@ class Holding:
         self.shard = shard
         self.checkpointer = checkpointer
         self.goal: int | None = None
+        self.came_at = 0.0
         self.ready = False
         self.oldest: float | None = None
         self.saved: float | None = None

@@ -14,7 +14,7 @@ from monitor.log.protocol import ReadableLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
+from monitor.worker.folding import BATCH, TICK_SECONDS, Folder, StalledError, let_pass
 from monitor.worker.shard import Shard, retire_replaced
 from monitor.worker.sources import tell_unheard
 
@@ -84,12 +84,13 @@ class Worker:
         shard = self._shard
         self._metrics.consumer_stalled.set(0)
         await self._checkpointer.restore()
+        began = self._clock.now()
         goal = await self._log.head()
         _log.info("restored", streams=len(shard.streams), position=shard.position, head=goal)
         try:
             while True:
                 try:
-                    await self._turn(goal)
+                    await self._turn(goal, began)
                 except LogUnavailableError as error:
                     self._tell(error, RETRY_SECONDS)
                     self._fleet.fresh_until = min(self._fleet.fresh_until, stopwatch() + FRESH_SECONDS)
@@ -103,15 +104,24 @@ class Worker:
         finally:
             await self._checkpointer.save()
 
-    async def _turn(self, goal: int) -> None:
-        """One pass: a batch, or a wait for one; then what is due."""
+    async def _turn(self, goal: int, began: float) -> None:
+        """One pass: a batch, or a wait for one; then what is due.
+
+        Args:
+            goal: where the log ended at the start, from which on the shard is true.
+            began: when that was; what time had brought about by then may have been shown already, though it
+                wasn't kept.
+        """
         shard = self._shard
+        # Folding can take longer than an event needs to become visible.
+        read_at = self._clock.now()
         batch = await self._log.read(shard.position, BATCH)
         if batch:
             await self._folder.fold(shard, batch)
         self._fleet.fresh_until = math.inf
         self._metrics.consumer_stalled.set(0)
         if self._fleet.recovering and shard.position >= goal:
+            await let_pass(shard, began - MARGIN_SECONDS)
             self._fleet.join(shard)
             self._fleet.recovering = False
             self._metrics.recovering.set(0)
@@ -120,7 +130,7 @@ class Worker:
         caught_up = len(batch) < BATCH
         self._show_lag(batch, self._log.known_head)
         if caught_up and stopwatch() >= self._next_tick:
-            await self._tick()
+            await self._tick(read_at - MARGIN_SECONDS)
         if self._checkpointer.is_due():
             await self._save()
         if caught_up:
@@ -163,12 +173,9 @@ class Worker:
         oldest = batch[-1].event.received if batch and lag else None
         self._metrics.log_oldest_unfolded.set(oldest)
 
-    async def _tick(self) -> None:
+    async def _tick(self, now: float) -> None:
         shard = self._shard
-        now = self._clock.now() - MARGIN_SECONDS
-        for keys in shard.slices(TICK_SLICE):
-            shard.tick(now, keys)
-            await asyncio.sleep(0)
+        await let_pass(shard, now)
         retire_replaced([shard], now)
         if stopwatch() >= self._next_expiry:
             await self._expire(now)

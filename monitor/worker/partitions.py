@@ -24,7 +24,7 @@ from monitor.log.protocol import EventLog
 from monitor.log.uncancelled import uncancelled
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.fleet import Fleet
-from monitor.worker.folding import BATCH, TICK_SECONDS, TICK_SLICE, Folder, StalledError
+from monitor.worker.folding import BATCH, TICK_SECONDS, Folder, StalledError, let_pass
 from monitor.worker.holding import Holding
 from monitor.worker.holdings import Holdings
 from monitor.worker.resuming import resume
@@ -228,8 +228,7 @@ class PartitionWorker:
                 # Also where nothing came: what has expired, or was never committed, waits no more.
                 holding.shard.position = position - 1
                 if not holding.ready and position >= holding.goal:
-                    holding.ready = True
-                    self._is_ready.set()
+                    await self._make_ready(holding)
             end = consumer.known_end(partition)
             if end is not None and not self._stalled:
                 self._metrics.log_lag.labels(str(partition)).set(max(0, end - position))
@@ -244,13 +243,23 @@ class PartitionWorker:
             await self._tick(caught_up)
         self._next_look = stopwatch() + LOOK_SECONDS
 
+    async def _make_ready(self, holding: Holding) -> None:
+        """Call a holding true, once it has also what time had brought about when it came.
+
+        Whoever had it before may have shown that already, and not have kept it.
+        """
+        generation = self._generation
+        if stopwatch() >= holding.calm_from:
+            await let_pass(holding.shard, holding.came_at - DRAINED_SECONDS)
+        if generation == self._generation:
+            holding.ready = True
+            self._is_ready.set()
+
     async def _tick(self, caught_up: list[Holding]) -> None:
         now = self._clock.now()
         shards = [holding.shard for holding in caught_up]
         for shard in shards:
-            for keys in shard.slices(TICK_SLICE):
-                shard.tick(now - DRAINED_SECONDS, keys)
-                await asyncio.sleep(0)
+            await let_pass(shard, now - DRAINED_SECONDS)
         retire_replaced(shards, now)
         self._next_tick = stopwatch() + TICK_SECONDS
 
@@ -337,6 +346,7 @@ class PartitionWorker:
         consumer = self._consumer
         assert consumer is not None
         holding = await self._holdings.take_over(partition)
+        holding.came_at = self._clock.now()
         end = await resume(self._settings, consumer, holding)
         if not self._stalled:
             holding.goal = end

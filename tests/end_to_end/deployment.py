@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from monitor.config import KafkaSettings
-from tests.end_to_end.running import Service, Simulation, http, wait_for
+from tests.end_to_end.running import Service, Simulation, hastened, http, wait_for
 
 SESSION_SECONDS = 6
 """The shortest session time-out that brokers take by default."""
@@ -84,8 +84,12 @@ class Deployment:
         wait_for(
             lambda: not any(one.total(lag) for one in workers), seconds=60, what="workers that caught up"
         )
+        # All with the same time: no partition comes to a worker whose clock is behind its last one's.
         for worker in workers:
-            worker.hasten(speed)
+            worker.stop()
+        clock = hastened(speed)
+        for worker in workers:
+            worker.launch_with(clock)
         self.wait_until_ready()
 
     def play(self, **options: Any) -> Simulation:

@@ -186,7 +186,11 @@ class Service:
     def hasten(self, speed: float) -> None:
         """Stop it, and launch it with a clock that runs faster from now on: what is due comes sooner."""
         self.stop()
-        self.more = hastened(speed) + self.more
+        self.launch_with(hastened(speed))
+
+    def launch_with(self, more: str) -> None:
+        """Launch it with another section, before those that it has."""
+        self.more = more + self.more
         self.write_config()
         self.launch()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from monitor.clock import Clock
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.event import Channel, Event, Vendor
+from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.told import WITNESS_SECONDS
 from monitor.log import sqlite_file
 from monitor.log.sqlite import SqliteLog
@@ -22,11 +22,13 @@ from monitor.metrics.service import ServiceMetrics
 from monitor.worker import checkpoint, folding, loop
 from monitor.worker.checkpoint import Checkpointer
 from monitor.worker.fleet import Fleet
+from monitor.worker.folding import Folder
 from monitor.worker.loop import Worker
 from monitor.worker.shard import Shard
 from tests.kafka_broker import eventually
 from tests.set_clock import SetClock
 from tests.worker.failing import Failing, LettersRefused
+from tests.worker.joins import noted_joins
 
 SOURCE = Source(
     name="signed",
@@ -336,6 +338,43 @@ async def test_what_time_brings_about_waits_for_events_that_were_received_before
 
         clock.time += 1
         await eventually(lambda: process.missed() == {"job": 1})
+
+
+async def test_what_time_had_brought_about_before_a_start_is_in_the_first_that_is_shown(
+    settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reply(log, "job")
+    await append(log, "job", RTC_REPLY % 1, channel=Channel.RTC)
+    joined = noted_joins(monkeypatch)
+
+    clock = SetClock(NOON + WITNESS_SECONDS + loop.MARGIN_SECONDS)
+    async with working(settings, log, clock) as process:
+        await recovered(process)
+
+    # The process before may have shown it without having kept it, and a counter never falls.
+    assert joined == {"job": 1}
+
+
+async def test_what_came_in_while_a_worker_starts_is_folded_before_time_goes_on(
+    settings: Settings, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reply(log, "job")
+    await append(log, "job", RTC_REPLY % 1, channel=Channel.RTC)
+    joined = noted_joins(monkeypatch)
+    clock, fold = SetClock(NOON + 1), Folder.fold
+
+    async def fold_for_long(folder: Folder, shard: Shard, batch: Sequence[Stored]) -> None:
+        await fold(folder, shard, batch)
+        if clock.time == NOON + 1:
+            await reply(log, "job", first=1, at=NOON + 1)
+            clock.time = NOON + 2 * WITNESS_SECONDS
+
+    monkeypatch.setattr(Folder, "fold", fold_for_long)
+    async with working(settings, log, clock) as process:
+        await recovered(process)
+        assert joined == {"job": 0}
+        await eventually(lambda: process.replies() == {"job": 2})
+        assert process.missed() == {"job": 0}
 
 
 async def test_events_expire_that_are_older_than_the_log_is_kept(settings: Settings, log: SqliteLog) -> None:
