@@ -4,6 +4,7 @@ import ipaddress
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from monitor.config.findings import Findings, Location
 from monitor.config.sections import Table
@@ -173,6 +174,12 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
             findings.caution(
                 (*location, "public_url"),
                 f"is that of sources[{first}] already: only one of the two is posted to",
+            )
+        elif not urlsplit(source.public_url).path.endswith(f"/callbacks/{source.name}"):
+            findings.caution(
+                (*location, "public_url"),
+                "doesn't end in /callbacks/ and the source's name: unless a proxy changes the path, what is "
+                "posted there comes to no source",
             )
         if source.allow_networks and _admits_nobody(source, settings.receiver.address):
             findings.caution(

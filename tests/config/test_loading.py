@@ -413,6 +413,10 @@ ADMITS_NOBODY = (
     "sources[0].allow_networks: refuses everybody: receiver.listen is reached from this machine alone, which "
     "is in none of them. Behind a proxy all connections are the proxy's: let it choose who may connect"
 )
+ELSEWHERE = (
+    "sources[0].public_url: doesn't end in /callbacks/ and the source's name: unless a proxy changes the path, "
+    "what is posted there comes to no source"
+)
 NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", "2001:db8::/32"]\n'
 
 
@@ -436,6 +440,10 @@ NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", 
         (
             METASTUDIO.replace("https:", "http:") + 'auth_type = "MSS_A"\nkeys = ["Abc123def"]\n',
             "sources[0].public_url: begins with http://, but MetaStudio posts to https:// only",
+        ),
+        (
+            SOFTSUGAR.replace('/softsugar-prod"', '/softsugar-prod/"') + 'keys = ["Abc123def"]\n',
+            ELSEWHERE,
         ),
         (
             METASTUDIO + 'auth_type = "MSS_A"\nkeys = ["Abc123def"]\nfields = {status = "/status"}\n',
