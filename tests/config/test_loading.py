@@ -414,8 +414,8 @@ ADMITS_NOBODY = (
     "is in none of them. Behind a proxy all connections are the proxy's: let it choose who may connect"
 )
 ELSEWHERE = (
-    "sources[0].public_url: doesn't end in /callbacks/ and the source's name: unless a proxy changes the path, "
-    "what is posted there comes to no source"
+    "sources[0].public_url: doesn't end in /callbacks/ and the source's name: unless a proxy changes the "
+    "path, what is posted there comes to no source"
 )
 NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", "2001:db8::/32"]\n'
 
