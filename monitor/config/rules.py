@@ -181,11 +181,11 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
                 "doesn't end in /callbacks/ and the source's name: unless a proxy changes the path, what is "
                 "posted there comes to no source",
             )
-        if source.allow_networks and _admits_nobody(source, settings.receiver.address):
+        if source.allow_networks and _admits_nobody(source, settings.receiver):
             findings.caution(
                 (*location, "allow_networks"),
                 "refuses everybody: receiver.listen is reached from this machine alone, which is in none of "
-                "them. Behind a proxy all connections are the proxy's: let it choose who may connect",
+                "them. Behind a proxy all connections are the proxy's: name it in receiver.trusted_proxies",
             )
         if source.vendor is Vendor.METASTUDIO:
             _caution_metastudio(source, location, findings)
@@ -203,13 +203,20 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
             findings.caution(
                 (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"
             )
+    for index, network in enumerate(settings.receiver.trusted_proxies):
+        if network.prefixlen == 0:
+            findings.caution(
+                ("receiver", "trusted_proxies", index),
+                "is everybody: whoever connects may claim any address in X-Forwarded-For",
+            )
     _caution_health(settings, findings)
 
 
-def _admits_nobody(source: Source, listen: Address) -> bool:
-    if not _is_loopback(listen.host):
+def _admits_nobody(source: Source, receiver: ReceiverSettings) -> bool:
+    if not _is_loopback(receiver.address.host):
         return False
-    return not any(network.overlaps(own) for network in source.allow_networks for own in OWN_NETWORKS)
+    networks = (*source.allow_networks, *receiver.trusted_proxies)
+    return not any(network.overlaps(own) for network in networks for own in OWN_NETWORKS)
 
 
 def _is_loopback(host: str) -> bool:

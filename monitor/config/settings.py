@@ -6,6 +6,7 @@ these models raise repeats a value: it could be a secret in the wrong place.
 """
 
 import ipaddress
+import json
 import os
 import re
 from enum import StrEnum
@@ -166,6 +167,16 @@ def _network(value: object) -> object:
     raise ValueError("has bits set beyond its prefix length: write the first address of the network")
 
 
+def _list(value: object) -> object:
+    """Read a list that the environment holds, where everything is a text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be a list, such as ["192.0.2.0/24"]') from None
+
+
 def _not_empty(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
@@ -227,6 +238,7 @@ HeaderText = Annotated[str, AfterValidator(_sent_in_header)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_secret_sent_in_header)]
 Pointer = Annotated[str, AfterValidator(_pointer)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_list)]
 
 
 class FrozenModel(BaseModel):
@@ -272,10 +284,14 @@ class KafkaSettings(FrozenModel):
 
 
 class ReceiverSettings(FrozenModel):
-    """`[receiver]`: the server that faces the vendors."""
+    """`[receiver]`: the server that faces the vendors.
+
+    trusted_proxies: where those that connect are believed in X-Forwarded-For.
+    """
 
     listen: Listen = "127.0.0.1:8080"
     max_body_bytes: Count = 65536
+    trusted_proxies: Networks = ()
 
     @property
     def address(self) -> Address:
@@ -362,7 +378,7 @@ class Source(FrozenModel):
 
     public_url: the URL as the vendor has it, which it signs; kept out of `repr`, since a URL may
     itself be what authenticates. keys: any of them is accepted. allow_networks: of whoever connects to
-    us, which behind a proxy is the proxy; what a header claims isn't looked at.
+    us, or whom one of the receiver's `trusted_proxies` speaks for.
     """
 
     name: Annotated[str, Field(pattern=f"^{_SOURCE_NAME}$")]
@@ -374,7 +390,7 @@ class Source(FrozenModel):
     rtc_allow_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     max_streams: Count = 20000
     max_clock_skew_seconds: Positive = 300
-    allow_networks: tuple[Network, ...] = ()
+    allow_networks: Networks = ()
     fields: SoftSugarFields = SoftSugarFields()
     api: ApiSettings | None = None
 

@@ -1,6 +1,6 @@
 """The ASGI application that faces the vendors: which path is what, and what becomes of a refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 from urllib.parse import unquote
 
@@ -12,6 +12,7 @@ from monitor.receiver.answers import HEALTHY, NOT_FOUND, Answer
 from monitor.receiver.asgi import Receive, Scope, Send
 from monitor.receiver.body import SenderGoneError
 from monitor.receiver.callbacks import take_callback
+from monitor.receiver.clients import Network
 from monitor.receiver.intake import Intake
 from monitor.receiver.limits import Limits
 from monitor.receiver.refusals import (
@@ -45,6 +46,7 @@ class Receiver:
         metrics: the service's own.
         clock: tells the received time.
         limits: what one request and one source may take.
+        proxies: where proxies are that say whom they speak for.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class Receiver:
         metrics: ServiceMetrics,
         clock: Clock,
         limits: Limits,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._intake = Intake(log, clock, limits)
-        self._sources = {source.name: PreparedSource(source, metrics) for source in sources}
+        self._sources = {source.name: PreparedSource(source, metrics, proxies) for source in sources}
         self._callback_paths = {f"/callbacks/{name}": source for name, source in self._sources.items()}
         # One fixed label for all of them: a label from the path would let strangers make series.
         self._unknown_sources = metrics.callbacks.labels(UNKNOWN, Outcome.UNKNOWN_SOURCE)

@@ -14,9 +14,3 @@ Headers = Mapping[str, str]
 def headers_of(scope: Scope) -> Headers:
     """Return a request's header fields by lower-case name; of a repeated one, the last."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def client_address(scope: Scope) -> str | None:
-    """Return the address at the other end of the connection, whatever the headers claim."""
-    client = scope["client"]
-    return str(client[0]) if client else None

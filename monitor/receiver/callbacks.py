@@ -6,7 +6,7 @@ from monitor.clock import stopwatch
 from monitor.errors import AuthenticationError
 from monitor.event import Channel, Event
 from monitor.receiver.answers import ACCEPTED, Answer
-from monitor.receiver.asgi import Receive, Scope, client_address, headers_of
+from monitor.receiver.asgi import Receive, Scope, headers_of
 from monitor.receiver.identify import Arrival, identify
 from monitor.receiver.intake import Intake
 from monitor.receiver.refusals import Outcome, RefusedError, not_allowed, unauthenticated
@@ -30,7 +30,7 @@ async def take_callback(intake: Intake, source: PreparedSource, scope: Scope, re
     began = stopwatch()
     if scope["method"] != "POST":
         raise RefusedError(_NOT_POST)
-    source.admit(client_address(scope))
+    source.admit(scope)
     headers = headers_of(scope)
     body = await intake.read(source, scope, headers, receive)
     received = intake.clock.now()

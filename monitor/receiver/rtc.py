@@ -8,7 +8,7 @@ from monitor.errors import AuthenticationError, UndecodableError
 from monitor.event import Channel, Decoded, Event, canonical_job_id, is_job_id
 from monitor.log.protocol import DeadLetter
 from monitor.receiver.answers import Answer, empty_answer, json_answer
-from monitor.receiver.asgi import Headers, Receive, Scope, client_address, headers_of
+from monitor.receiver.asgi import Headers, Receive, Scope, headers_of
 from monitor.receiver.identify import Arrival, dead_letter, keep, read
 from monitor.receiver.intake import Intake
 from monitor.receiver.refusals import BAD_JOB_ID, FORBIDDEN_ORIGIN, RefusedError, not_allowed, unauthenticated
@@ -89,7 +89,7 @@ async def _take(
 ) -> Answer:
     if scope["method"] != "POST":
         raise RefusedError(_NOT_POST)
-    source.admit(client_address(scope))
+    source.admit(scope)
     job_id = job_id_of(job_text)
     try:
         # Before the body is read: a stranger gets no place among those who send one.

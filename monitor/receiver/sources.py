@@ -1,7 +1,7 @@
 """What the receiver prepares once for each source, so that a request costs no look-ups."""
 
-import ipaddress
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 from prometheus_client import Counter, Gauge
@@ -11,7 +11,9 @@ from monitor.errors import AuthenticationError
 from monitor.event import Channel
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.answers import Header
+from monitor.receiver.asgi import Scope
 from monitor.receiver.body import SlowBodies
+from monitor.receiver.clients import Network, client_of, is_inside
 from monitor.receiver.refusals import FORBIDDEN, Outcome, Refusal, RefusedError
 from monitor.receiver.tokens import is_token_valid
 from monitor.vendors import registry
@@ -30,9 +32,10 @@ class PreparedSource:
     Args:
         source: its configuration.
         metrics: where its requests are counted.
+        proxies: where proxies are that say whom they speak for.
     """
 
-    def __init__(self, source: Source, metrics: ServiceMetrics) -> None:
+    def __init__(self, source: Source, metrics: ServiceMetrics, proxies: Sequence[Network] = ()) -> None:
         self.name = source.name
         self.vendor = source.vendor
         self.configuration = source
@@ -41,6 +44,7 @@ class PreparedSource:
         self.duration = metrics.callback_duration.labels(source.name)
         self._verify = registry.verifier(source)
         self._networks = source.allow_networks
+        self._proxies = proxies
         self._max_skew = source.max_clock_skew_seconds
         self._clock_skews = metrics.clock_skew
         self._outcomes: dict[Outcome, Counter] = {
@@ -62,23 +66,14 @@ class PreparedSource:
         """Made by the first signed request: before, it would export 0 as if one had said so."""
         return self._clock_skews.labels(self.name)
 
-    def admit(self, address: str | None) -> None:
-        """Let a client's address in.
+    def admit(self, scope: Scope) -> None:
+        """Let a request in from where it comes from.
 
         Raises:
-            RefusedError: the source has networks, and the address is in none of them.
+            RefusedError: the source has networks, and the client's address is in none of them.
         """
-        if self._networks and not self._is_inside(address):
+        if self._networks and not is_inside(client_of(scope, self._proxies), self._networks):
             raise RefusedError(FORBIDDEN)
-
-    def _is_inside(self, address: str | None) -> bool:
-        try:
-            client = ipaddress.ip_address(address or "")
-        except ValueError:
-            return False
-        # A socket that listens on both families shows IPv4 clients as ::ffff:192.0.2.1.
-        mapped = getattr(client, "ipv4_mapped", None)
-        return any((mapped or client) in network for network in self._networks)
 
     def authenticate(self, request: Request, now: float) -> int | None:
         """Return the signed time of an authentic callback, in Unix seconds, if it has one.

@@ -36,7 +36,7 @@ def build_metrics(settings: Settings, role: Role) -> ServiceMetrics:
 def build_receiver(settings: Settings, log: EventLog, metrics: ServiceMetrics, clock: Clock) -> Receiver:
     """Return the application that faces the vendors."""
     limits = Limits(max_body_bytes=settings.receiver.max_body_bytes)
-    return Receiver(settings.sources, log, metrics, clock, limits)
+    return Receiver(settings.sources, log, metrics, clock, limits, settings.receiver.trusted_proxies)
 
 
 @contextlib.asynccontextmanager

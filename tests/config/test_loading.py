@@ -63,6 +63,7 @@ stall_seconds = 45.5
 [receiver]
 listen = "[::]:8081"
 max_body_bytes = 1024
+trusted_proxies = ["10.0.0.0/8"]
 
 [admin]
 listen = "127.0.0.1:0"
@@ -185,8 +186,11 @@ def test_every_key_of_the_file_arrives_under_its_own_name(tmp_path: Path) -> Non
     settings = load_settings(write_every_key(tmp_path), {})
 
     written = tomllib.loads(EVERY_KEY)
-    for section in ("receiver", "admin", "health", "links", "clock"):
+    for section in ("admin", "health", "links", "clock"):
         assert getattr(settings, section).model_dump() == written[section]
+    assert settings.receiver.model_dump() == written["receiver"] | {
+        "trusted_proxies": (ipaddress.ip_network("10.0.0.0/8"),)
+    }
     assert settings.log.model_dump() == written["log"] | {"path": tmp_path / "kept/events.db"}
     kafka = {key: value for key, value in written["kafka"].items() if key != "sasl_password_file"}
     assert settings.kafka.model_dump() == kafka | {
@@ -274,6 +278,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert (settings.kafka.partitions, settings.kafka.replication_factor) == (12, 3)
     assert settings.receiver.address == Address("127.0.0.1", 8080)
     assert settings.receiver.max_body_bytes == 65536
+    assert settings.receiver.trusted_proxies == ()
     assert settings.admin.address == Address("127.0.0.1", 9108)
     assert settings.health == HealthSettings(
         down_after_seconds=60,
@@ -353,6 +358,12 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "sources: MONITOR_SOURCES__0__NAME is of one source; MONITOR_SOURCES takes all of them, as JSON",
         ),
         ("MONITOR_LOG", "[]", "log: must be a table"),
+        (
+            "MONITOR_RECEIVER__TRUSTED_PROXIES",
+            "10.0.0.0/8",
+            'receiver.trusted_proxies: must be a list, such as ["192.0.2.0/24"]',
+        ),
+        ("MONITOR_RECEIVER__TRUSTED_PROXIES", "5", "receiver.trusted_proxies: must be a list"),
         ("MONITOR_LOG__PATH", "", "log.path: must name a file"),
         ("MONITOR_KAFKA__PARTITIONS", "many", "kafka.partitions: must be a whole number"),
     ],
@@ -361,6 +372,20 @@ def test_a_mistake_in_the_environment_is_refused_as_one_in_the_file(
     name: str, value: str, expected: str, tmp_path: Path
 ) -> None:
     assert mistakes(write(tmp_path, SOFTSUGAR), {name: value}) == [expected]
+
+
+@pytest.mark.parametrize("named_by", ["file", "environment"])
+def test_proxies_are_a_list_wherever_they_are_named(named_by: str, tmp_path: Path) -> None:
+    listed = '["10.0.0.0/8", "2001:db8::/32"]'
+    text, environment = (
+        (f"[receiver]\ntrusted_proxies = {listed}\n" + SOFTSUGAR, {})
+        if named_by == "file"
+        else (SOFTSUGAR, {"MONITOR_RECEIVER__TRUSTED_PROXIES": listed})
+    )
+
+    proxies = load_settings(write(tmp_path, text), environment).receiver.trusted_proxies
+
+    assert proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
 
 
 @pytest.mark.parametrize("nested", ["file", "environment"])
@@ -411,11 +436,14 @@ GONE_TOO_SOON = (
 
 ADMITS_NOBODY = (
     "sources[0].allow_networks: refuses everybody: receiver.listen is reached from this machine alone, which "
-    "is in none of them. Behind a proxy all connections are the proxy's: let it choose who may connect"
+    "is in none of them. Behind a proxy all connections are the proxy's: name it in receiver.trusted_proxies"
 )
 ELSEWHERE = (
     "sources[0].public_url: doesn't end in /callbacks/ and the source's name: unless a proxy changes the "
     "path, what is posted there comes to no source"
+)
+EVERYBODY = (
+    "receiver.trusted_proxies[1]: is everybody: whoever connects may claim any address in X-Forwarded-For"
 )
 NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", "2001:db8::/32"]\n'
 
@@ -489,6 +517,10 @@ NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", 
             "[health]\nflapping_reconnects = 33\n" + SOFTSUGAR + 'keys = ["Abc123def"]\n',
             "health.flapping_reconnects: is more than the 32 that are remembered: no stream ever flaps",
         ),
+        (
+            '[receiver]\ntrusted_proxies = ["10.0.0.0/8", "::/0"]\n' + SOFTSUGAR + 'keys = ["Abc123def"]\n',
+            EVERYBODY,
+        ),
         (NETWORKS, ADMITS_NOBODY),
         ('[receiver]\nlisten = "[::1]:8080"\n' + NETWORKS, ADMITS_NOBODY),
         ('[receiver]\nlisten = "localhost:8080"\n' + NETWORKS, ADMITS_NOBODY),
@@ -508,10 +540,11 @@ def test_what_can_work_but_should_not_is_a_warning(text: str, expected: str, tmp
         + SOFTSUGAR
         + 'keys = ["Abc123def"]\n',
         NETWORKS.replace("192.0.2.0/24", "127.0.0.1/32"),
+        '[receiver]\ntrusted_proxies = ["127.0.0.0/8"]\n' + NETWORKS,
         '[receiver]\nlisten = "0.0.0.0:8080"\n' + NETWORKS,
         '[receiver]\nlisten = "hooks.example.com:8080"\n' + NETWORKS,
     ],
-    ids=["down", "token", "listen", "a network of this machine", "networks", "networks, by name"],
+    ids=["down", "token", "listen", "a network of this machine", "a proxy", "networks", "networks, by name"],
 )
 def test_what_works_as_it_should_is_no_warning(text: str, tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, text), {}).warnings == ()

@@ -20,6 +20,7 @@ from monitor.log.protocol import DeadLetter
 from monitor.log.sqlite import SqliteLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.receiver.app import Receiver
+from monitor.receiver.clients import Network
 from monitor.receiver.limits import Limits
 from monitor.vendors.metastudio import signature as metastudio
 from monitor.vendors.softsugar import signature as softsugar
@@ -130,13 +131,17 @@ async def connection(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, 
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *sources: Source, limits: Limits = LIMITS, max_bytes: int | None = None
+    folder: Path,
+    *sources: Source,
+    limits: Limits = LIMITS,
+    max_bytes: int | None = None,
+    proxies: tuple[Network, ...] = (),
 ) -> AsyncIterator[Running]:
     """Run a receiver for these sources while the context is open."""
     registry = CollectorRegistry()
     clock = SetClock(float(NOW))
     log = await SqliteLog.open(folder / "monitor.db", max_bytes=max_bytes)
-    app = Receiver(sources, log, ServiceMetrics(registry), clock, limits)
+    app = Receiver(sources, log, ServiceMetrics(registry), clock, limits, proxies)
     async with (
         serve(app, "127.0.0.1:0") as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as client,

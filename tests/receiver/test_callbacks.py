@@ -246,13 +246,28 @@ async def test_an_address_outside_the_source_s_networks_is_answered_403(
     assert receiver.outcome("fenced", "forbidden") == refused
 
 
+async def test_whom_a_trusted_proxy_speaks_for_is_held_against_the_source_s_networks(tmp_path: Path) -> None:
+    fenced = source("fenced", allow_networks=(ipaddress.ip_network("192.0.2.0/24"),))
+    proxies = (ipaddress.ip_network("127.0.0.0/8"),)
+    statuses = []
+    async with running(tmp_path, fenced, proxies=proxies) as receiver:
+        for forwarded in ("192.0.2.1", "192.0.2.1, 198.51.100.1"):
+            headers = {"x-forwarded-for": forwarded}
+            answer = await receiver.client.post("/callbacks/fenced", content=link_callback(), headers=headers)
+            statuses.append(answer.status_code)
+        kept = await receiver.kept()
+
+    assert statuses == [200, 403]
+    assert kept == 1
+
+
 def test_an_ipv4_address_is_known_as_one_also_where_the_receiver_listens_on_both_families() -> None:
     networks = (ipaddress.ip_network("192.0.2.0/24"),)
     fenced = PreparedSource(source("fenced", allow_networks=networks), ServiceMetrics(CollectorRegistry()))
 
-    fenced.admit("::ffff:192.0.2.7")
+    fenced.admit({"client": ("::ffff:192.0.2.7", 40000)})
     with pytest.raises(RefusedError):
-        fenced.admit("::ffff:198.51.100.7")
+        fenced.admit({"client": ("::ffff:198.51.100.7", 40000)})
 
 
 async def test_a_body_over_the_limit_is_answered_413(tmp_path: Path) -> None:
