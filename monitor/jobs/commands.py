@@ -20,7 +20,9 @@ from monitor.vendors.api_protocol import VendorApi
 
 T = TypeVar("T")
 
-jobs = typer.Typer(help="Livestream jobs at the vendors: start, stop, show, list, and tokens for relays.")
+jobs = typer.Typer(
+    help="Livestream jobs at the vendors, and tokens for relays."
+)
 
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
 
@@ -80,7 +82,8 @@ def start(
         given["live_exit_config"] = {"max_live_duration": max_hours}
     if given and not calling.needs_room(source):
         raise typer.BadParameter("a play policy is MetaStudio's; SoftSugar's stands in --body")
-    request = calling.merged(_request(body), {"play_policy": given} if given else {})
+    document = {} if body is None else _document("--body", body)
+    request = calling.merged(document, {"play_policy": given} if given else {})
     if callbacks:
         request = calling.with_callbacks(source, request)
 
@@ -124,6 +127,32 @@ def stop(
     problem = _problem_in(calling.tell_stopped(settings, source, job, service))
     if problem is not None:
         complain(f"unless the vendor calls back, the service will take it for vanished: {problem}")
+
+
+@jobs.command()
+def command(
+    source_name: SourceName,
+    name: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="In the vendor's word, such as REFRESH_OUTPUT_URL.")
+    ],
+    job: Job,
+    room: Room = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="What the command wants, as JSON; - reads it from stdin."),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Send a running job a command, and say what the vendor answered (MetaStudio)."""
+    settings, source = _read(config, source_name)
+    _check_room(source, room)
+    given = None if params is None else _document("--params", params)
+    answer = _change(settings, source, lambda api: api.command(room, job, name, given))
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        print_rows(("", ""), [("job_id", job), *((field, _words(value)) for field, value in answer.items())])
 
 
 @jobs.command()
@@ -241,34 +270,32 @@ def _check_room(source: Source, room: str | None) -> None:
         raise typer.BadParameter("MetaStudio's jobs belong to a room; name it", param_hint="--room")
 
 
-def _request(path: Path | None) -> dict[str, Any]:
-    """Read the request from a file.
+def _document(option: str, path: Path) -> dict[str, Any]:
+    """Read what an option's file says to the vendor.
 
     Raises:
         ConfigurationError: it can't be read, or isn't a JSON object.
     """
-    if path is None:
-        return {}
     try:
         # Not stdin's own text: where the locale is C, it lets through what is no UTF-8.
         text = (_stdin() if str(path) == "-" else path.read_bytes()).decode()
     except OSError as error:
-        raise ConfigurationError([f"--body {path}: can't be read: {error.strerror}"]) from None
+        raise ConfigurationError([f"{option} {path}: can't be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
-        raise ConfigurationError([f"--body {path}: can't be read as a text"]) from None
+        raise ConfigurationError([f"{option} {path}: can't be read as a text"]) from None
     try:
         document = json.loads(text)
         # Python reads more than it can send.
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
-        raise ConfigurationError([f"--body {path}: isn't JSON (line {error.lineno})"]) from None
+        raise ConfigurationError([f"{option} {path}: isn't JSON (line {error.lineno})"]) from None
     except ValueError:
         problem = "holds what can't be sent: NaN, Infinity, half a character or an endless number"
-        raise ConfigurationError([f"--body {path}: {problem}"]) from None
+        raise ConfigurationError([f"{option} {path}: {problem}"]) from None
     except RecursionError:
-        raise ConfigurationError([f"--body {path}: is nested too deeply"]) from None
+        raise ConfigurationError([f"{option} {path}: is nested too deeply"]) from None
     if not isinstance(document, dict):
-        raise ConfigurationError([f"--body {path}: must be a JSON object"])
+        raise ConfigurationError([f"{option} {path}: must be a JSON object"])
     return document
 
 

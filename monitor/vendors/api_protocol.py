@@ -41,7 +41,8 @@ class StartedJob(NamedTuple):
 class VendorApi(Protocol):
     """One account at a vendor. Every method that asks raises ApiError.
 
-    `start`, `stop` and `show` raise InvalidRequestError where what they are given breaks the vendor's rules.
+    `start`, `stop`, `show` and `command` raise InvalidRequestError where what they are given breaks the
+    vendor's rules.
     """
 
     @property
@@ -60,6 +61,22 @@ class VendorApi(Protocol):
 
     async def stop(self, room_id: str | None, job_id: str) -> None:
         """Stop a job."""
+        ...
+
+    async def command(
+        self, room_id: str | None, job_id: str, name: str, params: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Send a running job one of the vendor's commands.
+
+        Args:
+            room_id: as for `start`.
+            job_id: of the job.
+            name: the command, in the vendor's word.
+            params: as the command wants them; None for none.
+
+        Returns:
+            The vendor's answer, with what is secret in it masked.
+        """
         ...
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:

@@ -479,7 +479,57 @@ async def test_a_stop_of_a_job_that_the_vendor_does_not_know_has_failed(config: 
     assert "MSS.00000002" in stopped.err
 
 
-async def test_the_runbooks_commands_list_show_stop_and_start_a_job(
+async def test_a_running_job_is_sent_a_command_and_the_vendors_answer_is_told_without_its_secrets(
+    vendor: TestedVendor, config: Path, tmp_path: Path
+) -> None:
+    answer = {"command_id": "c-1", "result": json.dumps({"state": "ok", "stream_keys": ["hidden-key"]})}
+    vendor.faults.extend([Fault(200, json.dumps(answer).encode())] * 2)
+    params = {"output_urls": ["rtmp://push.example.com/live"], "stream_keys": ["new-key"]}
+    (tmp_path / "params.json").write_text(json.dumps(params))
+    refresh = ("command", "meta", "REFRESH_OUTPUT_URL", "--room", ROOM, "--job", JOB, "--params")
+
+    told = await jobs(config, *refresh, str(tmp_path / "params.json"), "--json")
+    piped = await jobs(config, *refresh, "-", stdin=json.dumps(params).encode())
+
+    assert (told.code, piped.code) == (0, 0)
+    assert told.answer["command_id"] == "c-1"
+    assert json.loads(told.answer["result"]) == {"state": "ok", "stream_keys": "***"}
+    assert [line.split("\t")[0] for line in piped.out.splitlines()] == ["job_id", "command_id", "result"]
+    assert "key" not in (told.out + piped.out + told.err + piped.err).replace("stream_keys", "")
+    assert [asked.document for asked in vendor.calls("/command")] == [
+        {"command": "REFRESH_OUTPUT_URL", "params": params}
+    ] * 2
+
+
+async def test_a_command_finds_its_job_however_its_id_is_spelled(vendor: TestedVendor, config: Path) -> None:
+    vendor.jobs[BARE_JOB] = {"job_id": BARE_JOB, "room_id": ROOM, "state": "PROCESSING"}
+
+    sent = await jobs(config, "command", "meta", "GET_X", "--room", ROOM, "--job", JOB)
+    nobodys = await jobs(config, "command", "meta", "GET_X", "--room", ROOM, "--job", ROOM)
+
+    assert (sent.code, nobodys.code) == (0, 1)
+    assert vendor.calls("/command")[1].path.endswith(f"/{BARE_JOB}/command")
+    assert vendor.calls("/command")[1].document == {"command": "GET_X"}
+    assert "MSS.00000002" in nobodys.err
+
+
+async def test_a_command_that_cannot_work_is_wrong_usage_and_not_sent(
+    vendor: TestedVendor, config: Path
+) -> None:
+    reset = ("command", "meta", "RESET_EXIT_CONFIG", "--room", ROOM, "--job", JOB, "--params", "-")
+
+    too_long = await jobs(config, *reset, stdin=b'{"max_exception_waiting_duration": 61}')
+    no_object = await jobs(config, *reset, stdin=b"60")
+    of_a_session = await jobs(config, "command", "sugar", "REFRESH_OUTPUT_URL", "--job", "s-1")
+
+    assert [ran.code for ran in (too_long, no_object, of_a_session)] == [2, 2, 2]
+    assert "max_exception_waiting_duration: Input should be less than or equal to 60" in too_long.err
+    assert "--params -: must be a JSON object" in no_object.err
+    assert "SoftSugar's sessions take no commands" in of_a_session.err
+    assert vendor.asked == []
+
+
+async def test_the_runbooks_commands_list_show_command_stop_and_start_a_job(
     vendor: TestedVendor, config: Path, tmp_path: Path
 ) -> None:
     vendor.room = ROOM_ANSWER
@@ -488,6 +538,7 @@ async def test_the_runbooks_commands_list_show_stop_and_start_a_job(
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
     command.chmod(0o755)
     (tmp_path / "start.json").write_text("{}")
+    (tmp_path / "more-time.json").write_text('{"max_exception_waiting_duration": 60}')
     typed = re.findall(r"(?m)^\$ (monitor jobs .*)$", (ROOT / "alerts/runbooks/README.md").read_text())
     async with serving(config) as url:
         values = {"SOURCE": "meta", "ROOM": ROOM, "JOB": BARE_JOB, "CONFIG": str(config), "MONITOR": url}
@@ -499,6 +550,7 @@ async def test_the_runbooks_commands_list_show_stop_and_start_a_job(
             assert await asyncio.wait_for(process.wait(), 60) == 0, line
 
     calls = [(asked.method, asked.path.rpartition("/")[2]) for asked in vendor.asked]
+    assert ("POST", "command") in calls
     assert ("POST", "stop") in calls
     assert ("POST", "smart-live-jobs") in calls
 

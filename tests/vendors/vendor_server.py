@@ -181,7 +181,9 @@ class TestedVendor:
                 return _json(200, self._grown(job)) if job in self.jobs else NOT_FOUND
             case ["POST", "smart-live-rooms", _, "smart-live-jobs", job, "stop"]:
                 return _json(200, {}) if job in self.jobs else NOT_FOUND
-            case ["POST", "smart-live-rooms", _, "smart-live-jobs", _, "command" | "live-event-report"]:
+            case ["POST", "smart-live-rooms", _, "smart-live-jobs", job, "command"]:
+                return _json(200, {"result": "ok"}) if job in self.jobs else NOT_FOUND
+            case ["POST", "smart-live-rooms", _, "smart-live-jobs", _, "live-event-report"]:
                 return _json(200, {"result": "ok"})
             case ["GET", "smart-live-rooms", _, "live-warning-info"]:
                 return _json(200, {"live_warning_info": [{"warning_type": word} for word in self.warnings]})

@@ -48,7 +48,7 @@ A = TypeVar("A", bound=Body)
 class MetaStudioApi:
     """One project at MetaStudio, with each call that the vendor has for live jobs. Every one raises ApiError.
 
-    The service makes no use of `command`, `report_events` and the list of one room's jobs: those are for
+    The service makes no use of `report_events` and the list of one room's jobs: those are for
     programs that drive a job themselves.
 
     Args:

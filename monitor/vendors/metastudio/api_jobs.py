@@ -1,22 +1,24 @@
 """MetaStudio's API in the words that every vendor's is asked in: jobs, what is known of them, a start."""
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from monitor.clock import Clock
 from monitor.config import AuthType, Source
 from monitor.event import CallbackAim, JobObserved, JobState, canonical_job_id
+from monitor.masking import masked
 from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError, UnreadableError
 from monitor.vendors.api_protocol import LiveWarning, ObservedJob, StartedJob
 from monitor.vendors.api_transport import Transport
 from monitor.vendors.metastudio.api import BAD_STATES, LIVE_STATES, MetaStudioApi
 from monitor.vendors.metastudio.api_answers import WARNING_SENTENCES, CallbackConfig, Job, Room, StartAnswer
 from monitor.vendors.metastudio.api_answers import LiveWarning as AnsweredWarning
-from monitor.vendors.metastudio.api_requests import CALLBACK_EVENT_TYPES, start_request
+from monitor.vendors.metastudio.api_requests import CALLBACK_EVENT_TYPES, command_request, start_request
 from monitor.vendors.metastudio.registration import SCRIPT_BY_API, words
 from monitor.vendors.observation import REASON_LENGTH
 
@@ -29,6 +31,8 @@ _STATES = {
     "FAILED": JobState.FAILED,
     "BLOCKED": JobState.BLOCKED,
 }
+
+T = TypeVar("T")
 
 _BARE_UUID = re.compile(r"[0-9a-f]{32}")
 
@@ -71,14 +75,18 @@ class MetaStudioJobs:
 
     async def stop(self, room_id: str | None, job_id: str) -> None:
         """Stop a job."""
-        unknown: NoSuchJobError | None = None
-        for room, job in _spelled_alike(_needed(room_id), job_id):
-            try:
-                return await self._api.stop_job(room, job)
-            except NoSuchJobError as error:
-                unknown = error
-        assert unknown is not None
-        raise unknown
+        await _by_any_spelling(room_id, job_id, self._api.stop_job)
+
+    async def command(
+        self, room_id: str | None, job_id: str, name: str, params: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Send a running job a command; say what the vendor answered."""
+        request = command_request(name, params)
+        answer = await _by_any_spelling(
+            room_id, job_id, lambda room, job: self._api.command(room, job, request)
+        )
+        shown: dict[str, Any] = json.loads(masked(json.dumps(answer).encode()))
+        return shown
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
         """Return what the API says of a job."""
@@ -233,6 +241,18 @@ def _spelled_alike(room_id: str, job_id: str) -> Iterable[tuple[str, str]]:
     """Return a room's and a job's id in each spelling once: both in the same, last as they were given."""
     alike = zip(_spellings(room_id), _spellings(job_id), strict=True)
     return dict.fromkeys((*alike, (room_id, job_id)))
+
+
+async def _by_any_spelling(room_id: str | None, job_id: str, ask: Callable[[str, str], Awaitable[T]]) -> T:
+    """Ask for a job however its room and itself are spelled."""
+    unknown: NoSuchJobError | None = None
+    for room, job in _spelled_alike(_needed(room_id), job_id):
+        try:
+            return await ask(room, job)
+        except NoSuchJobError as error:
+            unknown = error
+    assert unknown is not None
+    raise unknown
 
 
 def _needed(room_id: str | None) -> str:

@@ -5,7 +5,7 @@ page nor the vendor's SDK knows is refused: it would be a typing error that nobo
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -196,6 +196,8 @@ class LiveEvent(RequestModel):
     content: str
 
 
+M = TypeVar("M", bound=RequestModel)
+
 _TO_THE_VENDOR = {"secrets": True}
 
 
@@ -210,8 +212,23 @@ def start_request(document: object) -> StartRequest:
     Raises:
         InvalidRequestError: it breaks the vendor's rules; says where, and repeats no value.
     """
+    return _checked(StartRequest, document)
+
+
+def command_request(name: str, params: dict[str, Any] | None) -> CommandRequest:
+    """Check a command to a running job.
+
+    Raises:
+        InvalidRequestError: as for a start.
+    """
+    if name == "RESET_EXIT_CONFIG":
+        _checked(LiveExitConfig, params or {})
+    return _checked(CommandRequest, {"command": name} | ({} if params is None else {"params": params}))
+
+
+def _checked(model: type[M], document: object) -> M:
     try:
-        return StartRequest.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, detail['loc'])) or 'the body'}: {detail['msg']}"

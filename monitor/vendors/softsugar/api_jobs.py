@@ -9,6 +9,7 @@ from typing import Any
 from monitor.clock import Clock
 from monitor.config import Source
 from monitor.event import JobObserved, JobState, canonical_job_id
+from monitor.vendors.api_errors import InvalidRequestError
 from monitor.vendors.api_protocol import ObservedJob, StartedJob
 from monitor.vendors.api_transport import Transport
 from monitor.vendors.softsugar.api import RunningSession, SoftSugarApi
@@ -55,6 +56,13 @@ class SoftSugarJobs:
         """Close a session."""
         del room_id
         await self._api.close_session(job_id)
+
+    async def command(
+        self, room_id: str | None, job_id: str, name: str, params: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Refuse it: the vendor published no commands."""
+        del room_id, job_id, name, params
+        raise InvalidRequestError(["SoftSugar's sessions take no commands; MetaStudio's jobs do"])
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
         """Return what the list of running sessions says of one."""

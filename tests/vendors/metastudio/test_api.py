@@ -575,6 +575,7 @@ async def test_a_room_tells_its_scripts(vendor: TestedVendor, api: MetaStudioApi
 
 
 async def test_commands_and_viewers_events_reach_the_job(vendor: TestedVendor, api: MetaStudioApi) -> None:
+    vendor.jobs[JOB] = FULL_JOB
     answer = await api.command(ROOM, JOB, CommandRequest(command="REFRESH_OUTPUT_URL", params={"a": 1}))
     await api.report_events(ROOM, JOB, [LiveEvent(timestamp=1_700_000_000_000, type=1, content="{}")])
 
