@@ -20,9 +20,7 @@ from monitor.vendors.api_protocol import VendorApi
 
 T = TypeVar("T")
 
-jobs = typer.Typer(
-    help="Livestream jobs at the vendors, and tokens for relays."
-)
+jobs = typer.Typer(help="Livestream jobs at the vendors, and tokens for relays.")
 
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A source's name in the configuration.")]
 
