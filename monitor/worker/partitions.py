@@ -85,6 +85,9 @@ class PartitionWorker:
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._is_ready = asyncio.Event()
         self._proven = 0.0
+        # Whether Kafka couldn't be reached since partitions last came, and from when on (of `stopwatch`) what
+        # receivers have spooled meanwhile has had its time to drain.
+        self._was_away, self._calm_from = False, 0.0
         self._next_look = 0.0
         self._next_tick = 0.0
         self._stalled = False
@@ -105,6 +108,7 @@ class PartitionWorker:
                 try:
                     await self._be_a_member()
                 except LogUnavailableError as error:
+                    self._was_away = True
                     if telling.is_due():
                         _log.error("left the group", error=str(error), retry_in_seconds=RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -131,6 +135,8 @@ class PartitionWorker:
         self._generation += 1
         self._assigned = partitions
         self._proven = stopwatch()
+        if self._was_away:
+            self._calm_from, self._was_away = stopwatch() + DRAINED_SECONDS, False
         _log.info("assigned", partitions=sorted(partitions))
         self._holdings.forget(all_but=partitions)
         known = frozenset(range(self._settings.kafka.partitions))
@@ -347,6 +353,7 @@ class PartitionWorker:
         assert consumer is not None
         holding = await self._holdings.take_over(partition)
         holding.came_at = self._clock.now()
+        holding.calm_from = max(holding.calm_from, self._calm_from)
         end = await resume(self._settings, consumer, holding)
         if not self._stalled:
             holding.goal = end

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from monitor.clock import Clock, SystemClock, stopwatch
 from monitor.config import AuthType, LogSettings, Settings, Source
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.event import Channel, Event, Stored, Vendor
 from monitor.health.stream import StreamKey
 from monitor.health.told import WITNESS_SECONDS
@@ -20,7 +20,7 @@ from monitor.log import kafka_client, kafka_topics
 from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
-from monitor.log.kafka_consumer import HealthReader, Read
+from monitor.log.kafka_consumer import EventConsumer, HealthReader, Read
 from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import holding, partitions
@@ -659,6 +659,28 @@ async def test_a_callback_that_stays_in_a_spool_for_as_long_as_a_broker_needs_to
         await eventually(lambda: process.replies() == {one: 2, other: 3})
         clock.time = NOON + 60
         await eventually(lambda: process.missed() == {one: 0, other: 2})
+
+
+async def test_what_receivers_spooled_while_kafka_was_away_is_not_missed_by_a_worker_that_joins_afterwards(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, start, away = JOBS[0], EventConsumer.start, [LogUnavailableError("no broker")]
+    await append(log, job, REPLY % (job.encode(), 0), at=NOON)
+    await append(log, job, RTC_REPLY % 1, Channel.RTC, at=NOON)
+
+    async def start_once_it_is_back(consumer: EventConsumer) -> None:
+        await asyncio.sleep(0)
+        if away:
+            raise away.pop()
+        await start(consumer)
+
+    monkeypatch.setattr(EventConsumer, "start", start_once_it_is_back)
+    async with working(settings, log, SetClock(NOON + 60)) as process:
+        # It came in time, and was in a spool since.
+        await append(log, job, REPLY % (job.encode(), 1), at=NOON + 1)
+        await append(log, job, REPLY % (job.encode(), 2), at=NOON + 61)
+        await eventually(lambda: process.replies() == {job: 3})
+        assert process.missed() == {job: 0}
 
 
 async def test_what_time_had_brought_about_before_a_partition_came_is_in_the_first_that_is_shown(
