@@ -23,6 +23,9 @@ CALLS_PER_SECOND = 5.0
 
 REGISTRATION_SECONDS = 10.0
 
+LONGEST_SECONDS = 36500 * 86400
+"""Of what is given a length of time: a hundred years, which a receiver still reads."""
+
 _LENGTH = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -158,12 +161,15 @@ def length(text: str) -> int:
     """Read a length of time: 90s, 45m, 24h, 7d; return seconds.
 
     Raises:
-        ValueError: the text is none, or is zero.
+        ValueError: the text is none, or is zero, or longer than any token lasts.
     """
     parts = _LENGTH.fullmatch(text)
-    if parts is None or int(parts[1]) == 0:
-        raise ValueError("must be a number with s, m, h or d, such as 24h")
-    return int(parts[1]) * _SECONDS[parts[2]]
+    seconds = int(parts[1]) * _SECONDS[parts[2]] if parts is not None else 0
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError(
+            f"must be a number with s, m, h or d, such as 24h; at most {LONGEST_SECONDS // 86400}d"
+        )
+    return seconds
 
 
 def needs_room(source: Source) -> bool:
