@@ -32,6 +32,10 @@ from monitor.metrics.text import OPENMETRICS_END, Block, label, write_header
 SLICE = 200
 """Streams read at once: about 3 ms during which the event loop does nothing else."""
 
+ON_ITS_WAY_SECONDS = 1.0
+"""A running phase counts until so long ago: an event that ended it may have been received since, and not be
+folded yet. What was shown beyond that would fall with a restart, which remembers nothing of what was shown."""
+
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
 
@@ -188,6 +192,7 @@ class Exposition:
         abandoned = settings.abandon_after_seconds
         # A new time for each slice: one that is older than the last fold would make seconds shrink.
         now = self._fleet.now()
+        known = now - ON_ITS_WAY_SECONDS
         readings: list[Reading] = []
         for key, state in streams:
             if not is_exported(state, now, settings):
@@ -195,7 +200,7 @@ class Exposition:
             # Where nothing more comes the stream is lost, though only a later look notes that: seconds that
             # were shown beyond that moment would fall with a restart.
             lost_at = state.last_received + abandoned
-            kept = shown[key] = _show(state, now if now < lost_at else lost_at, self._shown.get(key))
+            kept = shown[key] = _show(state, known if known < lost_at else lost_at, self._shown.get(key))
             verdict = status(state, now, settings)
             readings.append(
                 Reading(state, verdict, kept.info, kept.connected_seconds, kept.outage_seconds, now, settings)
@@ -235,8 +240,8 @@ class Exposition:
 def _show(state: StreamState, now: float, before: _Shown | None) -> _Shown:
     """Return the stream's text and seconds; `before` is brought up to date. The seconds never fall.
 
-    A running phase counts until now, and the event that ended it may still be on its way: when it is
-    folded, a few milliseconds move to another phase. Prometheus would take that for a restart from 0.
+    The event that ended a phase may be on its way for longer than is allowed for, through a spool: once it is
+    folded, some seconds move to another phase. Prometheus would take that for a restart from 0.
     """
     job = state.job
     described = (job.room_id, job.rtc_room_id, job.play_mode, job.random_play_mode, job.view_mode)

@@ -100,7 +100,7 @@ async def test_connection_counters_count(desk: Desk) -> None:
         story.link(word, at=at, signed=int(at))
     desk.show(story.known)
 
-    page = await desk.scrape(at=21)
+    page = await desk.scrape(at=22)
 
     assert page[key("livestream_outages_total", **STREAM)] == 1
     assert page[key("livestream_reconnects_total", **STREAM)] == 1
