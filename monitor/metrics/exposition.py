@@ -34,7 +34,7 @@ SLICE = 200
 
 ON_ITS_WAY_SECONDS = 1.0
 """A running phase counts until so long ago: an event that ended it may have been received since, and not be
-folded yet. What was shown beyond that would fall with a restart, which remembers nothing of what was shown."""
+folded yet. What was shown beyond that would fall with a restart, which forgets what was shown."""
 
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
