@@ -3,7 +3,6 @@
 from monitor.config.loading import load_settings
 from monitor.config.settings import (
     REMEMBERED_RECONNECTS,
-    Address,
     AdminSettings,
     ApiSettings,
     AuthType,
@@ -19,9 +18,8 @@ from monitor.config.settings import (
     SoftSugarFields,
     Source,
     build_clock,
-    is_source_name,
-    parse_address,
 )
+from monitor.config.values import Address, is_source_name, parse_address
 
 __all__ = [
     "REMEMBERED_RECONNECTS",

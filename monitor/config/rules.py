@@ -10,15 +10,14 @@ from monitor.config.findings import Findings, Location
 from monitor.config.sections import Table
 from monitor.config.settings import (
     REMEMBERED_RECONNECTS,
-    Address,
     AdminSettings,
     AuthType,
     ReceiverSettings,
     Settings,
     SoftSugarFields,
     Source,
-    parse_address,
 )
+from monitor.config.values import Address, parse_address
 from monitor.event import Vendor
 
 RTC_TOKEN_LENGTH = 16

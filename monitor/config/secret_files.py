@@ -7,7 +7,8 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from monitor.config.findings import FILE, Findings, Location
 from monitor.config.sections import SECRET_FILES, Table
-from monitor.config.settings import KEY_LENGTH, ApiSettings, HeaderSecret, KafkaSettings, Source
+from monitor.config.settings import ApiSettings, KafkaSettings, Source
+from monitor.config.values import KEY_LENGTH, HeaderSecret
 
 _sent_in_header: TypeAdapter[SecretStr] = TypeAdapter(HeaderSecret)
 
