@@ -22,6 +22,8 @@ be a real flap within that second."""
 REOPEN_SECONDS = 30.0
 """An unsigned CONNECTED this long after an END is no late delivery any more."""
 
+_LOST = (LinkState.DISCONNECTED, LinkState.RECONNECTING)
+
 MAX_OUTPUTS = 8
 """Outputs remembered per stream; MetaStudio pushes to one at a time, a refresh brings another."""
 
@@ -141,6 +143,7 @@ def _copied(summary: LinkSummary) -> LinkSummary:
         facts=summary.facts,
         newest_signed=summary.newest_signed,
         phase=summary.phase,
+        was_connected=summary.was_connected,
         outages=summary.outages,
         reconnects=summary.reconnects,
         reconnect_counted=summary.reconnect_counted,
@@ -162,7 +165,8 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
         return
     number = summary.facts
     took_over = _took_over(summary, known, fact)
-    if took_over:
+    if took_over or (before is Phase.STARTING and summary.was_connected and fact.state in _LOST):
+        # Only of a stream that never connected is the loss no outage: this one has ended its push elsewhere.
         phase = Phase.OUTAGE
     summary.facts = number + 1
     if fact.signed is not None and (summary.newest_signed is None or fact.signed > summary.newest_signed):
@@ -200,6 +204,8 @@ def _step(summary: LinkSummary, fact: LinkFact) -> None:
     else:
         summary.outcome = summary.ended = None
     summary.phase = stream
+    if stream in (Phase.CONNECTED, Phase.ENDED):
+        summary.was_connected = stream is Phase.CONNECTED
 
 
 def _output_phase(known: Output | None, fact: LinkFact) -> Phase:
@@ -234,7 +240,7 @@ def _took_over(summary: LinkSummary, known: Output | None, fact: LinkFact) -> bo
     It began later, so the address was refreshed: its CONNECTED was lost, or it never got there. Either way
     nothing is pushed any more.
     """
-    if fact.state not in (LinkState.DISCONNECTED, LinkState.RECONNECTING):
+    if fact.state not in _LOST:
         return False
     if known is not None and known.phase is not Phase.STARTING:
         return False

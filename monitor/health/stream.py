@@ -91,13 +91,15 @@ class Output(NamedTuple):
 class LinkSummary:
     """What a sequence of RTMP facts adds up to.
 
-    newest_signed: the latest signed second of any output. ended: the fact that ended the stream.
+    newest_signed: the latest signed second of any output. was_connected: since the stream last ended. ended:
+    the fact that ended the stream.
     """
 
     outputs: dict[str, Output] = field(default_factory=dict)
     facts: int = 0
     newest_signed: int | None = None
     phase: Phase = Phase.STARTING
+    was_connected: bool = False
     outages: int = 0
     reconnects: int = 0
     reconnect_counted: bool = False

@@ -285,6 +285,35 @@ def test_an_address_refreshed_in_an_outage_that_is_lost_as_well_is_cut_off_by_it
     assert counts(story) == (1, 0)
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("word", ["D", "R"])
+@pytest.mark.parametrize("ended_at", [65, 80], ids=["before", "afterwards"])
+def test_a_new_output_that_never_connects_is_an_outage_whenever_the_end_of_the_one_before_is_told(
+    ended_at: int, word: str, signed: bool
+) -> None:
+    facts = [("C", 0, "a"), ("G", 60, "b"), (word, 70, "b"), ("E", ended_at, "a")]
+    story = Story()
+    for what, at, output in sorted(facts, key=lambda fact: fact[1]):
+        story.link(what, at=at, signed=at if signed else None, output=output)
+
+    assert story.status(130.0)[:2] == (Status.DOWN, START + 130)
+    story.link("E", at=250.0, signed=250 if signed else None, output="b")
+    assert story.known.end is not None
+    assert story.known.end.outcome is Outcome.CUT_OFF
+    assert counts(story) == (1, 1 if word == "R" else 0)
+    assert seconds(story.known, START + 300).outage == 180.0
+
+
+def test_a_stream_that_is_opened_again_is_in_no_outage_before_it_connects() -> None:
+    story = Story()
+    story.links("C E")
+    for word, at in (("G", 100), ("D", 110)):
+        story.link(word, at=at, signed=at)
+
+    assert story.known.phase is Phase.STARTING
+    assert counts(story) == (0, 0)
+
+
 def test_the_end_of_a_new_output_that_overtook_all_it_said_before_is_cut_off_once_that_has_come() -> None:
     story = Story()
     for word, at, signed, output in (
