@@ -7,7 +7,7 @@ seconds where the script is; it begins a repeat only where its offset falls.
 """
 
 from monitor.event import Paragraph, RandomPlayMode
-from monitor.health import plan
+from monitor.health import plan, progress
 from monitor.health.effect import Effect
 from monitor.health.sparse import NOTHING, without
 from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
@@ -15,15 +15,12 @@ from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 LOOP_SECONDS = 1.0
 """Where a paragraph can follow itself, it is the next round this much later, and a copy before."""
 
+RETRY_SECONDS = 30.0
+"""The vendors make all their attempts within this time."""
+
 LATE_SECONDS = 20.0
-"""How long after it was due a callback may still be that of what RTC proved, and nothing new: the vendors
-make all their attempts within 30 seconds. It counts as missed by then."""
-
-STALE_SECONDS = 45.0
-"""How long after a round RTC may still tell of it, if it has told of nothing since."""
-
-LAG_SECONDS = 10.0
-"""How far RTC may be behind callbacks, and a relay that sends again behind itself."""
+"""How long after it was due a callback may still be that of what RTC proved, and nothing new: until all
+attempts have been made. It counts as missed by then."""
 
 
 def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start: bool) -> Effect:
@@ -126,23 +123,23 @@ def _copied_round(one: Round) -> Round:
 
 
 def _take_progress(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
-    key, tentative = play.paragraph, rounds.tentative or _doubted(rounds, play)
-    if tentative is not None and tentative.paragraph == key and not _goes_on(current, play):
+    key, tentative = play.paragraph, rounds.tentative or progress.still_doubted(rounds, play)
+    if tentative is not None and tentative.paragraph == key and not progress.goes_on(current, play):
         # It plays, so what looked like a delivery made twice was none.
         current = _decide(rounds, tentative)
     if key in current.played:
         told = current.played[key]
-        if told is None and _lags_behind(rounds, current, play):
+        if told is None and progress.lags_behind(rounds, current, play):
             return Effect.APPLIED
         if told is None or play.offset is None or play.offset >= told:
-            _hear_progress(current, play)
+            progress.hear(current, play)
             if key != current.last:
                 return Effect.LATE
             if rounds.tentative is not None:
                 rounds.tentative, rounds.doubted = None, rounds.tentative
-            rounds.doubted = _doubted(rounds, play)
+            rounds.doubted = progress.still_doubted(rounds, play)
             return Effect.APPLIED
-    elif _is_of_finished(rounds, current, play):
+    elif progress.is_of_finished(rounds, current, play):
         return Effect.LATE
     return _advance(rounds, play, mode)
 
@@ -163,75 +160,11 @@ def _confirm(rounds: Rounds, play: Play) -> bool:
 
 def _hear(awaiting: Round, play: Play, leeway: float) -> bool:
     due = awaiting.awaited.get(play.paragraph)
-    if due is None or play.received > due + leeway:
+    # Of what was signed before something that had come, its place tells whose callback it is, not its time.
+    if due is None or (play.received > due + leeway and not play.late):
         return False
     awaiting.awaited = without(awaiting.awaited, play.paragraph)
     return True
-
-
-def _goes_on(current: Round, play: Play) -> bool:
-    """Whether RTC may go on telling of a playing in this round that is known: its offset doesn't fall."""
-    told = current.played.get(play.paragraph)
-    if told is None:
-        # RTC tells of the paragraph that plays whether or not its callback was a delivery made twice.
-        return play.paragraph == current.last
-    if play.paragraph != current.last and current.told_at is not None:
-        # RTC tells in order, and it has told of what played after that one.
-        return False
-    return play.offset is None or play.offset >= told
-
-
-def _is_of_finished(rounds: Rounds, current: Round, play: Play) -> bool:
-    """Whether RTC still tells of a paragraph of the round before."""
-    finished = rounds.finished
-    if finished is None:
-        return False
-    since = play.received - finished.closed_at
-    told = finished.round.played.get(play.paragraph)
-    if told is not None and play.offset is not None:
-        # RTC tells in order: once it has told of this round, only what was sent again is of the one before.
-        return play.offset >= told and since <= (LAG_SECONDS if current.heard else STALE_SECONDS)
-    # What ended that round may have been too short for RTC to have told of it yet.
-    ended_it = play.paragraph == finished.round.last and finished.round.heard and not current.heard
-    return ended_it and since <= (STALE_SECONDS if play.offset is None else LAG_SECONDS)
-
-
-def _lags_behind(rounds: Rounds, current: Round, play: Play) -> bool:
-    """Whether RTC still tells of the paragraph's playing before the one that a callback has begun.
-
-    That playing's offset would grow on, and nobody says in which unit: what it has grown to shows how fast.
-    """
-    finished = None if rounds.finished is None else rounds.finished.round
-    if finished is None or play.offset is None or not play.paragraph == current.last == finished.last:
-        return False
-    told = finished.played[finished.last]
-    if not told or finished.told_at is None or finished.told_at <= finished.last_since:
-        return False
-    pace = told / (finished.told_at - finished.last_since)
-    before = pace * (play.received - finished.last_since)
-    now = pace * (play.received - current.last_since)
-    return play.offset >= told and abs(play.offset - before) < abs(play.offset - now)
-
-
-def _doubted(rounds: Rounds, play: Play) -> Play | None:
-    """Return a paragraph that came back too early, though RTC went on with the one before, if RTC was late.
-
-    A callback is ahead of RTC by no more than RTC may be ahead of a callback.
-    """
-    doubted = rounds.doubted
-    if doubted is None or play.due is None:
-        return doubted
-    return doubted if play.received - doubted.received <= play.due - play.received else None
-
-
-def _hear_progress(current: Round, play: Play) -> None:
-    """Keep how far RTC says that a paragraph of this round is."""
-    current.heard = True
-    if play.offset is None:
-        return
-    current.played[play.paragraph] = play.offset
-    if play.paragraph == current.last:
-        current.told_at = play.received
 
 
 def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
@@ -324,7 +257,7 @@ def _decides_for_new_round(
     """
     if key == tentative:
         # The only paragraph so far, a third time: the plan has just this one.
-        return key == current.last
+        return key == current.last and _is_alone(rounds, key)
     if mode is RandomPlayMode.NONE:
         return plan.after(rounds, key, tentative) and not plan.after(rounds, key, current.last)
     return key in current.played
@@ -337,6 +270,11 @@ def _decide(rounds: Rounds, began: Play) -> Round:
     return _begin(rounds, began)
 
 
+def _is_alone(rounds: Rounds, key: str) -> bool:
+    """Whether nothing else is planned from the next round on."""
+    return all(other == key or other in rounds.leftover for other in rounds.plan)
+
+
 def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMode | None) -> Effect:
     """Take the paragraph that is playing told again: a copy, or the next round.
 
@@ -345,14 +283,15 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
     told_at = current.last_since
     if current.confirmed_at is not None and not play.by_rtc:
         told_at = current.confirmed_at
-    later = _seconds_since(current.last_signed, told_at, play) > LOOP_SECONDS
-    alone = later and all(key == play.paragraph or key in rounds.leftover for key in rounds.plan)
+    since = _seconds_since(current.last_signed, told_at, play)
+    later = since > LOOP_SECONDS
+    alone = later and _is_alone(rounds, play.paragraph)
     ends = alone or (later and mode is not RandomPlayMode.NONE and plan.complete(rounds))
     heard_at = current.told_at
     if heard_at is None and any(offset is not None for offset in current.played.values()):
         # RTC is behind the callbacks, and hasn't come to this paragraph yet.
         heard_at = current.last_since
-    followed = heard_at is not None and play.received - heard_at <= LAG_SECONDS
+    followed = heard_at is not None and play.received - heard_at <= progress.LAG_SECONDS
     if ends and followed and not (alone or play.by_rtc):
         # It may be a delivery made twice, and RTC, which tells how far the paragraph is, will show that.
         rounds.tentative = play
@@ -362,9 +301,14 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
         _begin(rounds, play)
         return Effect.APPLIED
     if play.by_rtc:
-        _hear_progress(current, play)
+        if later and mode is not RandomPlayMode.NONE:
+            # Its offset fell. What a relay sends again is followed by an offset that goes on.
+            rounds.tentative = play
+        else:
+            progress.hear(current, play)
         return Effect.APPLIED
-    if alone:
+    if alone or (since > RETRY_SECONDS and mode is not RandomPlayMode.NONE):
+        # A round in random order can begin with what the one before ended with.
         rounds.tentative = play
         return Effect.APPLIED
     return Effect.DUPLICATE

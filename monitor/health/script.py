@@ -162,7 +162,7 @@ def _insert(script: Script, play: Play, mode: RandomPlayMode | None, *, from_sta
     place = 0
     while (signed := recent[place].signed) is None or signed <= play.signed:
         place += 1
-    recent.insert(place, play)
+    recent.insert(place, play._replace(late=True))
     script.current = copied(settled)
     for one in recent:
         step(script.current, one, mode, from_start=from_start)

@@ -184,7 +184,7 @@ class Play(NamedTuple):
 
     offset: how far RTC says it is. fingerprint: a checksum of the body, by which a copy is known. due: by
     when the callback should follow, if RTC was first. stall: seconds without a play that were a stall
-    until now.
+    until now. late: what was signed later had come before.
     """
 
     paragraph: str
@@ -195,6 +195,7 @@ class Play(NamedTuple):
     fingerprint: int
     due: float | None = None
     stall: float | None = None
+    late: bool = False
 
 
 @dataclass(slots=True)

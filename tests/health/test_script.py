@@ -588,6 +588,21 @@ def test_one_lost_callback_of_a_script_of_one_paragraph_makes_no_other_one_misse
     assert story.known.missed == 1
 
 
+@pytest.mark.parametrize("mode", [RandomPlayMode.NONE, RandomPlayMode.SCRIPT_ITEM])
+@pytest.mark.parametrize("late", [2.0, 24.5, 40.0])
+def test_a_callback_that_comes_after_that_of_the_next_paragraph_is_of_what_rtc_proved(
+    late: float, mode: RandomPlayMode
+) -> None:
+    story = registered(plan=6, mode=mode)
+    story.paragraph(1, at=1.0, signed=1)
+    story.progress(2, offset=0, at=40.2)
+    story.progress(3, offset=0, at=40.0 + late - 0.8)
+    story.paragraph(3, at=40.0 + late - 0.5, signed=41)
+    assert story.paragraph(2, at=40.0 + late, signed=40) is Effect.LATE
+    story.settle(LATER * 2)
+    assert facts(story) == (0, None, 0.5, 0)
+
+
 def test_an_unsigned_copy_of_a_callback_that_confirmed_rtc_begins_no_round() -> None:
     # In random order the last paragraph of a whole round may follow itself.
     story = registered(plan=3, mode=RandomPlayMode.SCRIPT_ITEM)
@@ -705,6 +720,81 @@ def test_rtc_shows_whether_a_round_in_random_order_begins_with_the_last_paragrap
             story.progress(number, offset=second, at=began + lag + second)
         story.now = began + 19.0
     assert facts(story) == (3, 1.0, 1.0, 0)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize(
+    ("plan", "told", "expected"),
+    [
+        # Nobody gave a plan: the first round teaches it, and isn't known to be complete before it is over.
+        (0, "1234 4213 1324", (2, 1.0, 1.0, 0)),
+        # The second round left 3 out.
+        (5, "12345 2415 51324", (2, 0.8, 1.0, 1)),
+    ],
+    ids=["learned", "left out"],
+)
+def test_a_round_in_random_order_may_begin_with_what_the_one_before_ended_with(
+    plan: int, told: str, expected: tuple[int, float, float, int], signed: bool
+) -> None:
+    story = Story()
+    story.link("C", at=0.0, signed=0 if signed else None)
+    story.register(plan=plan, mode=RandomPlayMode.SCRIPT_ITEM)
+    # Longer than a vendor's attempts take: told again sooner, it may be one of those.
+    story.paragraphs(told, step=31.0, signed=signed)
+    story.settle(story.now + LATER)
+    assert facts(story) == expected
+
+
+def test_a_paragraph_that_is_told_again_and_again_begins_no_round_of_which_more_is_to_come() -> None:
+    story = registered(plan=5, mode=RandomPlayMode.SCRIPT_ITEM)
+    story.paragraphs("12345 2444 153", step=31.0, signed=True)
+    story.settle(story.now + LATER)
+    assert facts(story) == (1, 1.0, 1.0, 0)
+
+
+def test_progress_that_falls_back_inside_a_paragraph_of_a_script_in_order_begins_no_round() -> None:
+    story = registered()
+    story.paragraphs("12")
+    for seconds, offset in ((1, 1), (6, 6), (11, 1), (16, 2)):
+        story.progress(2, offset, at=40.0 + seconds)
+    assert story.paragraph(2, at=75.0) is Effect.DUPLICATE
+    story.paragraph(3, at=80.0)
+    assert facts(story) == (0, None, 0.75, 0)
+
+
+@pytest.mark.parametrize("told", ["1 2 3 3 4 1", "1 2 3 4 4 3 1 2"])
+def test_an_attempt_that_is_signed_anew_begins_no_round_in_random_order(told: str) -> None:
+    once, twice = (Story(), Story())
+    for story in (once, twice):
+        story.link("C", at=0.0, signed=0)
+        before = ""
+        for number in told.split():
+            story.now += 10.0
+            if story is twice or number != before:
+                story.paragraph(int(number), at=story.now, signed=int(story.now))
+            before = number
+        story.settle(story.now + LATER)
+    assert facts(twice) == facts(once)
+
+
+def test_rtc_shows_that_a_round_of_a_script_that_nobody_registered_begins_with_the_last_paragraph_again() -> (
+    None
+):
+    story = Story()
+    story.link("C", at=0.0)
+    story.paragraphs("123")
+    for seconds, offset in ((21.0, 1), (26.0, 6), (31.0, 11), (41.0, 1)):
+        story.progress(3, offset, at=40.0 + seconds)
+    # What is sent again is followed by an offset that goes on.
+    story.progress(3, 12, at=82.0)
+    assert facts(story)[0] == 0
+    for seconds, offset in ((45.0, 1), (50.0, 6)):
+        story.progress(3, offset, at=40.0 + seconds)
+    assert facts(story)[:3] == (1, 1.0, pytest.approx(1 / 3))
+    story.paragraph(1, at=100.0)
+    story.paragraph(2, at=120.0)
+    story.settle(LATER * 3)
+    assert facts(story) == (1, 1.0, 1.0, 0)
 
 
 def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
