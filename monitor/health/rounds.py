@@ -187,9 +187,10 @@ def _begin(rounds: Rounds, play: Play, *, from_start: bool = True) -> Round:
 def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
     """Move the script to a paragraph: on in this round, or into the next."""
     current, tentative, doubted = rounds.round, rounds.tentative, rounds.doubted
-    rounds.doubted = None
     assert current is not None
     key, last = play.paragraph, current.last
+    if key != last:
+        rounds.doubted = None
     # What is new to the plan is of the round that it begins: this one didn't leave it out.
     planned = rounds.plan
     plan.include(rounds, key)
@@ -339,6 +340,7 @@ def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -
         planned = ()
     elif planned is None:
         planned = rounds.plan
+    rounds.doubted = None
     rounds.count += 1
     skipped = sum(key not in current.played for key in planned)
     rounds.skipped += skipped

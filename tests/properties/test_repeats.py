@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitor.event import Channel, LinkChanged, LinkState, ParagraphStarted, RandomPlayMode, ReplyFinished
 from monitor.health import plan
 from monitor.health.fold import retire
+from monitor.health.rounds import RETRY_SECONDS
 from monitor.health.stream import Phase, StreamState
 from tests.properties.examples import examples
 from tests.properties.health_facts import health, health_in_time
@@ -130,6 +131,16 @@ def stands(state: StreamState, step: Step, before: list[Step]) -> bool:
     return len(script.plan) > 1 and (in_order or not plan.complete(script.current))
 
 
+def may_begin_a_round(state: StreamState, again: Step) -> bool:
+    """Whether what plays is told again so late, in any order, that no vendor is still trying to tell it."""
+    playing = state.script.round
+    if playing is None or state.job.random_play_mode is RandomPlayMode.NONE:
+        return False
+    if playing.last_signed is None or again.signed is None:
+        return START + again.at - playing.last_since > RETRY_SECONDS
+    return int(START) + again.signed - playing.last_signed > RETRY_SECONDS
+
+
 @examples(250)
 @given(signed_stories(), st.data())
 def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
@@ -151,6 +162,8 @@ def test_a_retry_under_a_new_signed_time_changes_nothing_while_the_state_stands(
     retry = first._replace(at=received, signed=max(step.signed or 0 for step in before))
     if isinstance(first.payload, LinkChanged) and any(step.signed == retry.signed for step in following):
         # Of one second, nobody can tell whether the output was replaced before or after it was told again.
+        return
+    if isinstance(first.payload, ParagraphStarted) and may_begin_a_round(so_far, retry):
         return
     repeated = [*before, retry, *following]
     assert health(told(log_of(steps))) == health(told(log_of(repeated))), f"\n{written(repeated)}"
