@@ -39,7 +39,7 @@ def masked(body: bytes) -> str:
     """
     text = body.decode("utf-8-sig", "backslashreplace")
     try:
-        shown = json.dumps(_walk(json.loads(text)), ensure_ascii=False)
+        shown = json.dumps(without_secrets(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
         shown = _masked_by_looks(text)
     # JSON may escape half of a surrogate pair, which no encoding can write.
@@ -47,14 +47,17 @@ def masked(body: bytes) -> str:
     return _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", shown)
 
 
-def _walk(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """Return a JSON value with what is secret in it, JSON in its texts included, replaced by `***`."""
     if isinstance(value, dict):
-        return {name: MASK if _SECRET.match(name) else _walk(inner) for name, inner in value.items()}
+        return {
+            name: MASK if _SECRET.match(name) else without_secrets(inner) for name, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_walk(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
-            return json.dumps(_walk(json.loads(value)), ensure_ascii=False)
+            return json.dumps(without_secrets(json.loads(value)), ensure_ascii=False)
         except ValueError:
             return _masked_by_looks(value)
     if isinstance(value, str) and ("{" in value or "[" in value):

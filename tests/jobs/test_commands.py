@@ -482,7 +482,7 @@ async def test_a_stop_of_a_job_that_the_vendor_does_not_know_has_failed(config: 
 async def test_a_running_job_is_sent_a_command_and_the_vendors_answer_is_told_without_its_secrets(
     vendor: TestedVendor, config: Path, tmp_path: Path
 ) -> None:
-    answer = {"command_id": "c-1", "result": json.dumps({"state": "ok", "stream_keys": ["hidden-key"]})}
+    answer = {"command_id": "c-1\x85", "result": json.dumps({"state": "ok", "stream_keys": ["hidden-key"]})}
     vendor.faults.extend([Fault(200, json.dumps(answer).encode())] * 2)
     params = {"output_urls": ["rtmp://push.example.com/live"], "stream_keys": ["new-key"]}
     (tmp_path / "params.json").write_text(json.dumps(params))
@@ -492,7 +492,7 @@ async def test_a_running_job_is_sent_a_command_and_the_vendors_answer_is_told_wi
     piped = await jobs(config, *refresh, "-", stdin=json.dumps(params).encode())
 
     assert (told.code, piped.code) == (0, 0)
-    assert told.answer["command_id"] == "c-1"
+    assert told.answer["command_id"] == "c-1\x85"
     assert json.loads(told.answer["result"]) == {"state": "ok", "stream_keys": "***"}
     assert [line.split("\t")[0] for line in piped.out.splitlines()] == ["job_id", "command_id", "result"]
     assert "key" not in (told.out + piped.out + told.err + piped.err).replace("stream_keys", "")

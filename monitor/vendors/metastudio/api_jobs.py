@@ -1,7 +1,6 @@
 """MetaStudio's API in the words that every vendor's is asked in: jobs, what is known of them, a start."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
@@ -11,7 +10,7 @@ from uuid import UUID
 from monitor.clock import Clock
 from monitor.config import AuthType, Source
 from monitor.event import CallbackAim, JobObserved, JobState, canonical_job_id
-from monitor.masking import masked
+from monitor.masking import without_secrets
 from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError, UnreadableError
 from monitor.vendors.api_protocol import LiveWarning, ObservedJob, StartedJob
 from monitor.vendors.api_transport import Transport
@@ -85,7 +84,7 @@ class MetaStudioJobs:
         answer = await _by_any_spelling(
             room_id, job_id, lambda room, job: self._api.command(room, job, request)
         )
-        shown: dict[str, Any] = json.loads(masked(json.dumps(answer).encode()))
+        shown: dict[str, Any] = without_secrets(answer)
         return shown
 
     async def show(self, room_id: str | None, job_id: str) -> ObservedJob:
