@@ -266,7 +266,7 @@ def _decides_for_new_round(
 
 def _decide(rounds: Rounds, began: Play) -> Round:
     """Begin the next round with what was tentative until now."""
-    rounds.tentative = rounds.doubted = None
+    rounds.tentative = None
     _finish(rounds, began.received)
     return _begin(rounds, began)
 

@@ -99,7 +99,7 @@ def _order(
     if script.mode is RandomPlayMode.SCENE_AND_SCRIPT_ITEM:
         random.shuffle(order)
     if order[0] == last:
-        # The paragraph that is playing told again is a delivery made twice, and never a new round.
+        # Told again within the vendors' attempts, what plays is taken for a delivery made twice.
         order.append(order.pop(0))
     if number == 1 and not script.registered and (relayed or not _shows_a_second_round(script, order)):
         order.remove(script.plan[0])
