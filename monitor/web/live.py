@@ -7,6 +7,7 @@ thousands of streams costs what changes among those that it shows.
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from monitor.http_server.scope import STOPPING
 
 MOST_PAGES = 50
 """Open pages that are kept true at once; further ones try again later."""
+
+MOST_GIVEN = 10
+"""Pages that are remembered until they ask to be kept true; a page forgotten meanwhile is sent everything."""
 
 RETRY_MILLISECONDS = 2000
 """When a browser connects again after it lost us."""
@@ -36,7 +40,7 @@ class Message(NamedTuple):
 class Sent:
     """What one page was sent of its lists, to send only the difference."""
 
-    lists: dict[str, dict[str, str]] = field(default_factory=dict)
+    lists: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def difference(self, message: Message) -> str:
         """Return a message as JSON without what the page already shows, and remember it as sent."""
@@ -58,9 +62,28 @@ class Pages:
 
     def __init__(self) -> None:
         self._open = 0
+        self._given: dict[str, Mapping[str, Mapping[str, str]]] = {}
+
+    def given(self, lists: Mapping[str, Mapping[str, str]]) -> str:
+        """Remember what a page that is about to be served holds, so that it isn't sent all of that again.
+
+        Returns:
+            what the page names once, when it asks to be kept true. No other page has it, of another
+            process neither.
+        """
+        if len(self._given) >= MOST_GIVEN:
+            del self._given[next(iter(self._given))]
+        name = secrets.token_urlsafe(12)
+        self._given[name] = lists
+        return name
 
     def follow(
-        self, request: Request, read: Callable[[], Awaitable[Message | None]], *, every: float
+        self,
+        request: Request,
+        read: Callable[[], Awaitable[Message | None]],
+        *,
+        every: float,
+        given: str | None = None,
     ) -> Response:
         """Answer with an endless stream of messages.
 
@@ -69,10 +92,16 @@ class Pages:
             read: returns what the page should show now; None if there is nothing to show any more.
             every: seconds between messages. One is sent also when nothing has changed: then the page
                 knows that it is true.
+            given: the page as it was served, by what `given` returned.
         """
+        # Once only: a page that asks again has lost its connection, and with it perhaps a message.
+        held = self._given.pop(given, {}) if given is not None else {}
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return _Counted(
-            self, _messages(request, read, every), media_type="text/event-stream", headers=headers
+            self,
+            _messages(request, read, every, Sent(dict(held))),
+            media_type="text/event-stream",
+            headers=headers,
         )
 
     @contextmanager
@@ -109,10 +138,9 @@ class _Counted(StreamingResponse):
 
 
 async def _messages(
-    request: Request, read: Callable[[], Awaitable[Message | None]], every: float
+    request: Request, read: Callable[[], Awaitable[Message | None]], every: float, sent: Sent
 ) -> AsyncIterator[str]:
     stopping: asyncio.Event = request.scope[STOPPING]
-    sent = Sent()
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     while not stopping.is_set() and (message := await read()) is not None:
         yield f"data: {sent.difference(message)}\n\n"

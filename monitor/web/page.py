@@ -4,7 +4,7 @@ Pages are whole without a script. With it they stay true by themselves (see `liv
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
@@ -29,8 +29,9 @@ from monitor.web.live import Message, Pages
 from monitor.web.strip import in_words, last_hour
 from monitor.web.views import WORST_FIRST, StreamDetail, detail, event_views, heard
 
-MOST_ROWS = 5000
-"""Rows that one page shows at most; a search finds the others."""
+MOST_ROWS = 2000
+"""Rows that one page shows at most, worst first; a search finds the others. With more, a browser on a busy or
+slow machine falls behind what it is told."""
 
 MORE_ROWS = 100
 """Rows that a page shows at first, and that each "show more" adds."""
@@ -136,15 +137,27 @@ class Writer:
             row.html = self._row.render(row=row, line=row.line, now=now)
         return row.html
 
-    def list(self, shown: Shown, look: Look, rows: Sequence[str], *, recovering: bool, stale: bool) -> str:
-        """Return the page of all streams."""
+    def list(
+        self, shown: Shown, look: Look, rows: Mapping[str, str], given: str, *, recovering: bool, stale: bool
+    ) -> str:
+        """Return the page of all streams.
+
+        Args:
+            shown: what somebody sees.
+            look: what was asked for.
+            rows: its rows as HTML, by their keys.
+            given: what the page is remembered by.
+            recovering: whether that isn't all yet.
+            stale: whether all that is as it was some time ago.
+        """
         return self._list.render(
             root="",
             shown=shown,
             look=look,
+            given=given,
             more=urlencode(_as_query(look, look.wanted.rows + MORE_ROWS)),
             most=MOST_ROWS,
-            rows=Markup("".join(rows)),  # noqa: S704
+            rows=Markup("".join(rows.values())),  # noqa: S704
             recovering=recovering,
             stale=stale,
             now=shown.now,
@@ -227,15 +240,18 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
     async def all_streams(look: Annotated[Look, Depends(_look)]) -> HTMLResponse:
         shown = await board.look(look.wanted)
         rows = await _rows(writer, shown)
-        text = writer.list(shown, look, rows, recovering=board.recovering, stale=board.stale)
+        given = pages.given({"streams": rows})
+        text = writer.list(shown, look, rows, given, recovering=board.recovering, stale=board.stale)
         return HTMLResponse(text, headers=HEADERS)
 
     @app.get("/live", include_in_schema=False)
-    async def live(request: Request, look: Annotated[Look, Depends(_look)]) -> Response:
+    async def live(
+        request: Request, look: Annotated[Look, Depends(_look)], page: str | None = None
+    ) -> Response:
 
         async def read() -> Message:
             shown = await board.look(look.wanted)
-            written = await _rows(writer, shown)
+            rows = await _rows(writer, shown)
             about = {
                 "now": shown.now,
                 "recovering": board.recovering,
@@ -243,10 +259,9 @@ def _add_list(app: FastAPI, writer: Writer, board: Board, pages: Pages) -> None:
                 "matching": shown.matching,
                 "counts": {one: shown.counts.get(one, 0) for one in Status},
             }
-            parts = {row.key: html for row, html in zip(shown.rows, written, strict=True)}
-            return Message(about, {"streams": parts})
+            return Message(about, {"streams": rows})
 
-        return pages.follow(request, read, every=LOOK_SECONDS)
+        return pages.follow(request, read, every=LOOK_SECONDS, given=page)
 
 
 def _add_stream(
@@ -312,11 +327,12 @@ async def _read_in_time(reading: Awaitable[Past]) -> Past | None:
         return None
 
 
-async def _rows(writer: Writer, shown: Shown) -> list[str]:
-    written = []
+async def _rows(writer: Writer, shown: Shown) -> dict[str, str]:
+    """Return rows as HTML, by their keys."""
+    written = {}
     for number, row in enumerate(shown.rows, 1):
         new = row.html is None
-        written.append(writer.row(row, shown.now))
+        written[row.key] = writer.row(row, shown.now)
         if new and number % _WRITTEN_AT_ONCE == 0:
             await asyncio.sleep(0)
     return written
@@ -327,7 +343,7 @@ async def _look(
     vendor: str = "",
     source: str = "",
     q: str = "",
-    rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = MORE_ROWS,
+    rows: Annotated[int, Query(ge=1)] = MORE_ROWS,
 ) -> Look:
     """Read what an address asks for; a filter that doesn't exist is none."""
     wanted = Wanted(
@@ -335,7 +351,7 @@ async def _look(
         vendor=Vendor(vendor) if vendor in set(Vendor) else None,
         source=source or None,
         words=tuple(q.lower().split()),
-        rows=rows,
+        rows=min(rows, MOST_ROWS),
     )
     return Look(wanted, q)
 

@@ -47,14 +47,14 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
 
-    def open(self, url: str) -> None:
-        """Go to a page and wait until it is live."""
+    def open(self, url: str, *, seconds: float = 15) -> None:
+        """Go to a page and wait until it is live. seconds: at most."""
         self.page.goto(url)
-        self.wait_until_live()
+        self.wait_until_live(seconds=seconds)
 
-    def wait_until_live(self) -> None:
-        """Wait until the server has told the page something."""
-        expect(self.page.locator("#connection")).to_contain_text("live")
+    def wait_until_live(self, *, seconds: float = 15) -> None:
+        """Wait until the server has told the page something. seconds: at most."""
+        expect(self.page.locator("#connection")).to_contain_text("live", timeout=seconds * 1000)
 
     def mark(self) -> None:
         """Leave a mark in the window, which a reload would wipe away."""

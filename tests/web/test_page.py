@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,9 +63,33 @@ async def test_a_filter_that_does_not_exist_is_none(pages: httpx.AsyncClient) ->
     assert 'data-key="prod/job"' in text
 
 
-@pytest.mark.parametrize("rows", ["0", "-1", "5001", "many"])
-async def test_a_page_has_a_bounded_number_of_rows(pages: httpx.AsyncClient, rows: str) -> None:
+async def test_a_page_that_is_asked_for_too_many_rows_has_as_many_as_a_page_may(
+    pages: httpx.AsyncClient,
+) -> None:
+    answer = await pages.get("/", params={"rows": page.MOST_ROWS + 1})
+
+    assert f'name="rows" value="{page.MOST_ROWS}"' in answer.text
+
+
+@pytest.mark.parametrize("rows", ["0", "-1", "many"])
+async def test_a_number_of_rows_that_is_none_is_refused(pages: httpx.AsyncClient, rows: str) -> None:
     assert (await pages.get("/", params={"rows": rows})).status_code == 422
+
+
+async def test_a_page_is_told_what_has_changed_since_it_was_served(desk: Desk, log: SqliteLog) -> None:
+    app = FastAPI()
+    page.add(app, Settings(), desk.fleet, log)
+    async with (
+        serve(app, "127.0.0.1:0") as address,
+        httpx.AsyncClient(base_url=f"http://{address}") as client,
+        asyncio.timeout(10),
+    ):
+        served = await client.get("/")
+        (given,) = re.findall('data-page="([^"]+)"', served.text)
+        async with client.stream("GET", "/live", params={"page": given}) as answer:
+            assert await _next_lists(answer.aiter_lines()) == {}
+        async with client.stream("GET", "/live", params={"page": given}) as answer:
+            assert (await _next_lists(answer.aiter_lines()))["streams"]["order"] == ["prod/job"]
 
 
 async def test_a_stream_that_nobody_knows_is_not_found(pages: httpx.AsyncClient) -> None:

@@ -23,8 +23,11 @@ let told = null;
 let toldAt = -Infinity;
 
 function liveAddress() {
-  const address = document.body.dataset.live;
-  return form ? `${address}?${new URLSearchParams(new FormData(form))}` : address;
+  const { live, page } = document.body.dataset;
+  if (!form) return live;
+  const asked = new URLSearchParams(new FormData(form));
+  asked.set("page", page); // the server knows what this page holds, and sends what has changed since
+  return `${live}?${asked}`;
 }
 
 function connect() {
