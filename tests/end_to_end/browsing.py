@@ -12,7 +12,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.components import chromium
-from tests.end_to_end.running import http
+from tests.end_to_end.running import PATIENCE_SECONDS, http
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screenshots"
 """Pictures of the pages as the tests saw them, kept for whoever wants to look."""
@@ -20,7 +20,7 @@ SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screensho
 SOURCE = "metastudio-open"
 """Of the running service; it takes unsigned callbacks."""
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @contextmanager
@@ -47,14 +47,14 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
 
-    def open(self, url: str, *, seconds: float = 15) -> None:
-        """Go to a page and wait until it is live. seconds: at most."""
+    def open(self, url: str) -> None:
+        """Go to a page and wait until it is live."""
         self.page.goto(url)
-        self.wait_until_live(seconds=seconds)
+        self.wait_until_live()
 
-    def wait_until_live(self, *, seconds: float = 15) -> None:
-        """Wait until the server has told the page something. seconds: at most."""
-        expect(self.page.locator("#connection")).to_contain_text("live", timeout=seconds * 1000)
+    def wait_until_live(self) -> None:
+        """Wait until the server has told the page something."""
+        expect(self.page.locator("#connection")).to_contain_text("live")
 
     def mark(self) -> None:
         """Leave a mark in the window, which a reload would wipe away."""

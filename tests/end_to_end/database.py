@@ -43,7 +43,7 @@ def scraping(folder: Path, port: int) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{own}"
-        wait_for(lambda: _answers(f"{url}/-/ready"), seconds=30, what="Prometheus")
+        wait_for(lambda: _answers(f"{url}/-/ready"), what="Prometheus")
         yield url
     finally:
         process.terminate()

@@ -71,19 +71,17 @@ class Deployment:
     def wait_until_ready(self) -> None:
         """Wait until every worker has its partitions."""
         for worker in list(self.workers.values()):
-            wait_for(worker.is_ready, seconds=60, what=f"readiness; see {worker.folder}/serve.log")
+            wait_for(worker.is_ready, what=f"readiness; see {worker.folder}/serve.log")
 
     def hasten(self, speed: float) -> None:
         """Once all is folded, stop all workers, and launch them with a clock that runs faster from now on.
 
         Of what still waited, too much time would seem to lie between its events and those that are folded.
         """
-        wait_for(lambda: self.receiver.total("monitor_spool_events") == 0, seconds=60, what="an empty spool")
+        wait_for(lambda: self.receiver.total("monitor_spool_events") == 0, what="an empty spool")
         workers = list(self.workers.values())
         lag = "monitor_log_lag_events"
-        wait_for(
-            lambda: not any(one.total(lag) for one in workers), seconds=60, what="workers that caught up"
-        )
+        wait_for(lambda: not any(one.total(lag) for one in workers), what="workers that caught up")
         # All with the same time: no partition comes to a worker whose clock is behind its last one's.
         for worker in workers:
             worker.stop()

@@ -12,8 +12,6 @@ from tests.components import alertmanager, package_root, prometheus
 from tests.end_to_end.running import http, wait_for
 from tests.ports import free_port
 
-START_SECONDS = 30
-
 
 @dataclass
 class Program:
@@ -43,7 +41,7 @@ class Program:
             command = [*self.command(config), *self.more]
             root = package_root(Path(command[0]))
             self.process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log)
-        wait_for(self._is_ready, seconds=START_SECONDS, what=f"{self.url}; see {self.folder}/log")
+        wait_for(self._is_ready, what=f"{self.url}; see {self.folder}/log")
 
     def stop(self) -> None:
         """End it politely, if it runs."""

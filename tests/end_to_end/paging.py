@@ -153,7 +153,6 @@ scrape_configs:
         begun = time.time()
         wait_for(
             lambda: self.prometheus.query(f"timestamp(monitor_recovering == 0) > {begun}"),
-            seconds=30,
             what="a scrape",
         )
 

@@ -122,13 +122,12 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
             run.start()
             wait_for(
                 lambda: ask(database, "query", query="sum(monitor_events_total) > 0")["result"],
-                seconds=30,
                 what="a scrape with events",
             )
             _let_go_wrong_what_the_simulator_gets_right(service)
             wait_for(lambda: not run.is_running(), seconds=240, what="the end of the run")
             one = Scraped(database, begun)
-            wait_for(lambda: _choose(one), seconds=30, what="a stream with much to tell")
+            wait_for(lambda: _choose(one), what="a stream with much to tell")
             yield one
     finally:
         service.close()
@@ -236,7 +235,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Service, Scraped]]:
         with scraping(tmp_path / "prometheus", service.admin) as database:
             tell(service.callbacks, [link_body(job, "CONNECTED") for job in ("one", "other")])
             seen = 'count(livestream_status{status="healthy"} == 1) == 2'
-            wait_for(lambda: ask(database, "query", query=seen)["result"], seconds=30, what="the streams")
+            wait_for(lambda: ask(database, "query", query=seen)["result"], what="the streams")
             chosen = {"vendor": "metastudio", "source": SOURCE, "stream": "one", "room": "room-of-one"}
             yield service, Scraped(database, begun, chosen)
     finally:
@@ -253,7 +252,7 @@ def test_of_a_service_that_is_away_no_panel_tells_anything_as_of_now(
 ) -> None:
     service, one = watched
     service.kill()
-    wait_for(lambda: ask(one.database, "query", query="up == 0")["result"], seconds=30, what="its end")
+    wait_for(lambda: ask(one.database, "query", query="up == 0")["result"], what="its end")
     # A rate tells of what was shortly before: here it looks back as far as one scrape.
     told = [
         str(asked)
@@ -270,4 +269,4 @@ def test_a_stream_still_runs_or_has_ended_and_not_both(watched: tuple[Service, S
     assert _words(one, "Ended", "outcome") == {"still running"}
 
     tell(service.callbacks, [link_body("one", "END")])
-    wait_for(lambda: _words(one, "Ended", "outcome") == {"completed"}, seconds=30, what="its end alone")
+    wait_for(lambda: _words(one, "Ended", "outcome") == {"completed"}, what="its end alone")

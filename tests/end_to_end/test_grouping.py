@@ -43,7 +43,6 @@ def test_what_all_sources_of_an_installation_suffer_from_one_process_is_one_page
 
         wait_for(
             lambda: all(f"it is {name}" in told() for name in ("the-first", "the-second")),
-            seconds=30,
             what="both",
         )
         assert len({notice.body["dedup_key"] for notice in pager.notices}) == pages

@@ -143,15 +143,13 @@ def test_an_alert_silences_what_it_speaks_for_and_nothing_else(
     try:
         for pair in pairs:
             _post(alertmanager, pair, over=False)
-        wait_for(
-            lambda: _state(alertmanager, WARNING | CONTROL) == "suppressed", seconds=10, what="the control"
-        )
+        wait_for(lambda: _state(alertmanager, WARNING | CONTROL) == "suppressed", what="the control")
         assert _state(alertmanager, other) == ("suppressed" if silenced else "active")
         assert _state(alertmanager, speaker) == "active"
     finally:
         for pair in pairs:
             _post(alertmanager, pair, over=True)
-        wait_for(lambda: not alertmanager.alerts(), seconds=10, what="the end of all")
+        wait_for(lambda: not alertmanager.alerts(), what="the end of all")
 
 
 def _post(alertmanager: Alertmanager, alerts: list[dict[str, str]], *, over: bool) -> None:

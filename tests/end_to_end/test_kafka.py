@@ -132,7 +132,7 @@ def test_each_event_counts_once_while_each_broker_is_killed_and_comes_back(
 @pytest.mark.xdist_group("brokers")
 def test_the_spool_takes_all_while_all_brokers_are_gone(on_three: Deployment, three_kafkas: Brokers) -> None:
     run = started(on_three, workers=2, streams=150, seed=47)
-    wait_for(lambda: any(on_three.claims().values()), seconds=30, what="a stream that a worker exports")
+    wait_for(lambda: any(on_three.claims().values()), what="a stream that a worker exports")
     for broker in three_kafkas.each:
         broker.kill()
     time.sleep(AWAY_SECONDS)
@@ -160,7 +160,7 @@ def test_each_event_counts_once_when_receivers_die_while_their_spool_drains(
     while kills < KILLS:
         assert run.is_running(), f"the run was over after {kills} kills"
         broker.pause()
-        wait_for(lambda: len(spooled(receiver)) > SPOOLED, seconds=30, what="the spool to fill")
+        wait_for(lambda: len(spooled(receiver)) > SPOOLED, what="the spool to fill")
         full = spooled(receiver)
         broker.resume()
         # A moment at random, in any step of the drain; where the last one came too early or too late, so

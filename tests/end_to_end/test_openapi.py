@@ -22,7 +22,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
         service.start()
         tell(service.callbacks, [link_body("bad", "CONNECTED"), link_body("bad", "DISCONNECTED")])
         tell(service.callbacks, [script_body("bad", 1, scene="Scene", title="Title")])
-        wait_for(lambda: service.total("monitor_streams") == 1, seconds=10, what="a stream")
+        wait_for(lambda: service.total("monitor_streams") == 1, what="a stream")
         yield schemathesis.openapi.from_url(f"{service.operators}/openapi.json")
     finally:
         service.close()

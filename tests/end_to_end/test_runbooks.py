@@ -63,7 +63,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     stream = Stream(one, JOB)
     stream.tell(LinkState.CONNECTED)
     seen = f'livestream_status{{source="{SOURCE}",job_id="{IN_QUERY}",status="healthy"}} == 1'
-    wait_for(lambda: one.prometheus.query(seen), seconds=30, what="the stream")
+    wait_for(lambda: one.prometheus.query(seen), what="the stream")
     yield one
     one.close()
 
@@ -122,7 +122,7 @@ def recovering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             return False
 
     one.launch()
-    wait_for(answers, seconds=30, what=f"an answer; see {folder}/serve.log")
+    wait_for(answers, what=f"an answer; see {folder}/serve.log")
     yield one
     one.close()
 
@@ -190,7 +190,7 @@ def test_the_runbook_of_an_incident_names_each_stream_that_has_a_part_in_it(
         stream.tell(LinkState.CONNECTED)
         stream.tell(LinkState.DISCONNECTED)
     given_up.tell(LinkState.END)
-    wait_for(lambda: {dark.job_id, given_up.job_id} <= named(), seconds=30, what="both")
+    wait_for(lambda: {dark.job_id, given_up.job_id} <= named(), what="both")
     dark.tell(LinkState.CONNECTED)
 
 
@@ -206,6 +206,6 @@ def test_the_example_of_a_prometheus_tells_the_watchdogs_runbook_that_alertmanag
     (asked,) = (block.text for block in blocks("promql") if "prometheus_notifications" in block.text)
     one.start()
     try:
-        wait_for(lambda: one.query(f"{asked} > 0"), seconds=30, what="what keeps alerts from Alertmanager")
+        wait_for(lambda: one.query(f"{asked} > 0"), what="what keeps alerts from Alertmanager")
     finally:
         one.stop()

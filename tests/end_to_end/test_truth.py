@@ -33,7 +33,7 @@ def _query(database: str, query: str) -> float | None:
 def _assert_true(truth: dict[str, Any], service: Service) -> None:
     wait_until_true(truth, service.page, seconds=SETTLING_SECONDS, settled=False)
     service.hasten(SETTLING_SPEED)
-    wait_for(service.is_ready, seconds=30, what="readiness with a clock that runs faster")
+    wait_for(service.is_ready, what="readiness with a clock that runs faster")
     wait_until_true(truth, service.page, seconds=SETTLING_SECONDS)
 
 
@@ -56,7 +56,6 @@ def test_the_truth_of_a_mixed_run_is_what_metrics_and_a_real_prometheus_say(
     assert reconnects > 0
     told = wait_for(
         lambda: _query(database, "sum(livestream_reconnects_total)") == reconnects,
-        seconds=10,
         what=f"Prometheus to answer {reconnects} reconnects",
     )
     assert told
@@ -85,7 +84,7 @@ def test_after_twenty_kills_every_acknowledged_callback_counts_once(service: Ser
         assert run.is_running(), "the run was over before the last kill"
         service.kill()
         service.launch()
-        wait_for(service.is_ready, seconds=30, what="readiness after a kill")
+        wait_for(service.is_ready, what="readiness after a kill")
     run.stop()
     truth = run.finish(seconds=60)
     assert unexpected(truth) == []

@@ -153,7 +153,7 @@ def test_a_service_that_can_keep_nothing_for_a_while_is_waited_for_once_it_has_t
             number = next(arrivals)
             if number > 0:
                 # Several register at the same time. Once the first goes on, it is known that one was taken.
-                wait_for(first_job_has_gone_on, seconds=5, what="the first job's callbacks")
+                wait_for(first_job_has_gone_on, what="the first job's callbacks")
             self.status = 503 if 0 < number < 5 else 202
             super().do_POST()
 
