@@ -33,7 +33,12 @@ def _id(text: str) -> str:
 
 
 Job = Annotated[str, typer.Option("--job", metavar="J", parser=_id, help="The job's or the session's id.")]
-Room = Annotated[str | None, typer.Option("--room", metavar="R", parser=_id, help="The room (MetaStudio).")]
+Room = Annotated[
+    str | None,
+    typer.Option(
+        "--room", metavar="R", parser=_id, help="The room; of a SoftSugar start, a name to register it by."
+    ),
+]
 
 # Before anything is sent: a job that was started runs, and costs, whatever is wrong with the address.
 Service = Annotated[
@@ -146,7 +151,9 @@ def command(
     settings, source = _read(config, source_name)
     _check_room(source, room)
     given = None if params is None else _document("--params", params)
-    answer = _change(settings, source, lambda api: api.command(room, job, name, given))
+    # No list shows whether a command was carried out.
+    look = "look at the job at the vendor's before you send it again"
+    answer = _change(settings, source, lambda api: api.command(room, job, name, given), look=look)
     if as_json:
         typer.echo(json.dumps(answer))
     else:
@@ -243,12 +250,19 @@ def _ask(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitabl
     return asyncio.run(run())
 
 
-def _change(settings: Settings, source: Source, ask: Callable[[VendorApi], Awaitable[T]]) -> T:
+def _change(
+    settings: Settings,
+    source: Source,
+    ask: Callable[[VendorApi], Awaitable[T]],
+    *,
+    look: str | None = None,
+) -> T:
+    """Have the vendor change something. look: how an interrupted user sees whether it was done."""
     try:
         return _ask(settings, source, ask)
     except KeyboardInterrupt:
         # Who doesn't want to wait for the vendor would else do it again: a second job costs money.
-        complain(f"interrupted{PERHAPS_DONE}: monitor jobs list {source.name} shows what runs")
+        complain(f"interrupted{PERHAPS_DONE}: {look or f'monitor jobs list {source.name} shows what runs'}")
         raise
 
 

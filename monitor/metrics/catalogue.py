@@ -96,13 +96,13 @@ STREAM_FAMILIES: tuple[Family, ...] = (
         "livestream_connected_seconds_total",
         _COUNTER,
         (),
-        "Seconds that the stream has been connected, the running ones included",
+        "Seconds that the stream has been connected, those of a running phase until a second ago",
     ),
     Family(
         "livestream_outage_seconds_total",
         _COUNTER,
         (),
-        "Seconds that the stream has spent in outages, the running one included",
+        "Seconds that the stream has spent in outages, those of a running one until a second ago",
     ),
     Family(
         "livestream_script_coverage_ratio",

@@ -411,4 +411,9 @@ def test_five_thousand_streams_are_shown_at_once_and_kept_true(service: Service,
     window.page.get_by_role("link", name="Show more").click()
     expect(window.page.locator("#streams tr")).to_have_count(MOST_ROWS)
     expect(window.page.get_by_role("link", name="Show more")).to_be_hidden()
+    others = window.page.get_by_text("The worst 2000 are shown; search or filter for the others.")
+    expect(others).to_be_visible()
+    window.page.get_by_label("Search").fill("job-4321")
+    expect(window.page.locator("#streams tr")).to_have_count(1)
+    expect(others).to_be_hidden()
     assert window.complaints == []

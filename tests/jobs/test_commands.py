@@ -273,11 +273,19 @@ async def test_a_start_that_is_interrupted_while_the_vendor_is_asked_for_more_na
 
 
 @pytest.mark.parametrize(
-    ("arguments", "call"),
-    [(("start", "--room", ROOM), "/smart-live-jobs"), (("stop", "--room", ROOM, "--job", JOB), "/stop")],
+    ("arguments", "call", "look"),
+    [
+        (("start", "--room", ROOM), "/smart-live-jobs", "monitor jobs list meta shows what runs"),
+        (("stop", "--room", ROOM, "--job", JOB), "/stop", "monitor jobs list meta shows what runs"),
+        (
+            ("command", "GET_X", "--room", ROOM, "--job", JOB),
+            "/command",
+            "look at the job at the vendor's before you send it again",
+        ),
+    ],
 )
 async def test_who_interrupts_what_the_vendor_may_have_heard_is_told_so(
-    vendor: TestedVendor, config: Path, arguments: tuple[str, ...], call: str
+    vendor: TestedVendor, config: Path, arguments: tuple[str, ...], call: str, look: str
 ) -> None:
     vendor.faults.append(Fault(slow=True))
     command, *options = arguments
@@ -286,7 +294,7 @@ async def test_who_interrupts_what_the_vendor_may_have_heard_is_told_so(
     ran = await _interrupted(config, asked, command, "meta", *options, "--json")
 
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err.startswith("interrupted (it may have been done all the same): monitor jobs list meta ")
+    assert ran.err == f"interrupted (it may have been done all the same): {look}\n"
     assert len(vendor.asked) == 1
 
 
@@ -470,6 +478,28 @@ async def test_a_job_is_found_however_its_id_is_spelled(
     assert (shown.code, shown.answer["state"]) == (0, "running")
     assert stopped.code == 0
     assert vendor.calls("/stop")[-1].path.endswith(f"/{known}/stop")
+
+
+async def test_a_job_is_started_in_its_room_however_that_is_spelled(
+    vendor: TestedVendor, config: Path
+) -> None:
+    vendor.faults.append(error(404, "MSS.00000002", "no such room"))
+    started = await jobs(config, "start", "meta", "--room", ROOM.replace("-", ""), "--json")
+    vendor.faults.extend([error(404, "MSS.00000002", "no such room")] * 2)
+    nowhere = await jobs(config, "start", "meta", "--room", ROOM)
+
+    # It isn't registered, since no service runs.
+    assert started.answer["job_id"] == JOB
+    assert started.answer["room_id"] == ROOM
+    paths = [asked.path for asked in vendor.calls("/smart-live-jobs")]
+    assert [path.split("/")[-2] for path in paths] == [
+        ROOM.replace("-", ""),
+        ROOM,
+        ROOM,
+        ROOM.replace("-", ""),
+    ]
+    assert (nowhere.code, nowhere.out) == (1, "")
+    assert "MSS.00000002" in nowhere.err
 
 
 async def test_a_stop_of_a_job_that_the_vendor_does_not_know_has_failed(config: Path) -> None:

@@ -31,6 +31,7 @@ _STATES = {
     "BLOCKED": JobState.BLOCKED,
 }
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _BARE_UUID = re.compile(r"[0-9a-f]{32}")
@@ -60,29 +61,33 @@ class MetaStudioJobs:
         if not room_id:
             raise InvalidRequestError(["room: MetaStudio starts a job in a room; name it"])
         request = start_request(body)
-        answer = await self._api.start_job(room_id, request)
+
+        async def started_in(room: str) -> tuple[str, StartAnswer]:
+            return room, await self._api.start_job(room, request)
+
+        known, answer = await _known(dict.fromkeys((room_id, *_spellings(room_id))), started_in)
         warnings, room = answer.live_warning_info, None
         try:
             if warnings is None:
                 # The page's own example leaves them out of the answer.
-                warnings = await _if_told(self._warning_items, room_id)
-            room = await _if_told(self._api.show_room, room_id)
+                warnings = await _if_told(self._warning_items, known)
+            room = await _if_told(self._api.show_room, known)
         except asyncio.CancelledError:
             # The job runs: whoever doesn't want to wait for the rest has to hear which one it is.
             pass
-        return _started(room_id, request.registration(), answer, warnings, room)
+        return _started(known, request.registration(), answer, warnings, room)
 
     async def stop(self, room_id: str | None, job_id: str) -> None:
         """Stop a job."""
-        await _by_any_spelling(room_id, job_id, self._api.stop_job)
+        await _known(_spelled_alike(_needed(room_id), job_id), lambda ids: self._api.stop_job(*ids))
 
     async def command(
         self, room_id: str | None, job_id: str, name: str, params: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Send a running job a command; say what the vendor answered."""
         request = command_request(name, params)
-        answer = await _by_any_spelling(
-            room_id, job_id, lambda room, job: self._api.command(room, job, request)
+        answer = await _known(
+            _spelled_alike(_needed(room_id), job_id), lambda ids: self._api.command(*ids, request)
         )
         shown: dict[str, Any] = without_secrets(answer)
         return shown
@@ -242,12 +247,12 @@ def _spelled_alike(room_id: str, job_id: str) -> Iterable[tuple[str, str]]:
     return dict.fromkeys((*alike, (room_id, job_id)))
 
 
-async def _by_any_spelling(room_id: str | None, job_id: str, ask: Callable[[str, str], Awaitable[T]]) -> T:
-    """Ask for a job however its room and itself are spelled."""
+async def _known(spelled: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> T:
+    """Ask in one spelling after another, until the vendor knows it."""
     unknown: NoSuchJobError | None = None
-    for room, job in _spelled_alike(_needed(room_id), job_id):
+    for spelling in spelled:
         try:
-            return await ask(room, job)
+            return await ask(spelling)
         except NoSuchJobError as error:
             unknown = error
     assert unknown is not None

@@ -165,7 +165,9 @@ function showCounts(message) {
   document.querySelector("[data-matching]").textContent = message.matching;
   document.querySelector("[data-total]").textContent = total;
   const more = document.getElementById("more");
-  more.hidden = Number(form.elements.rows.value) >= Math.min(message.matching, Number(more.dataset.most));
+  const [wanted, most] = [Number(form.elements.rows.value), Number(more.dataset.most)];
+  more.hidden = wanted >= Math.min(message.matching, most);
+  document.getElementById("rest").hidden = wanted < most || message.matching <= most;
   document.getElementById("recovering").hidden = !message.recovering;
   document.title = message.counts.down ? `${message.counts.down} down · Livestreams` : "Livestreams";
 }
