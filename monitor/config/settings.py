@@ -211,6 +211,11 @@ class Source(FrozenModel):
     fields: SoftSugarFields = SoftSugarFields()
     api: ApiSettings | None = None
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the vendor signs its callbacks, with their time; keys of MetaStudio's NONE aren't used."""
+        return bool(self.keys) and (self.vendor is Vendor.SOFTSUGAR or self.auth_type is not AuthType.NONE)
+
 
 class Settings(FrozenModel):
     """All of the configuration. warnings: what can work but shouldn't, one sentence each."""

@@ -66,7 +66,8 @@ CREATE TABLE dead_letters (
     signed INTEGER,
     body BLOB NOT NULL,
     reason TEXT NOT NULL,
-    detail TEXT NOT NULL
+    detail TEXT NOT NULL,
+    UNIQUE (receiver, boot, sequence)
 );
 CREATE VIEW cloudevents AS
 SELECT
@@ -104,9 +105,10 @@ class Origin(NamedTuple):
 INSERT_EVENTS = "INSERT INTO events (origin, boot, sequence, job_id, received, signed, stream, body)"
 EVENT_COLUMNS = 8
 
+# What was folded and not kept when a process was killed is folded again, its dead letters among it.
 INSERT_LETTERS = (
-    "INSERT INTO dead_letters (receiver, boot, sequence, vendor, source, job_id, channel, type, received,"
-    " signed, body, reason, detail)"
+    "INSERT OR IGNORE INTO dead_letters (receiver, boot, sequence, vendor, source, job_id, channel, type,"
+    " received, signed, body, reason, detail)"
 )
 LETTER_COLUMNS = 13
 

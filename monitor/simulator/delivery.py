@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from monitor.config import AuthType, Source
+from monitor.config import AuthType
 from monitor.event import Channel, ParagraphStarted, Vendor
 from monitor.simulator import bodies
 from monitor.simulator.bodies import Identity
@@ -59,11 +59,6 @@ class Addresses(NamedTuple):
     admin: str
 
 
-def is_signed(source: Source) -> bool:
-    """Whether the vendor signs a time for this source."""
-    return bool(source.keys) and (source.vendor is Vendor.SOFTSUGAR or source.auth_type is not AuthType.NONE)
-
-
 class Courier:
     """The sender of one stream.
 
@@ -96,7 +91,7 @@ class Courier:
         self._posts: dict[Fact, Post] = {}
         self._first_signed: dict[Fact, int] = {}
         self._sequence = 0
-        self._is_unsigned = not is_signed(identity.source)
+        self._is_unsigned = not identity.source.is_signed
         self._playing: Fact | None = None
         self.told: dict[Fact, Told] = {}
         self.unknown: list[Fact] = []

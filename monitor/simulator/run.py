@@ -15,7 +15,7 @@ from monitor.config import Settings, Source, build_clock
 from monitor.errors import ConfigurationError, MonitorError
 from monitor.event import Channel, Vendor
 from monitor.simulator.bodies import Identity
-from monitor.simulator.delivery import Addresses, Courier, Fate, is_signed
+from monitor.simulator.delivery import Addresses, Courier, Fate
 from monitor.simulator.life import Action, Character, Delivery, session_life
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.pace import Pace, StoppedError
@@ -240,7 +240,7 @@ def _character(random: Random, options: SimulationOptions, source: Source) -> Ch
     scenario = options.scenario
     if scenario is Scenario.MIXED:
         scenario = random.choice([one for one in Scenario if one is not Scenario.MIXED])
-    signed = is_signed(source)
+    signed = source.is_signed
     # Nobody's order but the sender's is known where nothing is signed, and nothing tells of a loss
     # but RTC: such a stream has a quiet day.
     relayed = source.rtc_token is not None and scenario not in (Scenario.SKIPPING, Scenario.REORDERED)

@@ -79,6 +79,7 @@ class Folder:
         self._clock = clock
         self._window = _Window(settings.log.undecodable_share)
         self._uncollected = 0
+        self._counted_up_to: dict[int, int] = {}
         self._untracked: defaultdict[str, Seldom] = defaultdict(lambda: Seldom(UNTRACKED_SECONDS))
 
     async def fold(self, shard: Shard, batch: Sequence[Stored]) -> None:
@@ -89,6 +90,8 @@ class Folder:
             LogUnavailableError: dead letters can't be kept now; the position stays where it was.
         """
         counted, before = Counter[Counted](), shard.position
+        # Of a batch that comes again, since its dead letters couldn't be kept.
+        counted_before = self._counted_up_to.pop(shard.partition, before)
         now = self._clock.now()
         dead_letters: list[DeadLetter] = []
         strangers, example = 0, None
@@ -106,7 +109,8 @@ class Folder:
                 else:
                     strangers += 1
                 continue
-            counted[event.vendor, event.source, event.channel, event.type, effect] += 1
+            if stored.offset > counted_before:
+                counted[event.vendor, event.source, event.channel, event.type, effect] += 1
             count_told(self._metrics, shard.streams, event, decoded.payload, effect)
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
@@ -123,6 +127,7 @@ class Folder:
                 shard.position = folded
         except BaseException:
             shard.position = before
+            self._counted_up_to[shard.partition] = batch[-1].offset
             raise
         self._metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
         for letter in dead_letters:
@@ -148,7 +153,7 @@ class Folder:
         """Whether the sender proved who it is: strangers must not be able to stop the worker."""
         if not self._sources.is_configured(event.source):
             return False
-        return event.channel is not Channel.CALLBACK or bool(self._sources.of(event).keys)
+        return event.channel is not Channel.CALLBACK or self._sources.of(event).is_signed
 
 
 async def let_pass(shard: Shard, now: float) -> None:

@@ -100,6 +100,7 @@ class Worker:
                 except StalledError as error:
                     _log.error("stalled", problem=str(error), position=shard.position)
                     self._metrics.consumer_stalled.set(1)
+                    self._fleet.unfolded = True
                     await self._stand_still()
         finally:
             await self._checkpointer.save()

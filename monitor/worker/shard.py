@@ -56,11 +56,13 @@ class Shard:
             state = self.streams[key] = begin(event)
             self.live[event.source] = self.live.get(event.source, 0) + 1
         was_live = state.end is None
-        effect = fold(state, stored, decoded, self.settings)
-        if was_live is not (state.end is None):
-            self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
         self.changed.add(key)
-        return effect
+        try:
+            return fold(state, stored, decoded, self.settings)
+        finally:
+            # A fault may leave half of it done: what is kept and counted is what is here all the same.
+            if was_live is not (state.end is None):
+                self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
 
     def tick(self, now: float, keys: Iterable[StreamKey]) -> None:
         """Do for these streams what only time brings about: settle, retire, forget.

@@ -41,6 +41,18 @@ async def test_dead_letters_are_listed_newest_first_page_by_page(log: EventLog, 
     assert await letters.list(3, rest[-1].number) == []
 
 
+async def test_a_dead_letter_that_is_told_again_after_a_crash_is_kept_once(
+    backend: Backend, log: EventLog, letters: DeadLetters
+) -> None:
+    one, other = dead_letter(log.next_id()), dead_letter(log.next_id())
+    await log.append((), [one])
+
+    await log.append([event(log.next_id())], [one, other])
+
+    assert [other, one] == [stored.letter for stored in await letters.list(10, None)]
+    assert len(await backend.events(log)) == 1
+
+
 async def test_a_dead_letter_that_is_not_there_is_none(letters: DeadLetters) -> None:
     assert await letters.list(10, None) == []
     assert await letters.show(7) is None

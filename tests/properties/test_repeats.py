@@ -6,9 +6,17 @@ from itertools import cycle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.event import Channel, LinkChanged, LinkState, ParagraphStarted, RandomPlayMode, ReplyFinished
+from monitor.event import (
+    RETRY_RECEIVER,
+    Channel,
+    LinkChanged,
+    LinkState,
+    ParagraphStarted,
+    RandomPlayMode,
+    ReplyFinished,
+)
 from monitor.health import plan
-from monitor.health.fold import retire
+from monitor.health.fold import REMEMBERED_RECEIVERS, retire
 from monitor.health.rounds import RETRY_SECONDS
 from monitor.health.stream import Phase, StreamState
 from tests.properties.examples import examples
@@ -188,4 +196,19 @@ def test_an_event_that_is_read_again_from_the_log_changes_nothing_at_all(
     before = deepcopy(state)
     again: list[Logged] = log[first : first + count]
     told(again, state)
+    assert before == state
+
+
+@examples(50)
+@given(signed_stories(), st.integers(1, 3 * REMEMBERED_RECEIVERS))
+def test_an_event_that_is_read_again_changes_nothing_however_many_dead_letters_were_retried_meanwhile(
+    steps: list[Step], letters: int
+) -> None:
+    log = [logged(step, number) for number, step in enumerate(steps, start=1)]
+    # On Kafka each letter is the only event of a receiver of its own.
+    names = [f"{RETRY_RECEIVER}-r-1-{number}" for number in range(letters)]
+    retried = [logged(steps[-1], len(log) + 1 + number, receiver=name) for number, name in enumerate(names)]
+    state = told([*log, *retried])
+    before = deepcopy(state)
+    told(log, state)
     assert before == state

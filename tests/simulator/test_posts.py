@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monitor.errors import AuthenticationError
 from monitor.event import Channel, Decoded, LinkChanged, ParagraphStarted, ReplyFinished, canonical_job_id
 from monitor.simulator import bodies
-from monitor.simulator.delivery import callback, is_signed
+from monitor.simulator.delivery import callback
 from monitor.simulator.life import Fact
 from monitor.simulator.options import Scenario, SimulationOptions
 from monitor.simulator.run import Life, lives
@@ -60,7 +60,7 @@ def test_callbacks_are_signed_and_decode_to_what_was_meant(
         assert urlsplit(post.url).path == f"/callbacks/{source.name}"
         request = Request(urlsplit(post.url).query, post.headers, post.content)
         verified = registry.verifier(source)(request)
-        assert verified.signed == (SIGNED if is_signed(source) else None)
+        assert verified.signed == (SIGNED if source.is_signed else None)
         decoded = registry.decode_callback(source, post.content)
         assert decoded.job_id == life.identity.job_id
         assert decoded.payload == meant(fact, life, decoded)

@@ -27,6 +27,7 @@ SIGNED = Source(
 )
 SUGAR = Source(name="sugar", vendor=Vendor.SOFTSUGAR, public_url="https://hooks.example.com/sugar")
 OPEN = Source(name="open", vendor=Vendor.METASTUDIO, public_url="https://hooks.example.com/open")
+UNUSED = SIGNED.model_copy(update={"name": "unused", "auth_type": AuthType.NONE})
 GONE = SIGNED.model_copy(update={"name": "gone"})
 
 GOOD = b'{"event_type":"REPLY_COMMAND_FINISH","message":"{\\"job_id\\":\\"job\\",\\"reply_id\\":\\"%d\\"}"}'
@@ -40,7 +41,7 @@ class Bench:
         self.metrics = ServiceMetrics(CollectorRegistry())
         self.shard = Shard(HealthSettings(), {})
         self._offset = 0
-        settings = Settings(log=LogSettings(undecodable_share=share), sources=(SIGNED, SUGAR, OPEN))
+        settings = Settings(log=LogSettings(undecodable_share=share), sources=(SIGNED, SUGAR, OPEN, UNUSED))
         self._folder = Folder(settings, log, self.metrics, SystemClock())
 
     async def fold(self, *, good: int = 0, bad: int = 0, source: Source = SIGNED) -> None:
@@ -267,7 +268,7 @@ async def test_what_came_long_ago_says_nothing_of_now(log: SqliteLog) -> None:
         await bench.fold(bad=200)
 
 
-@pytest.mark.parametrize("source", [OPEN, GONE], ids=["open", "no longer configured"])
+@pytest.mark.parametrize("source", [OPEN, UNUSED, GONE], ids=["open", "keys unused", "no longer configured"])
 async def test_strangers_cannot_stop_the_worker(log: SqliteLog, source: Source) -> None:
     bench = Bench(log)
 

@@ -90,6 +90,11 @@ class Process:
     def metric(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels or {})
 
+    def folded(self) -> dict[str, float]:
+        """Return how many events were folded, by their outcome."""
+        told = [sample for family in self.metrics.events.collect() for sample in family.samples]
+        return {one.labels["outcome"]: one.value for one in told if one.name == "monitor_events_total"}
+
     def lag(self) -> float | None:
         return self.metric("monitor_log_lag_events", {"partition": "0"})
 
@@ -282,6 +287,7 @@ async def test_a_dead_letter_that_cannot_be_kept_for_a_while_is_kept_once(
             await eventually(lambda: refused.tries >= 3)
         await eventually(lambda: process.shard.position == 2)
         assert process.replies() == {"job": 1}
+        assert process.folded() == {"applied": 1}
 
     assert len(await log.list(10, None)) == 1
 
@@ -296,6 +302,7 @@ async def test_a_worker_stops_rather_than_make_everything_a_dead_letter_and_says
             await append(log, f"odd-{number}", b"no JSON")
 
         await eventually(lambda: process.metric("monitor_consumer_stalled") == 1)
+        assert process.fleet.stale
         letters = len(await log.list(1000, None))
         for number in range(10):
             await append(log, f"odd-{number}", b"no JSON")

@@ -120,7 +120,7 @@ class MetaStudioJobs:
 
     async def warnings(self, room_id: str) -> tuple[str, ...] | None:
         """Return the types of a room's live warnings."""
-        return _types(await self._warning_items(_spellings(room_id)[0]))
+        return _types(await _known(dict.fromkeys(_spellings(room_id)), self._warning_items))
 
     async def close(self) -> None:
         """Let go of connections."""
