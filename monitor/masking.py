@@ -1,7 +1,8 @@
-"""Hides secrets in a body before an operator sees it: push addresses, keys, signatures, tokens."""
+"""Hides secrets before an operator sees a body or a text: push addresses, keys, signatures, tokens."""
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 MASK = "***"
@@ -28,6 +29,15 @@ _ASSIGNED = re.compile(
 
 _BESIDE = re.compile(_NAMES + r'(\W{1,8})[^"]*', re.IGNORECASE)
 
+# A key is a part of the address that is pushed to, whatever name the address has. JSON may escape slashes.
+_PUSHED_TO = re.compile(
+    r"""\b((?:rtmp[a-z]*|rtsp|srt|webrtc):(?:\\*/){2})(?:[^\s"'<>\\]|\\+/)+""", re.IGNORECASE
+)
+
+_USER = re.compile(r"""(://|:\\+/\\+/)[^\s/?#"'<>\\@]+@""")
+
+_QUERY = re.compile(r"""((?:://|:\\+/\\+/)(?:[^\s?"'<>\\]|\\+/)*\?)[^\s"'<>\\]+""")
+
 _CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """What a terminal would obey rather than show; line ends and tabs are none."""
 
@@ -47,6 +57,24 @@ def masked(body: bytes) -> str:
     return _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", shown)
 
 
+def text_without_secrets(text: str) -> str:
+    """Return a text that people wrote with what is secret of the addresses in it replaced by `***`."""
+    if "/" not in text:
+        return text
+    text = _PUSHED_TO.sub(rf"\g<1>{MASK}", text)
+    return _QUERY.sub(rf"\g<1>{MASK}", _USER.sub(rf"\g<1>{MASK}@", text))
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Give each text of a JSON value that `without_secrets` would mask for its name."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts_in(inner) if _SECRET.match(name) else secrets_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from secrets_in(inner)
+
+
 def without_secrets(value: Any) -> Any:
     """Return a JSON value with what is secret in it, JSON in its texts included, replaced by `***`."""
     if isinstance(value, dict):
@@ -62,12 +90,20 @@ def without_secrets(value: Any) -> Any:
             return _masked_by_looks(value)
     if isinstance(value, str) and ("{" in value or "[" in value):
         # Something stands before the JSON. In a mere text, a word such as "key" tells nothing by itself.
-        return _ASSIGNED.sub(_mask_assigned, value)
-    return value
+        return text_without_secrets(_ASSIGNED.sub(_mask_assigned, value))
+    return text_without_secrets(value) if isinstance(value, str) else value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(inner)
 
 
 def _masked_by_looks(text: str) -> str:
-    return _BESIDE.sub(_mask_beside, _ASSIGNED.sub(_mask_assigned, text))
+    return text_without_secrets(_BESIDE.sub(_mask_beside, _ASSIGNED.sub(_mask_assigned, text)))
 
 
 def _mask_assigned(found: re.Match[str]) -> str:

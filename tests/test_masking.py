@@ -98,6 +98,30 @@ def test_json_behind_something_else_in_a_text_is_masked_by_the_look_of_it(before
     assert json.loads(shown)["message"] == inner.replace(SECRET, MASK)
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"rtmp://push.example.com/live/{SECRET}", f"rtmp://{MASK}"),
+        (rf"RTMPS:\/\/push.example.com\/live\/{SECRET}?a=1", rf"RTMPS:\/\/{MASK}"),
+        (f"srt://push.example.com:9000?streamid={SECRET}", f"srt://{MASK}"),
+        (f"https://cdn.example.com/a/b.png?e=1&x={SECRET}", f"https://cdn.example.com/a/b.png?{MASK}"),
+        (f"https://user:{SECRET}@cdn.example.com/a", f"https://{MASK}@cdn.example.com/a"),
+        ("https://cdn.example.com/a/b.png", "https://cdn.example.com/a/b.png"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    ['{"message": "push to %s failed, 3/4"}', '{"message": "{no JSON: %s failed, 3/4"}', "push to %s, 3/4"],
+)
+def test_what_an_address_holds_of_secrets_is_masked_wherever_it_stands(
+    address: str, shown: str, body: str
+) -> None:
+    told = masked((body % address).encode())
+    assert SECRET not in told
+    assert shown.replace("\\", "") in told.replace("\\", "")
+    assert "3/4" in told
+
+
 def test_a_text_that_speaks_of_keys_is_shown() -> None:
     text = "the key is [on the table]"
     assert json.loads(masked(json.dumps({"message": text}).encode())) == {"message": text}

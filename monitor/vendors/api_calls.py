@@ -7,6 +7,7 @@ import httpx
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from monitor.masking import MASK, secrets_in
 from monitor.vendors.api_errors import PERHAPS_DONE, UnreadableError, VendorSaid
 from monitor.vendors.json_body import Body, whole_characters
 
@@ -14,6 +15,9 @@ B = TypeVar("B", bound=Body)
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024
 """A longer answer is cut off: nothing that is asked for comes near it."""
+
+
+SHORTEST_SECRET = 4
 
 
 class Call(NamedTuple):
@@ -37,6 +41,16 @@ class Call(NamedTuple):
     def doubt(self) -> str:
         """What to add to a failure after which nobody knows whether a call that changes something did so."""
         return "" if self.repeatable else PERHAPS_DONE
+
+    def hide(self, text: str | None) -> str | None:
+        """Return what the vendor said, with what it repeats of the request's secrets replaced by `***`."""
+        if text is None or not self.body:
+            return text
+        for secret in secrets_in(from_json(self.body)):
+            # Less is in every text.
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, MASK)
+        return text
 
 
 class Answer(NamedTuple):
@@ -81,7 +95,7 @@ def _request_id(response: httpx.Response) -> str | None:
     return text[:80] if text else None
 
 
-def said_by(response: httpx.Response, content: bytes) -> VendorSaid:
+def said_by(call: Call, response: httpx.Response, content: bytes) -> VendorSaid:
     """Return what an answer that isn't looked into says of itself, in either vendor's spelling."""
     status, request_id = response.status_code, _request_id(response)
     try:
@@ -91,7 +105,7 @@ def said_by(response: httpx.Response, content: bytes) -> VendorSaid:
     if not isinstance(document, dict):
         return VendorSaid(status, request_id=request_id)
     code, message = text_in(document, "error_code", "code"), text_in(document, "error_msg", "message")
-    return VendorSaid(status, code, message, request_id=request_id)
+    return VendorSaid(status, code, call.hide(message), request_id=request_id)
 
 
 def validated(

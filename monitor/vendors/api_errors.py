@@ -7,6 +7,7 @@ request, by which its support finds it. None holds a credential, a URL with its 
 from typing import NamedTuple
 
 from monitor.errors import MonitorError
+from monitor.masking import text_without_secrets
 from monitor.terminal import cell
 
 PERHAPS_DONE = " (it may have been done all the same)"
@@ -46,7 +47,7 @@ class ApiError(MonitorError):
     def __init__(self, call: str, what: str, said: VendorSaid = NOTHING_SAID) -> None:
         parts = [f"{call}: {what}"]
         if said.code is not None or said.message is not None:
-            told = " ".join(part for part in (said.code, said.message) if part)
+            told = text_without_secrets(" ".join(part for part in (said.code, said.message) if part))
             parts.append(f"the vendor says: {cell(told[:MESSAGE_LENGTH])}")
         if said.request_id is not None:
             parts.append(f"request id {said.request_id}")

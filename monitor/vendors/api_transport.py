@@ -171,7 +171,7 @@ class Transport:
             if response.status_code == 429:
                 wait = self._retry_after(response)
                 if last or (wait is not None and wait > self._patience.longest_retry_after):
-                    raise ThrottledError(str(call), "asked too often", said_by(response, content), wait)
+                    raise ThrottledError(str(call), "asked too often", said_by(call, response, content), wait)
                 await self._rest(attempt, wait)
                 continue
             if response.status_code >= 500 and call.repeatable and not last:

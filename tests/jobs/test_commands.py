@@ -466,6 +466,33 @@ async def test_a_vendors_words_stay_on_their_line_and_in_their_column(
     assert rows[-1] == ["reason", "No resource  left [2J"]
 
 
+async def test_a_reason_is_told_without_the_address_that_is_pushed_to(
+    vendor: TestedVendor, config: Path
+) -> None:
+    told = {"error_code": "MSS.1", "error_msg": "rtmp://push.example.com/live/hidden-key can't be reached"}
+    vendor.jobs[JOB] = {"job_id": JOB, "room_id": ROOM, "state": "FAILED", "error_info": told}
+
+    shown = await jobs(config, "show", "meta", "--room", ROOM, "--job", JOB, "--json")
+
+    assert shown.answer["reason"] == "rtmp://*** can't be reached"
+
+
+async def test_a_refusal_is_told_without_the_secrets_that_were_sent(
+    vendor: TestedVendor, config: Path, tmp_path: Path
+) -> None:
+    said = f"stream_keys[0] hidden-key, rtmp://push.example.com/live and {KEY} can't be used"
+    vendor.faults.append(error(400, "MSS.00000003", said))
+    body = {"output_urls": ["rtmp://push.example.com/live"], "stream_keys": ["hidden-key"]}
+    (tmp_path / "start.json").write_text(json.dumps(body))
+
+    refused = await jobs(
+        *(config, "start", "meta", "--room", ROOM, "--callbacks", "--body", str(tmp_path / "start.json"))
+    )
+
+    assert refused.code == 1
+    assert "MSS.00000003 stream_keys[0] ***, *** and *** can't be used" in refused.err
+
+
 @pytest.mark.parametrize(("known", "given"), [(JOB, BARE_JOB.upper()), (BARE_JOB, JOB)])
 async def test_a_job_is_found_however_its_id_is_spelled(
     known: str, given: str, vendor: TestedVendor, config: Path

@@ -236,9 +236,8 @@ _ERRORS: dict[int, tuple[type[ApiError], str]] = {
 
 def _refuse(call: Call, answer: Answer) -> NoReturn:
     document = answer.document if isinstance(answer.document, dict) else {}
-    said = VendorSaid(
-        answer.status, text_in(document, "error_code"), text_in(document, "error_msg"), answer.request_id
-    )
+    code, message = text_in(document, "error_code"), text_in(document, "error_msg")
+    said = VendorSaid(answer.status, code, call.hide(message), answer.request_id)
     if answer.status >= 500:
         raise VendorTroubleError(str(call), f"the vendor failed (status {answer.status}){call.doubt}", said)
     if answer.status == 404 and not (said.code or "").startswith("MSS."):

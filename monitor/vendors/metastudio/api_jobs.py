@@ -10,7 +10,7 @@ from uuid import UUID
 from monitor.clock import Clock
 from monitor.config import AuthType, Source
 from monitor.event import CallbackAim, JobObserved, JobState, canonical_job_id
-from monitor.masking import without_secrets
+from monitor.masking import text_without_secrets, without_secrets
 from monitor.vendors.api_errors import ApiError, InvalidRequestError, NoSuchJobError, UnreadableError
 from monitor.vendors.api_protocol import LiveWarning, ObservedJob, StartedJob
 from monitor.vendors.api_transport import Transport
@@ -132,14 +132,14 @@ class MetaStudioJobs:
     def _observed(self, job: Job) -> ObservedJob:
         error = job.error_info
         code = error.error_code if error is not None else None
-        reason = job.block_reason or (error.error_msg if error is not None else None)
+        reason = text_without_secrets(job.block_reason or (error and error.error_msg) or "")
         observed = JobObserved(
             _STATES.get(job.state or ""),
             room_id=canonical_job_id(job.room_id) if job.room_id else None,
             duration=job.duration,
             push_duration=job.stream_duration,
             error=code[:64] if code else None,
-            reason=reason[:REASON_LENGTH] if reason else None,
+            reason=reason[:REASON_LENGTH] or None,
             aim=self._aim(job.live_event_callback_config),
         )
         # A job that failed before it began may have no end; nothing was told of it since then.

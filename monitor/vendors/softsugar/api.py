@@ -196,7 +196,7 @@ class SoftSugarApi:
         message = text_in(document, "message")
         if message is not None and authorization is not None:
             message = message.replace(authorization.get_secret_value(), MASK)
-        said = VendorSaid(answer.status, code, message, answer.request_id)
+        said = VendorSaid(answer.status, code, call.hide(message), answer.request_id)
         if code not in (None, _SUCCESS):
             raise _error(call, said)
         if not 200 <= answer.status < 300:
