@@ -60,10 +60,19 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
         usable = _is_ipv6(host)
     else:
-        usable = bool(host) and ":" not in host
+        usable = bool(host) and ":" not in host and _is_idna(host)
     if not usable or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
     return Address(host, int(port))
+
+
+def _is_idna(text: str) -> bool:
+    """Whether a name can be looked up: no part of it is empty or longer than DNS takes."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_ipv6(text: str) -> bool:

@@ -9,7 +9,7 @@ in Kafka as in the spool, and a stream that has seen an event twice ignores the 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from monitor.log.kafka_sender import Lane, Part, Sender
 from monitor.log.lock import hold
 from monitor.log.protocol import DeadLetter
 from monitor.log.spool import CAPACITY_BYTES, Chunk, Spool, SpoolState
+from monitor.log.uncancelled import cancelled
 
 MAX_WAITING = 20_000
 """Records that may wait for Kafka; a source of more is told to come again."""
@@ -122,14 +123,15 @@ class KafkaLog:
         if self._closed:
             return
         self._closed = True
-        await self._sender.settle()
-        if self._draining is not None:
-            self._draining.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._draining
-        await self._sender.close()
-        await self._spool.close()
-        self._held.close()
+        try:
+            await self._sender.settle()
+            if self._draining is not None:
+                await cancelled(self._draining)
+            await self._sender.close()
+        finally:
+            # Whoever doesn't want to wait for Kafka lets go of the spool all the same.
+            await self._spool.close()
+            self._held.close()
 
     async def _start(self) -> None:
         await self._sender.start()

@@ -24,6 +24,7 @@ from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_landmark, kafka_topics
 from monitor.log.kafka_closing import look_at, stop_consumer, stop_producer
 from monitor.log.kafka_landmark import Headers, Landmark
+from monitor.log.kafka_reading import SILENT_SECONDS
 from monitor.log.protocol import Checkpoint
 
 POSITION_KEY = b"~position"
@@ -146,8 +147,17 @@ class KafkaCheckpoints:
         """Return the newest record of each key, tombstones left out.
 
         Raises:
-            LogUnavailableError: a transaction that isn't of this partition's owners stays open in it.
+            LogUnavailableError: a transaction that isn't of this partition's owners stays open in it, or
+                nothing has come for SILENT_SECONDS.
         """
+        try:
+            # aiokafka says nothing of a broker that is away: it tries again without an end.
+            async with asyncio.timeout(SILENT_SECONDS) as silence:
+                return await self._read_on(consumer, silence)
+        except TimeoutError:
+            raise LogUnavailableError(f"{self._name}: nothing has come for {SILENT_SECONDS:g} s") from None
+
+    async def _read_on(self, consumer: AIOKafkaConsumer, silence: asyncio.Timeout) -> dict[bytes, bytes]:
         newest: dict[bytes, bytes] = {}
         place = self._place
         await consumer.seek_to_beginning(place)
@@ -159,7 +169,9 @@ class KafkaCheckpoints:
                 for record in records:
                     self._note(newest, record)
             await asyncio.sleep(0)
-            position = await consumer.position(place)
+            before, position = position, await consumer.position(place)
+            if position != before:
+                silence.reschedule(asyncio.get_running_loop().time() + SILENT_SECONDS)
             if position != consumer.last_stable_offset(place) or position == consumer.highwater(place):
                 held_up = stopwatch()
             elif stopwatch() - held_up >= OPEN_SECONDS:

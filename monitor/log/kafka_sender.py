@@ -11,7 +11,6 @@ somebody else to keep must see to it that a second one does no harm.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,7 @@ from monitor.log.kafka_client import RETRY_SECONDS
 from monitor.log.kafka_closing import stop_producer
 from monitor.log.kafka_records import Record
 from monitor.log.protocol import DeadLetter
-from monitor.log.uncancelled import uncancelled
+from monitor.log.uncancelled import cancelled, uncancelled
 
 ACKNOWLEDGE_SECONDS = 1.0
 """How long Kafka may take; a vendor waits a few seconds at most, and perhaps doesn't come again."""
@@ -111,7 +110,7 @@ class Sender:
             future. Parts of a lane come in their order.
 
     Attributes:
-        unacknowledged: parts that wait for Kafka.
+        unacknowledged: how many records wait for Kafka.
     """
 
     def __init__(self, settings: Settings, give_up: Callable[[Part], None]) -> None:
@@ -169,9 +168,7 @@ class Sender:
     async def close(self) -> None:
         """Stop sending; what is under way may still be written."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled(self._task)
 
     def _lanes(self) -> Iterator[Lane]:
         yield from self.events

@@ -1,4 +1,4 @@
-"""Tells a cancellation that was asked for from one that leaks out of a client."""
+"""Tells whose a cancellation is: asked for, leaked out of a client, or of whoever waits for a task's end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -25,3 +25,15 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
         if task is None or task.cancelling():
             raise
         raise LogUnavailableError("the client has cancelled a call") from None
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and return once it has ended; whoever is cancelled meanwhile hears of it.
+
+    Raises:
+        Exception: what the task ended with, if it wasn't the cancellation.
+    """
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()

@@ -54,11 +54,21 @@ class Holdings:
         Raises:
             ConfigurationError: a kept state can't be read.
         """
-        async with self._restoring:
-            holding = await self._taken_over(partition)
-            # From here on it is kept, should the partition go again before it is true.
-            self.held[partition] = holding
-        return holding
+        telling = Seldom(REPEAT_SECONDS)
+        while True:
+            try:
+                # For one attempt: a partition that can't be restored keeps no other one waiting.
+                async with self._restoring:
+                    mine = await self._go_on_with(partition)
+                    holding = mine or await Holding.open(self._settings, partition)
+            except LogUnavailableError as error:
+                if telling.is_due():
+                    _log.warning("can't restore", partition=partition, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                # From here on it is kept, should the partition go again before it is true.
+                self.held[partition] = holding
+                return holding
 
     def release(self) -> list[int]:
         """Hold nothing any more, but keep it; return which partitions were held."""
@@ -93,17 +103,6 @@ class Holdings:
         """Let go of all that is kept."""
         self.forget(all_but=())
         await asyncio.gather(*self._closing, return_exceptions=True)
-
-    async def _taken_over(self, partition: int) -> Holding:
-        telling = Seldom(REPEAT_SECONDS)
-        while True:
-            try:
-                mine = await self._go_on_with(partition)
-                return mine or await Holding.open(self._settings, partition)
-            except LogUnavailableError as error:
-                if telling.is_due():
-                    _log.warning("can't restore", partition=partition, error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
 
     async def _go_on_with(self, partition: int) -> Holding | None:
         """Return what this process held of a partition, if nobody else has had it since."""

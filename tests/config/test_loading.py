@@ -675,7 +675,20 @@ def test_an_address_is_reached_on_this_machine_at_its_url(address: Address, url:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":8080", "host", "host:", "::1:80", "[::1]", "[host]:80", "host:65536", "host:-1"]
+    "text",
+    [
+        "",
+        ":8080",
+        "host",
+        "host:",
+        "::1:80",
+        "[::1]",
+        "[host]:80",
+        "host:65536",
+        "host:-1",
+        "a..b:1",
+        "a" * 64 + ":1",
+    ],
 )
 def test_what_is_not_host_and_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be host:port"):

@@ -13,7 +13,7 @@ from aiokafka.errors import InvalidTxnState, ProducerFenced
 
 from monitor.config import LogSettings, Settings
 from monitor.errors import FencedError, LogUnavailableError
-from monitor.log import kafka_client, kafka_landmark, kafka_topics
+from monitor.log import kafka_checkpoints, kafka_client, kafka_landmark, kafka_topics
 from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.kafka_landmark import Landmark
@@ -55,6 +55,30 @@ async def test_a_restore_never_waits_long_before_it_looks_whether_it_is_at_its_e
     # Nothing was saved, so nothing ever comes: each wait passes whole, for each partition of a worker.
     assert waits
     assert max(waits) <= 100
+
+
+async def test_a_restore_ends_when_kafka_goes_away_in_the_middle_of_it(
+    own_kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_checkpoints, "SILENT_SECONDS", 2.0)
+    [broker], start = own_kafka.each, AIOKafkaConsumer.start
+    settings = Settings(kafka=own_kafka.settings(), log=LogSettings(path=tmp_path / "spool.db"))
+    await kafka_topics.ensure(settings)
+    checkpoints = await KafkaCheckpoints.open(settings, 2)
+    await checkpoints.save(7, [("a", "1", b"one")])
+
+    async def paused(consumer: AIOKafkaConsumer) -> None:
+        await start(consumer)
+        broker.pause()
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(AIOKafkaConsumer, "start", paused)
+        with pytest.raises(LogUnavailableError, match=r"partition 2 of .*: nothing has come for 2 s"):
+            await checkpoints.load()
+    broker.resume()
+
+    assert (await checkpoints.load()).position == 7
+    await checkpoints.close()
 
 
 async def test_what_was_saved_is_loaded(checkpoints: KafkaCheckpoints) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.config import KafkaSettings, LogSettings, Settings
+from monitor.errors import LogUnavailableError
 from monitor.health.stream import to_json
 from monitor.log import kafka_topics
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.worker import holdings
-from monitor.worker.holdings import Holdings
+from monitor.worker.holding import Holding
+from monitor.worker.holdings import RESTORED_AT_ONCE, Holdings
 from tests.health.story import Story
 from tests.kafka_broker import Brokers, eventually
 
@@ -40,6 +43,35 @@ async def test_a_partition_that_cannot_be_restored_is_tried_again_and_told_of_on
         await held.close()
 
     assert [(line["event"], line["partition"]) for line in lines] == [("can't restore", 3)]
+
+
+async def test_partitions_that_cannot_be_restored_keep_no_other_one_waiting(
+    kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdings, "RETRY_SECONDS", 0.1)
+    made = Settings(kafka=kafka.settings(partitions=3), log=LogSettings(path=tmp_path / "spool.db"))
+    await kafka_topics.ensure(made)
+    broken, tries, opened = range(RESTORED_AT_ONCE), Counter[int](), Holding.open
+
+    async def restored(settings: Settings, partition: int) -> Holding:
+        tries[partition] += 1
+        if partition in broken:
+            raise LogUnavailableError("somebody else's transaction stays open")
+        return await opened(settings, partition)
+
+    monkeypatch.setattr(Holding, "open", restored)
+    held = Holdings(made)
+    hopeless = [asyncio.create_task(held.take_over(number)) for number in broken]
+    await eventually(lambda: all(tries[number] >= 2 for number in broken))
+
+    await held.take_over(2)
+
+    assert list(held.held) == [2]
+    for task in hopeless:
+        task.cancel()
+    await asyncio.wait(hopeless)
+    held.release()
+    await held.close()
 
 
 @pytest.fixture

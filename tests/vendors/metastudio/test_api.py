@@ -61,7 +61,9 @@ from tests.vendors.vendor_server import (
     error,
     metastudio_api,
     metastudio_settings,
+    opened,
     running_vendor,
+    source_of,
     transport,
 )
 
@@ -281,6 +283,18 @@ async def test_live_warnings_are_asked_for_and_read_as_by_the_vendors_own_client
 
     assert read.live_warning_info[0].warning_type == told.live_warning_info[0].warning_type
     assert read.live_warning_info[0].warning_type == "TOO_SHORT_SCRIPT_TIME"
+
+
+async def test_the_live_warnings_of_a_room_are_found_however_it_is_spelled(vendor: TestedVendor) -> None:
+    vendor.warnings = ["TOO_SHORT_SCRIPT_TIME"]
+    vendor.faults.append(error(404, "MSS.00000002", "no such room"))
+    jobs = opened(source_of(vendor))
+
+    assert await jobs.warnings(ROOM) == ("TOO_SHORT_SCRIPT_TIME",)
+
+    await jobs.close()
+    rooms = [asked.path.split("/")[-2] for asked in vendor.calls("/live-warning-info")]
+    assert rooms == [ROOM, ROOM.replace("-", "")]
 
 
 @pytest.mark.parametrize(
