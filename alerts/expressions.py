@@ -37,7 +37,7 @@ ROOM_START = "stream:livestream_room_start_timestamp_seconds:seen"
 """Recorded of each stream whose room is known, with the label `room_id`: when it began."""
 
 REPLACED = "stream:livestream_replaced:bool"
-"""Recorded of each stream that ended badly: 1 while a newer job of its room is healthy."""
+"""Recorded of each stream that ended badly: 1 while a job is healthy that was started in its place."""
 
 AVAILABLE = "stream:livestream_available:bool"
 """Recorded of each stream that runs: 1, or 0 while it is down or silent."""

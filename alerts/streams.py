@@ -86,14 +86,16 @@ def _recordings(view: View) -> tuple[Record, ...]:
               {last("livestream_start_timestamp_seconds", view)}
             """,
         ),
-        # A worker that has both jobs of a room drops the series of the older one; where each is another
+        # A worker that has both jobs of a room drops the series of the one that ended; where each is another
         # worker's, they meet only here.
         Record(
             REPLACED,
             f"""
             max by ({STREAM}) ({BAD_END} > bool 0)
               and {ON} (
-                {ROOM_START}
+                {last("livestream_info", view, 'room_id!=""', by=f"{STREAM}, room_id")}
+                  * {ON} group_left ()
+                  {last("livestream_well_until_timestamp_seconds", view)}
                 < on ({_ROOM}) group_left ()
                 max by ({_ROOM}) ({ROOM_START} and {ON} {SEEN}{{status="healthy"}})
               )

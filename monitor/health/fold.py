@@ -361,6 +361,9 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
         state.outage_seconds += seconds
     elif state.phase is Phase.STARTING:
         state.starting_seconds += seconds
+    if phase is Phase.ENDED and state.phase is not Phase.OUTAGE:
+        # That one was over before; how the stream ended may still turn out otherwise.
+        state.outage_since = None
     state.phase, state.phase_since = phase, max(state.phase_since, at)
     if phase is Phase.OUTAGE:
         state.outage_since = state.phase_since

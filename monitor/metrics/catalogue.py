@@ -81,6 +81,12 @@ STREAM_FAMILIES: tuple[Family, ...] = (
         "When the stream ended, in Unix seconds, and how",
     ),
     Family(
+        "livestream_well_until_timestamp_seconds",
+        _GAUGE,
+        (),
+        "Until when a stream that ended badly was well, in Unix seconds",
+    ),
+    Family(
         "livestream_reconnects_total",
         _COUNTER,
         (),

@@ -136,6 +136,10 @@ def _start(one: Reading) -> float:
     return heard_at if registered_at is None else min(registered_at, heard_at)
 
 
+def _well_until(one: Reading) -> float | None:
+    return reading.well_until(one.state)
+
+
 def _expected_end(one: Reading) -> float | None:
     return one.state.job.expected_end
 
@@ -246,6 +250,7 @@ RENDERERS: tuple[Numbers | Blocks, ...] = (
     Numbers(family("livestream_start_timestamp_seconds"), ("", _start)),
     Numbers(family("livestream_expected_end_timestamp_seconds"), ("", _expected_end)),
     Blocks(_END, _end),
+    Numbers(family("livestream_well_until_timestamp_seconds"), ("", _well_until)),
     Numbers(family("livestream_reconnects_total"), ("", _reconnects)),
     Numbers(family("livestream_outages_total"), ("", _outages)),
     Numbers(family("livestream_connected_seconds_total"), ("", _connected_seconds)),

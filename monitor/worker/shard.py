@@ -9,6 +9,7 @@ from monitor.event import Decoded, Stored
 from monitor.health import script
 from monitor.health.effect import Effect
 from monitor.health.fold import begin, fold, is_due, retire, settle
+from monitor.health.reading import well_until
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, StreamKey, StreamState
 
@@ -103,7 +104,10 @@ class Shard:
 
 
 def retire_replaced(shards: Iterable[Shard], now: float) -> None:
-    """Retire streams that ended badly once a newer job of their room is healthy, in any of the shards."""
+    """Retire streams that ended badly once a job of their room that began since they were well is healthy.
+
+    It may be in any of the shards.
+    """
     shards = list(shards)
     replaced = [
         (shard, state)
@@ -129,6 +133,7 @@ def retire_replaced(shards: Iterable[Shard], now: float) -> None:
                 healthy[state.source, room] = max(begun, state.first_received)
     for shard, state in replaced:
         room = state.job.room_id
-        if room is not None and healthy.get((state.source, room), 0.0) > state.first_received:
+        until = well_until(state)
+        if room is not None and until is not None and healthy.get((state.source, room), 0.0) > until:
             shard.streams[state.key] = retire(state)
             shard.changed.add(state.key)

@@ -165,6 +165,22 @@ def test_neither_an_older_job_nor_one_of_another_source_takes_the_place_of_a_bad
     assert not any(state.retired for state in shard.streams.values())
 
 
+def test_a_job_that_ran_beside_one_that_was_given_up_does_not_take_its_place_and_a_new_one_does() -> None:
+    shard = Shard(HealthSettings(), {})
+    play(shard, "given up", "C", since=1)
+    play(shard, "beside", "C", since=5)
+    play(shard, "given up", "D", since=10)
+    play(shard, "new", "G", since=20)
+    play(shard, "given up", "E", since=30)
+
+    retire_replaced([shard], START + 31)
+    assert not any(state.retired for state in shard.streams.values())
+    play(shard, "new", "C", since=32)
+    retire_replaced([shard], START + 33)
+
+    assert {key.job_id for key, state in shard.streams.items() if state.retired} == {"given up"}
+
+
 def test_an_older_job_that_is_healthy_too_does_not_hide_the_one_that_takes_the_place_of_a_bad_end() -> None:
     one, other = Shard(HealthSettings(), {}), Shard(HealthSettings(), {}, 1)
     play(one, "newer", "C", since=10)
