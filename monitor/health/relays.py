@@ -1,6 +1,6 @@
 """The relays that bring a room's messages: what one told before or held back, and whom to follow."""
 
-from monitor.event import Decoded
+from monitor.event import Decoded, Relay
 from monitor.health.effect import Effect
 from monitor.health.stream import RelayMark, StreamState
 from monitor.health.told import remember
@@ -20,11 +20,11 @@ def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
     if relay is None:
         return Effect.APPLIED
     mark = state.relays.get(relay.relay)
-    if mark is not None and relay.sequence <= mark.sequence:
+    if mark is not None and relay.sequence <= mark.sequence and not _counts_anew(relay, mark):
         return Effect.DUPLICATE
     if mark is None:
         mark = RelayMark(relay.sequence, None)
-    _, best, steady, since = mark
+    _, best, steady, since, newest = mark
     # A page's clock may be wrong by minutes; what it was behind at best is the measure.
     lag = None if relay.at is None else received - relay.at
     is_delayed = False
@@ -36,8 +36,16 @@ def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
         if is_delayed and received - since >= DELAYED_SECONDS:
             # What was held back comes all at once. It is a clock, the page's or ours, that was set.
             best, is_delayed = steady, False
-    remember(state.relays, relay.relay, RelayMark(relay.sequence, best, steady, since), REMEMBERED_RELAYS)
+    if relay.at is not None:
+        newest = relay.at if newest is None else max(newest, relay.at)
+    mark = RelayMark(relay.sequence, best, steady, since, newest)
+    remember(state.relays, relay.relay, mark, REMEMBERED_RELAYS)
     return Effect.LATE if is_delayed else Effect.APPLIED
+
+
+def _counts_anew(relay: Relay, mark: RelayMark) -> bool:
+    """Whether a relay was started again and counts from the beginning: a copy would have its old time."""
+    return relay.at is not None and mark.newest is not None and relay.at > mark.newest
 
 
 def is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:

@@ -328,14 +328,15 @@ class End:
 class RelayMark(NamedTuple):
     """How far a relay of the RTC room has come.
 
-    lag: the least that its times were behind ours (s), as both clocks are set now. steady: by about how much
-    they have been behind since `steady_since` (our time).
+    newest: the latest of its times (s, by its clock). lag: the least that its times were behind ours (s), as
+    both clocks are set now. steady: by about how much they have been behind since `steady_since` (our time).
     """
 
     sequence: int
     lag: float | None
     steady: float | None = None
     steady_since: float = 0.0
+    newest: float | None = None
 
 
 @dataclass(slots=True)

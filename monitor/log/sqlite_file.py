@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ from monitor.log.bulk import STATEMENTS_KEPT
 
 BUSY_SECONDS = 2.0
 """How long a write waits for another process (a command that retries a dead letter) to finish its own."""
+
+FILE_MODE = 0o640
+"""Bodies are kept as they came, with what is secret in them: they are not for everybody on the machine."""
 
 ANOTHER_FILE = "the file was removed, replaced or emptied; restart the service"
 """What is wrong where `identity` isn't what it was when the file was opened."""
@@ -77,6 +80,7 @@ def prepare(path: Path, kind: Kind) -> None:
     with named_failures(path), _named_damage(path, kind):
         _refuse_no_file(path)
         make_folders(path.parent)
+        _make(path)
         with closing(connect(path, synchronous="FULL")) as connection:
             _prepare(connection, path, kind)
 
@@ -249,6 +253,14 @@ def _holds_anything(connection: sqlite3.Connection) -> bool:
 def _number(connection: sqlite3.Connection, pragma: str) -> int:
     number: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
     return number
+
+
+def _make(path: Path) -> None:
+    """Make the file if it isn't there. What SQLite puts beside it has the same rights."""
+    # One that is there isn't opened: whoever closes it would let go of the locks that this process has on it.
+    # What else is wrong SQLite will say.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
 
 
 def make_folders(folder: Path) -> None:

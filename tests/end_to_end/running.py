@@ -72,7 +72,7 @@ def wait_for(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS,
         time.sleep(0.05)
 
 
-http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=PATIENCE_SECONDS)
 """For the requests of all tests, from any thread: to make a client takes longer than to ask, and a kept
 connection would not notice that the process at its other end is a new one."""
 

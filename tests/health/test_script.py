@@ -803,6 +803,16 @@ def test_a_message_that_a_relay_sends_twice_is_a_duplicate() -> None:
     assert story.progress(1, offset=9, at=2.0, relay=Relay("page", 5, 1.0)) is Effect.DUPLICATE
 
 
+def test_a_relay_that_was_started_again_and_counts_from_the_beginning_is_heard() -> None:
+    story = registered()
+    for sequence, at in ((1000, 1.0), (1001, 6.0)):
+        story.progress(1, offset=sequence, at=at, relay=Relay("server", sequence, at))
+    assert story.progress(2, offset=1, at=20.0, relay=Relay("server", 1, 20.0)) is Effect.APPLIED
+    assert story.progress(2, offset=6, at=25.0, relay=Relay("server", 2, 25.0)) is Effect.APPLIED
+    # What it sends twice has its old time.
+    assert story.progress(2, offset=1, at=27.0, relay=Relay("server", 1, 20.0)) is Effect.DUPLICATE
+
+
 def test_a_message_of_an_unknown_type_that_a_relay_sends_twice_is_a_duplicate() -> None:
     story = Story()
     first, second = Relay("page", 1, 1.0), Relay("page", 2, 2.0)

@@ -391,6 +391,14 @@ async def test_a_path_that_is_no_file_is_refused_by_name(tmp_path: Path) -> None
         await SqliteLog.open(tmp_path)
 
 
+async def test_what_is_kept_is_not_for_everybody_on_the_machine_to_read(log: SqliteLog, path: Path) -> None:
+    await log.append([event(log.next_id())])
+
+    files = {one.name: one.stat().st_mode & 0o007 for one in path.parent.iterdir() if one.stat().st_size}
+    assert set(files) >= {path.name, f"{path.name}-wal"}
+    assert set(files.values()) == {0}
+
+
 async def test_every_commit_is_synced_and_the_file_is_in_wal_mode(log: SqliteLog, path: Path) -> None:
     await log.append([event(log.next_id())])
 

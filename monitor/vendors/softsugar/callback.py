@@ -79,6 +79,8 @@ def session_id(document: dict[str, Any], places: tuple[str, ...] = _SESSION_ID_P
         UndecodableError: no_job_id or wrong_type.
     """
     for value in _values(document, places):
+        if value == "":
+            continue
         # Numbers are taken too: nobody said that the id is a text.
         told = str(value) if _is_whole(value) else value
         try:
