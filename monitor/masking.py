@@ -36,7 +36,8 @@ _PUSHED_TO = re.compile(
 
 _USER = re.compile(r"""(://|:\\+/\\+/)[^\s/?#"'<>\\@]+@""")
 
-_QUERY = re.compile(r"""((?:://|:\\+/\\+/)(?:[^\s?"'<>\\]|\\+/)*\?)[^\s"'<>\\]+""")
+# Each address is taken whole, with a query or without, so that nothing is looked at twice.
+_ADDRESS = re.compile(r"""((?:://|:\\+/\\+/)(?:[^\s?"'<>\\]|\\+/)*)(\?[^\s"'<>\\]+)?""")
 
 _CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """What a terminal would obey rather than show; line ends and tabs are none."""
@@ -62,7 +63,7 @@ def text_without_secrets(text: str) -> str:
     if "/" not in text:
         return text
     text = _PUSHED_TO.sub(rf"\g<1>{MASK}", text)
-    return _QUERY.sub(rf"\g<1>{MASK}", _USER.sub(rf"\g<1>{MASK}@", text))
+    return _ADDRESS.sub(_mask_query, _USER.sub(rf"\g<1>{MASK}@", text))
 
 
 def secrets_in(value: Any) -> Iterator[str]:
@@ -108,6 +109,10 @@ def _masked_by_looks(text: str) -> str:
 
 def _mask_assigned(found: re.Match[str]) -> str:
     return f"{found[1]}{found[2]}{found[4] or ''}{MASK}"
+
+
+def _mask_query(found: re.Match[str]) -> str:
+    return found[0] if found[2] is None else f"{found[1]}?{MASK}"
 
 
 def _mask_beside(found: re.Match[str]) -> str:

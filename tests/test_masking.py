@@ -122,6 +122,12 @@ def test_what_an_address_holds_of_secrets_is_masked_wherever_it_stands(
     assert "3/4" in told
 
 
+@pytest.mark.parametrize("start", ["://", "rtmp:", "rtmp:\\", ":\\/", "a://b@", "://a?"])
+def test_a_body_full_of_beginnings_of_addresses_is_looked_through_once(start: str) -> None:
+    # Were each of them looked at up to the end, nobody would wait for this.
+    assert masked(json.dumps(start * 100_000).encode())
+
+
 def test_a_text_that_speaks_of_keys_is_shown() -> None:
     text = "the key is [on the table]"
     assert json.loads(masked(json.dumps({"message": text}).encode())) == {"message": text}
