@@ -137,7 +137,7 @@ def _start(one: Reading) -> float:
 
 
 def _well_until(one: Reading) -> float | None:
-    return reading.well_until(one.state)
+    return None if one.state.end is None else reading.well_until(one.state)
 
 
 def _expected_end(one: Reading) -> float | None:
