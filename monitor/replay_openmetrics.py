@@ -3,6 +3,7 @@
 `promtool tsdb create-blocks-from openmetrics F DIRECTORY` makes Prometheus' blocks of the file.
 """
 
+import asyncio
 import math
 import os
 import shutil
@@ -142,11 +143,14 @@ class _Series:
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
         count_told(self._metrics, self._shard.streams, event, decoded.payload, effect)
 
-    async def page(self, at: float) -> str:
-        """Return the page as of a moment; all events before it must have been taken."""
+    def let_pass(self, at: float) -> None:
+        """Do what time alone brings about until a moment; all events before it must have been taken."""
         self._clock.at = at
         self._shard.tick(at, list(self._shard.streams))
         retire_replaced([self._shard], at)
+
+    async def page(self) -> str:
+        """Return the page as of the moment until which time has passed."""
         return (await self._exposition.render(ACCEPT, "")).body.decode()
 
     def close(self) -> None:
@@ -163,23 +167,26 @@ async def write_openmetrics(
         MonitorError: the file can't be written.
     """
     series = _Series(settings)
-    due: float | None = None
+    # A number of steps: added up, they would drift away from whole multiples.
+    due: int | None = None
     try:
         with _Families(path) as families:
 
             async def until(moment: float) -> None:
                 nonlocal due
-                while due is not None and due < moment:
-                    page = await series.page(due)
-                    if period.since is None or due >= period.since:
-                        families.add(page, due)
-                    due += step
+                while due is not None and (at := due * step) < moment:
+                    series.let_pass(at)
+                    if period.since is None or at >= period.since:
+                        families.add(await series.page(), at)
+                    # Or nobody could interrupt the way to a late --from.
+                    await asyncio.sleep(0)
+                    due += 1
 
             newest = 0.0
             async for stored, decoded in events:
                 newest = max(newest, stored.event.received)
                 if due is None:
-                    due = math.ceil(newest / step) * step
+                    due = math.ceil(newest / step)
                 await until(newest)
                 try:
                     series.take(stored, decoded)

@@ -216,6 +216,12 @@ def test_samples_stand_at_whole_steps_within_the_period_first_and_last_included(
     assert moments == {since + 11 * number for number in range(11)}
 
 
+def test_samples_of_small_steps_stand_at_whole_multiples_however_many_went_before(kept: Path) -> None:
+    families = written(kept, "--step", "0.1", "--from", str(BEGUN + 459), "--to", str(BEGUN + 460))
+    times = [float(sample.timestamp or 0) for sample in families["livestream_status"].samples]
+    assert {round(time - BEGUN, 4) for time in times} == {round(459 + number / 10, 4) for number in range(11)}
+
+
 def test_series_of_a_stream_go_when_they_would_have_gone_and_streams_are_counted(kept: Path) -> None:
     config = kept / "monitor.toml"
     config.write_text(config.read_text().replace("[health]", "[health]\nkeep_ended_seconds = 30"))
