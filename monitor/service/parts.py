@@ -98,8 +98,11 @@ async def until_signalled(signalled: asyncio.Event, *work: Coroutine[Any, Any, N
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in ended:
-        if isinstance(outcome, Exception):
-            raise outcome
+    failures = [outcome for outcome in ended if isinstance(outcome, Exception)]
+    for other in failures[1:]:
+        # The first is what ends the service; another one may be all that tells of a checkpoint that was lost.
+        _log.error("a part has failed", error=f"{type(other).__name__}: {other}")
+    if failures:
+        raise failures[0]
     if not is_told:
         raise MonitorError("a part of the service has ended by itself; see the log")

@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from monitor.config import AdminSettings, ReceiverSettings, Settings
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, MonitorError
 from monitor.metrics.service import ServiceMetrics
-from monitor.service.parts import serving
+from monitor.service.parts import serving, until_signalled
 from tests.receiver.running import connection
 
 
@@ -63,3 +63,21 @@ async def test_what_a_server_itself_refuses_is_counted_by_where_it_listens() -> 
     for listener, counted in (("receiver", 1), ("admin", 0)):
         labels = {"listener": listener, "reason": "not_http"}
         assert metrics.registry.get_sample_value("monitor_connections_refused_total", labels) == counted
+
+
+async def test_a_part_that_fails_while_another_one_ends_the_service_is_told_of() -> None:
+    async def fail() -> None:
+        raise MonitorError("the disk is gone")
+
+    async def fail_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise MonitorError("the last checkpoint isn't kept")
+
+    with capture_logs() as lines, pytest.raises(MonitorError, match="the disk is gone"):
+        await until_signalled(asyncio.Event(), fail(), fail_to_end())
+
+    assert [(line["event"], line["error"]) for line in lines] == [
+        ("a part has failed", "MonitorError: the last checkpoint isn't kept")
+    ]
