@@ -73,7 +73,7 @@ async def outages(watch: Watch) -> list[Outage]:
     return found
 
 
-async def test_outages_page_and_resolve_as_soon_as_the_intervals_allow(
+async def test_each_outage_pages_and_its_end_resolves_the_page(
     watch: Watch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Simulation(watch.service, streams=36, duration=200, speed=5, scenario="outage", seed=5)
