@@ -29,15 +29,18 @@ _ASSIGNED = re.compile(
 
 _BESIDE = re.compile(_NAMES + r'(\W{1,8})[^"]*', re.IGNORECASE)
 
-# A key is a part of the address that is pushed to, whatever name the address has. JSON may escape slashes.
-_PUSHED_TO = re.compile(
-    r"""\b((?:rtmp[a-z]*|rtsp|srt|webrtc):(?:\\*/){2})(?:[^\s"'<>\\]|\\+/)+""", re.IGNORECASE
-)
+# What an address is made of; anything but ASCII is the sentence around it. JSON escapes slashes and &.
+_OF_ADDRESS = r"""(?:[!#-&(-;=?-\[\]-~]|\\+(?:/|u0026))"""
+_BEFORE_QUERY = r"""(?:[!$-&(-;=@-\[\]-~]|\\+/)"""
+_SLASHES = r"""(?:\\*/){2}"""
 
-_USER = re.compile(r"""(://|:\\+/\\+/)[^\s/?#"'<>\\@]+@""")
+# A key is a part of the address that is pushed to, whatever name the address has.
+_PUSHED_TO = re.compile(rf"((?:rtmp[a-z]{{0,3}}|rtsp|srt|webrtc):{_SLASHES}){_OF_ADDRESS}+", re.IGNORECASE)
+
+_USER = re.compile(rf"""(:{_SLASHES})[^\s/?#"'<>\\]+@""")
 
 # Each address is taken whole, with a query or without, so that nothing is looked at twice.
-_ADDRESS = re.compile(r"""((?:://|:\\+/\\+/)(?:[^\s?"'<>\\]|\\+/)*)(\?[^\s"'<>\\]+)?""")
+_ADDRESS = re.compile(rf"(:{_SLASHES}{_BEFORE_QUERY}*)(?:([?#]){_OF_ADDRESS}+)?")
 
 _CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """What a terminal would obey rather than show; line ends and tabs are none."""
@@ -112,7 +115,7 @@ def _mask_assigned(found: re.Match[str]) -> str:
 
 
 def _mask_query(found: re.Match[str]) -> str:
-    return found[0] if found[2] is None else f"{found[1]}?{MASK}"
+    return found[0] if found[2] is None else f"{found[1]}{found[2]}{MASK}"
 
 
 def _mask_beside(found: re.Match[str]) -> str:

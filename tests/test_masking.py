@@ -106,12 +106,20 @@ def test_json_behind_something_else_in_a_text_is_masked_by_the_look_of_it(before
         (f"srt://push.example.com:9000?streamid={SECRET}", f"srt://{MASK}"),
         (f"https://cdn.example.com/a/b.png?e=1&x={SECRET}", f"https://cdn.example.com/a/b.png?{MASK}"),
         (f"https://user:{SECRET}@cdn.example.com/a", f"https://{MASK}@cdn.example.com/a"),
+        (f"https://user:se@{SECRET}@cdn.example.com/a", f"https://{MASK}@cdn.example.com/a"),
+        (f"https://cdn.example.com/a#at={SECRET}", f"https://cdn.example.com/a#{MASK}"),
         ("https://cdn.example.com/a/b.png", "https://cdn.example.com/a/b.png"),
     ],
 )
 @pytest.mark.parametrize(
     "body",
-    ['{"message": "push to %s failed, 3/4"}', '{"message": "{no JSON: %s failed, 3/4"}', "push to %s, 3/4"],
+    [
+        '{"message": "push to %s failed, 3/4"}',
+        '{"message": "{no JSON: %s failed, 3/4"}',
+        "push to %s, 3/4",
+        '{"message": "推流地址%s，失败 3/4"}',
+        "推流地址%s，失败 3/4",
+    ],
 )
 def test_what_an_address_holds_of_secrets_is_masked_wherever_it_stands(
     address: str, shown: str, body: str
@@ -120,6 +128,7 @@ def test_what_an_address_holds_of_secrets_is_masked_wherever_it_stands(
     assert SECRET not in told
     assert shown.replace("\\", "") in told.replace("\\", "")
     assert "3/4" in told
+    assert ("失败" in told) is ("失败" in body)
 
 
 @pytest.mark.parametrize("start", ["://", "rtmp:", "rtmp:\\", ":\\/", "a://b@", "://a?"])
@@ -158,3 +167,8 @@ def test_what_a_terminal_would_obey_is_told_by_its_number(body: bytes, shown: st
 
 def test_a_byte_order_mark_hides_no_name() -> None:
     assert masked(b'\xef\xbb\xbf{"streamKey": "%b"}' % SECRET.encode()) == f'{{"streamKey": "{MASK}"}}'
+
+
+def test_an_escaped_ampersand_ends_no_address() -> None:
+    for address in ("rtmp://push.example.com/live", "https://cdn.example.com/a"):
+        assert SECRET not in masked(rf"no JSON: {address}?a=1\u0026k={SECRET}".encode())

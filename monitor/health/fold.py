@@ -44,6 +44,9 @@ from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, subs
 
 REMEMBERED_RECEIVERS = 32
 
+PATIENT_SECONDS = 60.0
+"""Before that nobody starts a job in the place of one that isn't connected yet; two may start together."""
+
 
 def begin(event: Event) -> StreamState:
     """Return the state of a stream of which this event is the first sign."""
@@ -65,9 +68,15 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
     at = max(event.received, before)
     if is_due(state, at, settings):
         _settle(state, at, settings)
+    known = state.folded, state.folded_before
     _note_folded(state, event.id)
     end, moved_at = state.end, state.script.progress_at
-    effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
+    try:
+        effect = _HANDLERS[type(decoded.payload)](state, Told(stored, decoded, at, settings))
+    except BaseException:
+        # Or it would pass for folded when it comes again, before it was kept as a dead letter.
+        state.folded, state.folded_before = known
+        raise
     # Only of a stream whose script had moved was the silence one.
     if moved_at is not None and at > before + settings.silent_after_seconds:
         state.awake_since = at
@@ -361,11 +370,36 @@ def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
         state.outage_seconds += seconds
     elif state.phase is Phase.STARTING:
         state.starting_seconds += seconds
-    if phase is Phase.ENDED and state.phase is not Phase.OUTAGE:
-        # That one was over before; how the stream ended may still turn out otherwise.
-        state.outage_since = None
+    before = state.phase
+    if phase is Phase.ENDED:
+        state.well_until = _well_until(state, at)
+        if before is not Phase.OUTAGE:
+            state.outage_since = None
+    elif before is Phase.ENDED:
+        state.well_until = None
     state.phase, state.phase_since = phase, max(state.phase_since, at)
     if phase is Phase.OUTAGE:
-        state.outage_since = state.phase_since
+        if before is not Phase.ENDED or state.outage_since is None:
+            # Else it ended in an outage, by mistake, and that outage goes on.
+            state.outage_since = state.phase_since
     elif phase is Phase.CONNECTED and state.observed is not None:
         observation.note_connected(state.observed)
+
+
+def _well_until(state: StreamState, at: float) -> float | None:
+    """Return until when a stream that ends at `at` was well, as far as anybody told.
+
+    A job of its room that began later was started in its place; one that ran beside it wasn't.
+    """
+    end, told = state.end, state.observed
+    if state.phase is Phase.OUTAGE:
+        return state.outage_since
+    if state.phase is Phase.STARTING:
+        return min(at, state.first_received + PATIENT_SECONDS)
+    if end is not None and end.rested and told is not None and told.pushless_since is not None:
+        return told.pushless_since
+    if end is not None and (end.by_api or was_a_guess(end)):
+        # It is known later than it happened.
+        heard = [one for one in (state.callback_at, state.rtc_at) if one is not None]
+        return min(at, max(heard, default=at))
+    return at

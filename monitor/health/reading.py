@@ -5,8 +5,7 @@ from typing import Final, NamedTuple
 from monitor.config import HealthSettings
 from monitor.event import LinkState, Paragraph
 from monitor.health import plan
-from monitor.health.stream import Outcome, Phase, Script, StreamState
-from monitor.health.told import was_a_guess
+from monitor.health.stream import Phase, Script, StreamState
 
 SHORTEST_STALL = 30.0
 """Seconds without progress that are never called a stall: a switch takes its time, RTC comes in steps."""
@@ -47,25 +46,6 @@ def seconds(state: StreamState, now: float) -> Seconds:
         elif phase is _STARTING:
             starting += running
     return Seconds(starting, connected, outage)
-
-
-def well_until(state: StreamState) -> float | None:
-    """Return until when a stream that ended badly was well, as far as anybody told; None for any other.
-
-    A job of its room that began later was started in its place; one that ran beside it wasn't.
-    """
-    end = state.end
-    if end is None or end.outcome is Outcome.COMPLETED:
-        return None
-    if state.connected_seconds == 0.0:
-        return state.first_received
-    if end.outcome is Outcome.CUT_OFF and not end.rested and state.outage_since is not None:
-        return state.outage_since
-    if end.by_api or was_a_guess(end):
-        # It is known later than it happened.
-        heard = [at for at in (state.callback_at, state.rtc_at) if at is not None]
-        return min(end.at, max(heard, default=end.at))
-    return end.at
 
 
 def rtmp_state(state: StreamState) -> LinkState | None:

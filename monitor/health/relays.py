@@ -13,6 +13,9 @@ STEADY_SECONDS = 10.0
 
 REMEMBERED_RELAYS = 8
 
+FIRST_SEQUENCE = 1
+"""At most: relays count from 0 or from 1."""
+
 
 def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
     """Say whether a relay told this message before (duplicate) or held it back for long (late)."""
@@ -20,11 +23,13 @@ def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
     if relay is None:
         return Effect.APPLIED
     mark = state.relays.get(relay.relay)
-    if mark is not None and relay.sequence <= mark.sequence and not _counts_anew(relay, mark):
-        return Effect.DUPLICATE
     if mark is None:
         mark = RelayMark(relay.sequence, None)
-    _, best, steady, since, newest = mark
+    elif mark.newest is not None and _counts_anew(relay, mark.sequence, mark.newest):
+        mark = mark._replace(earlier=(mark.sequence, mark.newest))
+    elif relay.sequence <= mark.sequence or _is_of_earlier(relay, mark):
+        return Effect.DUPLICATE
+    _, best, steady, since, newest, earlier = mark
     # A page's clock may be wrong by minutes; what it was behind at best is the measure.
     lag = None if relay.at is None else received - relay.at
     is_delayed = False
@@ -38,14 +43,26 @@ def relayed(state: StreamState, decoded: Decoded, received: float) -> Effect:
             best, is_delayed = steady, False
     if relay.at is not None:
         newest = relay.at if newest is None else max(newest, relay.at)
-    mark = RelayMark(relay.sequence, best, steady, since, newest)
+    mark = RelayMark(relay.sequence, best, steady, since, newest, earlier)
     remember(state.relays, relay.relay, mark, REMEMBERED_RELAYS)
     return Effect.LATE if is_delayed else Effect.APPLIED
 
 
-def _counts_anew(relay: Relay, mark: RelayMark) -> bool:
-    """Whether a relay was started again and counts from the beginning: a copy would have its old time."""
-    return relay.at is not None and mark.newest is not None and relay.at > mark.newest
+def _counts_anew(relay: Relay, sequence: int, newest: float) -> bool:
+    """Whether a relay was started again: it counts from the beginning, later than all that it told before.
+
+    Any other number that is known is a copy, whatever its time: a relay may tell when it sent it.
+    """
+    first = relay.sequence <= FIRST_SEQUENCE and relay.sequence < sequence
+    return first and relay.at is not None and relay.at > newest
+
+
+def _is_of_earlier(relay: Relay, mark: RelayMark) -> bool:
+    """Whether it is a copy of what the relay told before it was started again."""
+    if mark.earlier is None or relay.at is None:
+        return False
+    sequence, newest = mark.earlier
+    return relay.sequence <= sequence and relay.at <= newest
 
 
 def is_narrator(state: StreamState, decoded: Decoded, at: float) -> bool:

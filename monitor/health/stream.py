@@ -328,8 +328,9 @@ class End:
 class RelayMark(NamedTuple):
     """How far a relay of the RTC room has come.
 
-    newest: the latest of its times (s, by its clock). lag: the least that its times were behind ours (s), as
-    both clocks are set now. steady: by about how much they have been behind since `steady_since` (our time).
+    newest: the latest of its times (s, by its clock). earlier: its sequence and newest before it was started
+    again. lag: the least that its times were behind ours (s), as both clocks are set now. steady: by about
+    how much they have been behind since `steady_since` (our time).
     """
 
     sequence: int
@@ -337,6 +338,7 @@ class RelayMark(NamedTuple):
     steady: float | None = None
     steady_since: float = 0.0
     newest: float | None = None
+    earlier: tuple[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -348,7 +350,8 @@ class StreamState:
     room, the one whose script progress is followed.
     awake_since: when the first sign came after a silence. reconnected_at: recent reconnects.
     missed: facts whose callback never came. observed: what the vendor's API said; None if it was never
-    asked. retired: only the marker of an ended stream is left.
+    asked. well_until: of a stream that has ended, when it was last well as far as anybody told. retired: only
+    the marker of an ended stream is left.
     """
 
     vendor: Vendor
@@ -383,6 +386,7 @@ class StreamState:
     observed: Observation | None = None
     transitions: Timeline = field(default_factory=Timeline)
     next_due: float | None = None
+    well_until: float | None = None
     retired: bool = False
 
     @property

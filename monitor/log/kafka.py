@@ -9,7 +9,7 @@ in Kafka as in the spool, and a stream that has seen an event twice ignores the 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -123,15 +123,14 @@ class KafkaLog:
         if self._closed:
             return
         self._closed = True
-        try:
-            await self._sender.settle()
+        # Whoever doesn't want to wait for Kafka lets go of all of it all the same.
+        async with AsyncExitStack() as last:
+            last.callback(self._held.close)
+            last.push_async_callback(self._spool.close)
+            last.push_async_callback(self._sender.close)
             if self._draining is not None:
-                await cancelled(self._draining)
-            await self._sender.close()
-        finally:
-            # Whoever doesn't want to wait for Kafka lets go of the spool all the same.
-            await self._spool.close()
-            self._held.close()
+                last.push_async_callback(cancelled, self._draining)
+            await self._sender.settle()
 
     async def _start(self) -> None:
         await self._sender.start()

@@ -51,6 +51,10 @@ LOOK_MS = 50
 
 TRANSACTION_TIMEOUT_MS = 60_000
 
+START_SECONDS = 60.0
+"""How long a partition may take to be taken over: its coordinator may be moving, and the owner before has a
+transaction that is ended first."""
+
 OPEN_SECONDS = 1.0
 """How long the brokers may need to end a transaction of an earlier owner, which they have told is over."""
 
@@ -97,9 +101,14 @@ class KafkaCheckpoints:
         checkpoints = cls(settings, partition)
         assert checkpoints._producer is not None
         try:
-            await checkpoints._producer.start()
+            # A coordinator that is away is asked for again without an end.
+            async with asyncio.timeout(START_SECONDS):
+                await checkpoints._producer.start()
         except BaseException as error:
             await checkpoints.close()
+            if isinstance(error, TimeoutError):
+                problem = f"Kafka has not given it to us within {START_SECONDS:g} s"
+                raise LogUnavailableError(f"{checkpoints._name}: {problem}") from error
             if isinstance(error, kafka_client.FAILURES):
                 raise checkpoints._named(error) from error
             raise

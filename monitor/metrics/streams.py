@@ -137,7 +137,8 @@ def _start(one: Reading) -> float:
 
 
 def _well_until(one: Reading) -> float | None:
-    return None if one.state.end is None else reading.well_until(one.state)
+    end = one.state.end
+    return None if end is None or end.outcome is Outcome.COMPLETED else one.state.well_until
 
 
 def _expected_end(one: Reading) -> float | None:

@@ -18,6 +18,7 @@ MOST_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 SHORTEST_SECRET = 4
+"""Characters; less than that is in every text."""
 
 
 class Call(NamedTuple):
@@ -46,8 +47,8 @@ class Call(NamedTuple):
         """Return what the vendor said, with what it repeats of the request's secrets replaced by `***`."""
         if text is None or not self.body:
             return text
-        for secret in secrets_in(from_json(self.body)):
-            # Less is in every text.
+        # The longest first: one may begin with another.
+        for secret in sorted(secrets_in(from_json(self.body)), key=len, reverse=True):
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret, MASK)
         return text

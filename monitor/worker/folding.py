@@ -90,8 +90,8 @@ class Folder:
             LogUnavailableError: dead letters can't be kept now; the position stays where it was.
         """
         counted, before = Counter[Counted](), shard.position
-        # Of a batch that comes again, since its dead letters couldn't be kept.
-        counted_before = self._counted_up_to.pop(shard.partition, before)
+        # Of a batch that comes again, whole or in parts, since its dead letters couldn't be kept.
+        counted_before = self._counted_up_to.get(shard.partition, before)
         now = self._clock.now()
         dead_letters: list[DeadLetter] = []
         strangers, example = 0, None
@@ -127,8 +127,10 @@ class Folder:
                 shard.position = folded
         except BaseException:
             shard.position = before
-            self._counted_up_to[shard.partition] = batch[-1].offset
+            self._counted_up_to[shard.partition] = max(counted_before, batch[-1].offset)
             raise
+        if shard.position >= counted_before:
+            self._counted_up_to.pop(shard.partition, None)
         self._metrics.event_delay.observe_many([max(0.0, now - stored.event.received) for stored in batch])
         for letter in dead_letters:
             self._metrics.dead_letters.labels(letter.source, letter.channel, letter.reason).inc()

@@ -9,7 +9,6 @@ from monitor.event import Decoded, Stored
 from monitor.health import script
 from monitor.health.effect import Effect
 from monitor.health.fold import begin, fold, is_due, retire, settle
-from monitor.health.reading import well_until
 from monitor.health.status import Status, status
 from monitor.health.stream import Outcome, StreamKey, StreamState
 
@@ -133,7 +132,7 @@ def retire_replaced(shards: Iterable[Shard], now: float) -> None:
                 healthy[state.source, room] = max(begun, state.first_received)
     for shard, state in replaced:
         room = state.job.room_id
-        until = well_until(state)
+        until = state.well_until
         if room is not None and until is not None and healthy.get((state.source, room), 0.0) > until:
             shard.streams[state.key] = retire(state)
             shard.changed.add(state.key)

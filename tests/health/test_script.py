@@ -809,8 +809,11 @@ def test_a_relay_that_was_started_again_and_counts_from_the_beginning_is_heard()
         story.progress(1, offset=sequence, at=at, relay=Relay("server", sequence, at))
     assert story.progress(2, offset=1, at=20.0, relay=Relay("server", 1, 20.0)) is Effect.APPLIED
     assert story.progress(2, offset=6, at=25.0, relay=Relay("server", 2, 25.0)) is Effect.APPLIED
-    # What it sends twice has its old time.
-    assert story.progress(2, offset=1, at=27.0, relay=Relay("server", 1, 20.0)) is Effect.DUPLICATE
+    # Whatever it sends twice is known, of both its lives, and where it tells when it sent it too.
+    for sequence, at in ((1, 20.0), (1000, 1.0), (1001, 6.0), (2, 30.0)):
+        copy = Relay("server", sequence, at)
+        assert story.progress(2, offset=1, at=27.0, relay=copy) is Effect.DUPLICATE
+    assert story.progress(2, offset=11, at=30.0, relay=Relay("server", 3, 30.0)) is Effect.APPLIED
 
 
 def test_a_message_of_an_unknown_type_that_a_relay_sends_twice_is_a_duplicate() -> None:

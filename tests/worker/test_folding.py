@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from monitor.clock import SystemClock
 from monitor.config import AuthType, HealthSettings, LogSettings, Settings, Source
 from monitor.errors import LogUnavailableError
-from monitor.event import Channel, Event, EventId, Stored, Vendor
+from monitor.event import Channel, Event, EventId, ReplyFinished, Stored, Vendor
+from monitor.health import fold as health_fold
 from monitor.health.effect import Effect
 from monitor.health.fold import fold
 from monitor.log.protocol import DeadLetter
@@ -17,6 +18,7 @@ from monitor.log.sqlite import SqliteLog
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker.folding import FEWEST, WINDOW, Folder, StalledError
 from monitor.worker.shard import Shard
+from tests.worker.failing import LettersRefused
 
 SIGNED = Source(
     name="signed",
@@ -67,6 +69,10 @@ class Bench:
             )
             batch.append(Stored(0, self._offset, event))
         await self._folder.fold(self.shard, batch)
+
+    def read_again(self) -> None:
+        """Let the next batch begin behind the last event that is done with, as whoever reads the log does."""
+        self._offset = self.shard.position
 
     def counted(self, outcome: str) -> float:
         """Return how many events were folded with this outcome."""
@@ -247,6 +253,43 @@ async def test_a_batch_whose_dead_letters_could_not_be_kept_counts_once(
     await bench.fold(good=FEWEST)
 
     assert await bench.letters() == 1
+
+
+async def test_an_event_whose_fold_fails_becomes_a_dead_letter_though_that_could_not_be_kept_at_first(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Effect:
+        raise LookupError("hush")
+
+    bench = Bench(log)
+    monkeypatch.setitem(health_fold._HANDLERS, ReplyFinished, fail)
+    with monkeypatch.context() as full:
+        full.setattr(log, "append", LettersRefused(log))
+        with pytest.raises(LogUnavailableError):
+            await bench.fold(good=1)
+
+    bench.read_again()
+    await bench.fold(good=1)
+
+    assert await bench.letters() == 1
+    assert bench.counted("duplicate") == 0
+
+
+async def test_events_of_a_batch_that_comes_again_in_parts_count_once(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(log)
+    with monkeypatch.context() as full:
+        full.setattr(log, "append", LettersRefused(log))
+        with pytest.raises(LogUnavailableError):
+            await bench.fold(good=5, bad=1)
+
+    bench.read_again()
+    await bench.fold(good=2)
+    await bench.fold(good=3, bad=1)
+    await bench.fold(good=1)
+
+    assert (bench.counted("applied"), bench.counted("duplicate")) == (6, 0)
 
 
 async def test_what_could_not_be_decoded_long_ago_stops_nothing_now(log: SqliteLog) -> None:
