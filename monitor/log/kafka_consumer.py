@@ -23,6 +23,9 @@ from monitor.log.kafka_records import stored_event
 HEARTBEATS = 10
 """Heartbeats in a session time-out: the more, the sooner a move between workers is over."""
 
+POSITION_SECONDS = 0.1
+"""How long a partition may take to say where it is read."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -136,13 +139,18 @@ class EventConsumer:
         return events
 
     async def position(self, partition: int) -> int | None:
-        """Return the offset that is read next; None if the partition isn't this process's any more."""
+        """Return the offset that is read next.
+
+        None if the partition isn't this process's any more, or has no leader now who could tell.
+        """
         place = TopicPartition(self._topic, partition)
         if place not in self._consumer.assignment():
             return None
         try:
-            return int(await self._consumer.position(place))
-        except kafka_client.FAILURES:
+            # It is known at once, or asked for without an end, and others would be kept waiting.
+            async with asyncio.timeout(POSITION_SECONDS):
+                return int(await self._consumer.position(place))
+        except (*kafka_client.FAILURES, TimeoutError):
             return None
 
     def known_end(self, partition: int) -> int | None:

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from monitor.config import KafkaSettings, LogSettings, Settings
@@ -44,6 +44,16 @@ async def test_a_stretch_is_read_and_no_more(ten: tuple[KafkaSettings, str]) -> 
         assert await bodies(partition, 3, 6) == [3, 4, 5]
         assert await bodies(partition, 0, 2) == [0, 1]
         assert await bodies(partition, 9, 9) == []
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_somebody_else_has_compressed_is_read(ten: tuple[KafkaSettings, str], codec: str) -> None:
+    settings, topic = ten
+    async with AIOKafkaProducer(**kafka_client.options(settings), compression_type=codec) as producer:
+        await producer.send_and_wait(topic, b"0" * 1000 + b"10", partition=0)
+
+    async with kafka_reading.opened(settings, topic, 0) as partition:
+        assert await bodies(partition, 0, 11) == list(range(11))
 
 
 async def test_a_fetch_at_the_end_is_not_long_in_the_way_of_what_is_read_next(

@@ -661,6 +661,28 @@ async def test_a_callback_that_stays_in_a_spool_for_as_long_as_a_broker_needs_to
         await eventually(lambda: process.missed() == {one: 0, other: 2})
 
 
+async def test_a_partition_that_has_no_leader_keeps_no_other_one_waiting(
+    settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {job: place(SOURCE.name, job, settings.kafka.partitions).partition for job in JOBS}
+    other = next(job for job in JOBS if numbers[job] != 0)
+    lost, position = TopicPartition(kafka_topics.names(settings.kafka).events, 0), AIOKafkaConsumer.position
+
+    async def asked_without_an_end(consumer: AIOKafkaConsumer, of: TopicPartition) -> int:
+        if of == lost:
+            await asyncio.Event().wait()
+        told: int = await position(consumer, of)
+        return told
+
+    async with working(settings, log) as process:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(AIOKafkaConsumer, "position", asked_without_an_end)
+            await reply(log, other)
+            await eventually(lambda: process.replies() == {other: 1})
+            await reply(log, other, first=1)
+            await eventually(lambda: process.replies() == {other: 2})
+
+
 async def test_what_receivers_spooled_while_kafka_was_away_is_not_missed_by_a_worker_that_joins_afterwards(
     settings: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
