@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.codec import has_lz4, has_snappy, has_zstd
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from monitor.config import KafkaSettings, Settings
@@ -20,9 +19,6 @@ RECORD_BYTES = 1_000_000
 
 STATE_BYTES = 8_000_000
 """What the state of a stream may take: one that plays a script of thousands of paragraphs has megabytes."""
-
-_CODECS = {"snappy": has_snappy, "lz4": has_lz4, "zstd": has_zstd}
-"""What tells of each whether it can be read here; the others can be anywhere."""
 
 _ANY_TIME = str(2**63 - 1)
 _SEGMENT_BYTES = 64 * 1024 * 1024
@@ -67,8 +63,8 @@ def layouts(settings: Settings) -> list[Layout]:
     """Return how each topic has to be.
 
     A record's time is the event's: brokers would refuse what is an hour ahead of their clock, be it a
-    rehearsal's. Records stay as they are written: brokers may be set to compress in a way that can't be read
-    here. `health` is compacted soon, since a restore reads all of it. `dead-letters` has one partition, whose
+    rehearsal's. Records stay as they are written: brokers that compress them would have to for each batch.
+    `health` is compacted soon, since a restore reads all of it. `dead-letters` has one partition, whose
     offsets number the letters, and is compacted too: a tombstone removes a letter.
     """
     topics, partitions = names(settings.kafka), settings.kafka.partitions
@@ -284,9 +280,6 @@ def _differences(layout: Layout, topics: Mapping[str, _Found], settings: Setting
     largest = int(found.settings["max.message.bytes"])
     if largest < RECORD_BYTES:
         lines.append(f"has max.message.bytes={largest}, it takes {RECORD_BYTES} to keep what comes in")
-    codec = found.settings["compression.type"]
-    if codec in _CODECS and not _CODECS[codec]():
-        lines.append(f"has compression.type={codec}, which can't be read here; it must be producer")
     policy = set(found.settings["cleanup.policy"].split(","))
     if policy != set(layout.policy.split(",")):
         lines.append(f"has cleanup.policy={found.settings['cleanup.policy']}, it must be {layout.policy}")

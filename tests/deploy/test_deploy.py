@@ -248,4 +248,4 @@ def test_each_package_that_a_deployment_installs_has_its_reason_and_no_other_has
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
     given = {name.strip() for row in rows if row.strip() != "package" for name in row.split(",")}
 
-    assert given == {re.split("[<>=]", one)[0] for one in declared}
+    assert given == {re.split(r"[\[<>=]", one)[0] for one in declared}
