@@ -40,6 +40,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
     hold, settle = span(view.hold_seconds), span(view.settle_seconds)
     ended = f"{STREAM}, outcome"
     ended_badly = of("livestream_end_timestamp_seconds", view, 'outcome!="completed"')
+    rooms = last("livestream_info", view, 'room_id!=""', by=f"{STREAM}, room_id")
     pushed = of("livestream_rtmp_state", view, 'state=~"disconnected|reconnecting"')
     return (
         # A process that recovers, one that wasn't reached, or one that is gone, be it the last: each for a
@@ -81,7 +82,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
         Record(
             ROOM_START,
             f"""
-            {last("livestream_info", view, 'room_id!=""', by=f"{STREAM}, room_id")}
+            {rooms}
               * {ON} group_left ()
               {last("livestream_start_timestamp_seconds", view)}
             """,
@@ -93,7 +94,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
             f"""
             max by ({STREAM}) ({BAD_END} > bool 0)
               and {ON} (
-                {last("livestream_info", view, 'room_id!=""', by=f"{STREAM}, room_id")}
+                {rooms}
                   * {ON} group_left ()
                   {last("livestream_well_until_timestamp_seconds", view)}
                 < on ({_ROOM}) group_left ()

@@ -3,7 +3,6 @@
 `promtool tsdb create-blocks-from openmetrics F DIRECTORY` makes Prometheus' blocks of the file.
 """
 
-import asyncio
 import math
 import os
 import shutil
@@ -23,6 +22,7 @@ from monitor.metrics.text import OPENMETRICS_END
 from monitor.metrics.vendor_errors import count_told, declare_sources
 from monitor.replay import Events, Period
 from monitor.worker.fleet import Fleet
+from monitor.worker.folding import let_pass
 from monitor.worker.shard import Shard, retire_replaced
 
 ACCEPT = "application/openmetrics-text; version=1.0.0"
@@ -143,10 +143,10 @@ class _Series:
         self._metrics.events.labels(event.vendor, event.source, event.channel, event.type, effect).inc()
         count_told(self._metrics, self._shard.streams, event, decoded.payload, effect)
 
-    def let_pass(self, at: float) -> None:
+    async def pass_until(self, at: float) -> None:
         """Do what time alone brings about until a moment; all events before it must have been taken."""
         self._clock.at = at
-        self._shard.tick(at, list(self._shard.streams))
+        await let_pass(self._shard, at)
         retire_replaced([self._shard], at)
 
     async def page(self) -> str:
@@ -175,11 +175,9 @@ async def write_openmetrics(
             async def until(moment: float) -> None:
                 nonlocal due
                 while due is not None and (at := due * step) < moment:
-                    series.let_pass(at)
+                    await series.pass_until(at)
                     if period.since is None or at >= period.since:
                         families.add(await series.page(), at)
-                    # Or nobody could interrupt the way to a late --from.
-                    await asyncio.sleep(0)
                     due += 1
 
             newest = 0.0

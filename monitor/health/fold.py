@@ -23,7 +23,6 @@ from monitor.event import (
     ReplyFinished,
     ScriptProgress,
     SessionChanged,
-    SessionState,
     Stored,
     Unrecognised,
 )
@@ -31,6 +30,7 @@ from monitor.health import connection, observation, relays, replies, script, ses
 from monitor.health.api_told import take_observation
 from monitor.health.effect import Effect
 from monitor.health.link_told import take_link
+from monitor.health.phases import enter_phase, phase_of
 from monitor.health.reading import stall_after
 from monitor.health.stream import (
     End,
@@ -43,9 +43,6 @@ from monitor.health.stream import (
 from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, subscribe, was_a_guess
 
 REMEMBERED_RECEIVERS = 32
-
-PATIENT_SECONDS = 60.0
-"""Before that nobody starts a job in the place of one that isn't connected yet; two may start together."""
 
 
 def begin(event: Event) -> StreamState:
@@ -92,9 +89,9 @@ def fold(state: StreamState, stored: Stored, decoded: Decoded, settings: HealthS
         state.rtc_at = at
     else:
         state.api_at = at
-    phase = _phase(state)
+    phase = phase_of(state)
     if phase is not state.phase:
-        _enter_phase(state, phase, at)
+        enter_phase(state, phase, at)
     _plan_settling(state)
     return effect
 
@@ -126,7 +123,7 @@ def _settle(state: StreamState, now: float, settings: HealthSettings) -> None:
     lost_at = state.last_received + settings.abandon_after_seconds
     if state.end is None and lost_at <= now:
         state.end = End(Outcome.LOST, lost_at, None)
-        _enter_phase(state, Phase.ENDED, lost_at)
+        enter_phase(state, Phase.ENDED, lost_at)
 
 
 def retire(state: StreamState) -> StreamState:
@@ -347,59 +344,3 @@ def _least_missed(receivers: Mapping[str, tuple[int, int]]) -> str:
     """
     retried = (name for name, newest in receivers.items() if EventId(name, *newest).is_retried)
     return next(retried, next(iter(receivers)))
-
-
-def _phase(state: StreamState) -> Phase:
-    if state.end is not None:
-        return Phase.ENDED
-    if state.link.current.outputs:
-        return state.link.current.phase
-    if state.session.state is SessionState.RUNNING or state.script.progress_at is not None:
-        return Phase.CONNECTED
-    if state.observed is not None and state.observed.push_seen:
-        return Phase.CONNECTED
-    return Phase.STARTING
-
-
-def _enter_phase(state: StreamState, phase: Phase, at: float) -> None:
-    """Book the time of the phase that is left, and enter the next."""
-    seconds = max(0.0, at - state.phase_since)
-    if state.phase is Phase.CONNECTED:
-        state.connected_seconds += seconds
-    elif state.phase is Phase.OUTAGE:
-        state.outage_seconds += seconds
-    elif state.phase is Phase.STARTING:
-        state.starting_seconds += seconds
-    before = state.phase
-    if phase is Phase.ENDED:
-        state.well_until = _well_until(state, at)
-        if before is not Phase.OUTAGE:
-            state.outage_since = None
-    elif before is Phase.ENDED:
-        state.well_until = None
-    state.phase, state.phase_since = phase, max(state.phase_since, at)
-    if phase is Phase.OUTAGE:
-        if before is not Phase.ENDED or state.outage_since is None:
-            # Else it ended in an outage, by mistake, and that outage goes on.
-            state.outage_since = state.phase_since
-    elif phase is Phase.CONNECTED and state.observed is not None:
-        observation.note_connected(state.observed)
-
-
-def _well_until(state: StreamState, at: float) -> float | None:
-    """Return until when a stream that ends at `at` was well, as far as anybody told.
-
-    A job of its room that began later was started in its place; one that ran beside it wasn't.
-    """
-    end, told = state.end, state.observed
-    if state.phase is Phase.OUTAGE:
-        return state.outage_since
-    if state.phase is Phase.STARTING:
-        return min(at, state.first_received + PATIENT_SECONDS)
-    if end is not None and end.rested and told is not None and told.pushless_since is not None:
-        return told.pushless_since
-    if end is not None and (end.by_api or was_a_guess(end)):
-        # It is known later than it happened.
-        heard = [one for one in (state.callback_at, state.rtc_at) if one is not None]
-        return min(at, max(heard, default=at))
-    return at

@@ -100,17 +100,13 @@ class KafkaCheckpoints:
         await kafka_topics.make_missing(settings)
         checkpoints = cls(settings, partition)
         assert checkpoints._producer is not None
+        slow = f"Kafka has not given it to us within {START_SECONDS:g} s"
         try:
-            # A coordinator that is away is asked for again without an end.
-            async with asyncio.timeout(START_SECONDS):
-                await checkpoints._producer.start()
-        except BaseException as error:
+            with kafka_client.named_failures(checkpoints._name):
+                async with kafka_client.within(START_SECONDS, slow):
+                    await checkpoints._producer.start()
+        except BaseException:
             await checkpoints.close()
-            if isinstance(error, TimeoutError):
-                problem = f"Kafka has not given it to us within {START_SECONDS:g} s"
-                raise LogUnavailableError(f"{checkpoints._name}: {problem}") from error
-            if isinstance(error, kafka_client.FAILURES):
-                raise checkpoints._named(error) from error
             raise
         return checkpoints
 
@@ -159,12 +155,11 @@ class KafkaCheckpoints:
             LogUnavailableError: a transaction that isn't of this partition's owners stays open in it, or
                 nothing has come for SILENT_SECONDS.
         """
-        try:
-            # aiokafka says nothing of a broker that is away: it tries again without an end.
-            async with asyncio.timeout(SILENT_SECONDS) as silence:
+        with kafka_client.named_failures(self._name):
+            async with kafka_client.within(
+                SILENT_SECONDS, f"nothing has come for {SILENT_SECONDS:g} s"
+            ) as silence:
                 return await self._read_on(consumer, silence)
-        except TimeoutError:
-            raise LogUnavailableError(f"{self._name}: nothing has come for {SILENT_SECONDS:g} s") from None
 
     async def _read_on(self, consumer: AIOKafkaConsumer, silence: asyncio.Timeout) -> dict[bytes, bytes]:
         newest: dict[bytes, bytes] = {}

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -102,6 +102,24 @@ def named_failures(where: str) -> Iterator[None]:
         yield
     except (*FAILURES, TimeoutError, OSError) as error:
         raise LogUnavailableError(f"{where}: {str(error) or type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def within(seconds: float, problem: str) -> AsyncIterator[asyncio.Timeout]:
+    """Give aiokafka so long: of brokers that are away it says nothing, and tries again without an end.
+
+    Args:
+        seconds: from now; the limit that is given can be moved.
+        problem: what the error says.
+
+    Raises:
+        TimeoutError: that time is over.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
+    except TimeoutError:
+        raise TimeoutError(problem) from None
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:

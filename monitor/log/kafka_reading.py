@@ -1,6 +1,5 @@
 """Reading a stretch of a partition, outside of any group."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -79,18 +78,13 @@ class Partition:
         """
         records: list[Any] = []
         reached = position
-        try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                # aiokafka says nothing of a broker that is away: it tries again without an end.
-                while reached == position:
-                    found = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
-                    records = found.get(self._place, [])
-                    reached = await self._consumer.position(self._place)
-        except TimeoutError:
-            topic, number = self._place
-            raise TimeoutError(
-                f"nothing has come of partition {number} of {topic} for {SILENT_SECONDS:g} s"
-            ) from None
+        topic, number = self._place
+        silent = f"nothing has come of partition {number} of {topic} for {SILENT_SECONDS:g} s"
+        async with kafka_client.within(SILENT_SECONDS, silent):
+            while reached == position:
+                found = await self._consumer.getmany(self._place, timeout_ms=POLL_MS)
+                records = found.get(self._place, [])
+                reached = await self._consumer.position(self._place)
         return records, reached
 
 

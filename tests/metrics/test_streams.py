@@ -144,6 +144,25 @@ async def test_an_end_is_exported_with_its_outcome_once_it_came(desk: Desk) -> N
     assert after[key("livestream_status", **STREAM, status="ended")] == 1
 
 
+async def test_until_when_it_was_well_is_exported_of_a_stream_that_ended_badly_alone(desk: Desk) -> None:
+    name = "livestream_well_until_timestamp_seconds"
+    story = Story()
+    story.link("C", at=0)
+    story.link("D", at=20)
+    desk.show(story.known)
+    lost = await desk.scrape(at=21)
+    story.link("E", at=200)
+    given_up = await desk.scrape(at=201)
+    completed = Story()
+    completed.link("C", at=0)
+    completed.link("E", at=20)
+    desk.show(completed.known)
+
+    assert given_up[key(name, **STREAM)] == START + 20
+    for page in (lost, await desk.scrape(at=201)):
+        assert not [sample for sample in page if sample.name == name]
+
+
 async def test_a_stream_without_a_script_has_no_script_families(desk: Desk) -> None:
     story = Story()
     story.link("C", at=0)
