@@ -65,7 +65,8 @@ class EventConsumer:
             **kafka_client.options(kafka),
             group_id=kafka.group_id,
             enable_auto_commit=False,
-            isolation_level="read_committed",
+            # Receivers write without transactions; one that somebody leaves open must hold up none of theirs.
+            isolation_level="read_uncommitted",
             auto_offset_reset="earliest",
             session_timeout_ms=round(self._timeout * 1000),
             heartbeat_interval_ms=round(self._timeout * 1000 / HEARTBEATS),
@@ -158,7 +159,7 @@ class EventConsumer:
         place = TopicPartition(self._topic, partition)
         if place not in self._consumer.assignment():
             return None
-        end = self._consumer.last_stable_offset(place)
+        end = self._consumer.highwater(place)
         return None if end is None else int(end)
 
     def silence(self, partition: int) -> float:
@@ -170,7 +171,7 @@ class EventConsumer:
         return math.inf if answered is None else SystemClock().now() - answered / 1000
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Ask the brokers where partitions end now: the offset behind the last event that counts.
+        """Ask the brokers where partitions end now: the offset behind the last event.
 
         Raises:
             LogUnavailableError: they don't answer.
@@ -331,7 +332,8 @@ class HealthReader:
     async def folded(self) -> tuple[int, int]:
         """Return how many events workers have folded, by what was read, and how many there are by now.
 
-        Both are sums of offsets. A partition of which nobody has kept a position yet is left out.
+        Both are sums of offsets. A partition of which nobody has kept a position yet is left out, and what
+        is behind a transaction that somebody has left open among the events.
 
         Raises:
             LogUnavailableError: the brokers don't tell where the events end.

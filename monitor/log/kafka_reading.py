@@ -98,7 +98,8 @@ async def opened(kafka: KafkaSettings, topic: str, partition: int) -> AsyncItera
     consumer = AIOKafkaConsumer(
         **kafka_client.options(kafka),
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        # As workers read events: nothing that is written here waits for a transaction of somebody else.
+        isolation_level="read_uncommitted",
         fetch_max_wait_ms=FETCH_WAIT_MS,
         # Where records expire while they are read, what is left of them is read.
         auto_offset_reset="earliest",

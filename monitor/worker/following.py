@@ -45,6 +45,8 @@ class Follower:
         self._settings = settings
         self._fleet = fleet
         self._telling = Seldom(REPEAT_SECONDS)
+        # A reader that is made anew knows no more of the workers than the one before it did.
+        self._workers = Watchdog(settings.kafka.stall_seconds)
         if metrics is not None:
             # Asked for with each scrape: what is shown grows old while a call to Kafka takes its time.
             metrics.recovering.set_function(lambda: float(fleet.recovering))
@@ -68,7 +70,7 @@ class Follower:
         """
         # A new shard each time: what was forgotten meanwhile may have left no tombstone.
         shard = Shard(self._settings.health, {})
-        watchdog, workers = (Watchdog(self._settings.kafka.stall_seconds) for _ in range(2))
+        watchdog = Watchdog(self._settings.kafka.stall_seconds)
         goal: dict[int, int] | None = {}
         next_look = 0.0
         while True:
@@ -88,7 +90,7 @@ class Follower:
             if stopwatch() >= next_look:
                 # Before it is in the fleet, the one that is there stays as old as it is.
                 if await self._look(reader, watchdog) and goal is None:
-                    await self._look_at_workers(reader, workers)
+                    await self._look_at_workers(reader)
                     self._confirm()
                     # Of two jobs of a room that two workers have, neither knows that one replaces the other.
                     retire_replaced([shard], self._fleet.now())
@@ -116,7 +118,7 @@ class Follower:
             )
         return True
 
-    async def _look_at_workers(self, reader: HealthReader, watchdog: Watchdog) -> None:
+    async def _look_at_workers(self, reader: HealthReader) -> None:
         """See whether anybody folds: without workers all streams would seem to have fallen silent."""
         try:
             folded, there = await reader.folded()
@@ -124,7 +126,7 @@ class Follower:
             # The states can be read all the same, and are no older for it.
             return
         # One partition that stands still is its worker's to tell; here it must not hide all the others.
-        self._fleet.unfolded = bool(watchdog.look({0: folded}, {0: there}, stopwatch()))
+        self._fleet.unfolded = bool(self._workers.look({0: folded}, {0: there}, stopwatch()))
         if self._fleet.unfolded and self._telling.is_due():
             _log.error("no worker folds", events=there - folded)
 

@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from monitor.clock import SystemClock
 from monitor.config import KafkaSettings, LogSettings, Settings
+from monitor.errors import LogUnavailableError
 from monitor.health.stream import to_json
 from monitor.log import kafka_client, kafka_topics
 from monitor.log.kafka_checkpoints import KafkaCheckpoints, Row
+from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import following
 from monitor.worker.fleet import Fleet
@@ -283,6 +285,38 @@ async def test_states_are_called_old_while_events_wait_that_no_worker_folds(
 
         await keep(settings, "one", 0)
         await eventually(lambda: not pages.fleet.stale)
+
+
+async def test_a_reader_that_is_made_anew_knows_that_no_worker_folds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = impatient(settings, monkeypatch)
+    await kafka_topics.ensure(settings)
+    await keep(settings, "one", -1)
+    looks: list[tuple[HealthReader, bool]] = []
+    folded, read = HealthReader.folded, HealthReader.read
+
+    async with following_pages(settings) as pages:
+
+        async def noted(reader: HealthReader) -> tuple[int, int]:
+            looks.append((reader, pages.fleet.unfolded))
+            return await folded(reader)
+
+        async def fail_once(*_: object) -> list[Kept]:
+            monkeypatch.setattr(HealthReader, "read", read)
+            raise LogUnavailableError("a reader that is made anew")
+
+        await eventually(lambda: pages.jobs == {"one"})
+        async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as receiver:
+            await receiver.send_and_wait(kafka_topics.names(settings.kafka).events, b"{}", partition=0)
+        await eventually(lambda: pages.fleet.unfolded)
+        monkeypatch.setattr(HealthReader, "folded", noted)
+        await eventually(lambda: bool(looks))
+        monkeypatch.setattr(HealthReader, "read", fail_once)
+
+        await eventually(lambda: [reader for reader, _ in looks].count(looks[-1][0]) > 1 < len(dict(looks)))
+
+        assert all(unfolded for _, unfolded in looks)
 
 
 async def test_a_reader_that_stands_still_makes_states_old_until_all_are_read_anew(

@@ -21,6 +21,7 @@ from monitor.log.cloudevents import to_headers
 from monitor.log.kafka import KafkaLog
 from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.kafka_consumer import EventConsumer, HealthReader, Read
+from monitor.log.kafka_history import KafkaHistory
 from monitor.log.kafka_records import place
 from monitor.metrics.service import ServiceMetrics
 from monitor.worker import holding, partitions
@@ -393,6 +394,26 @@ async def test_events_that_expired_or_were_never_committed_wait_for_no_worker(
         # They hold up nothing that comes behind them.
         await reply(log, *JOBS, first=6)
         await eventually(lambda: process.replies() == dict.fromkeys(JOBS, 3))
+
+
+async def test_a_transaction_that_somebody_leaves_open_among_the_events_holds_up_none(
+    settings: Settings, log: KafkaLog
+) -> None:
+    events = kafka_topics.names(settings.kafka).events
+    _, partition = place(SOURCE.name, "job-0", settings.kafka.partitions)
+    stranger = AIOKafkaProducer(**kafka_client.options(settings.kafka), transactional_id="stranger")
+    async with stranger:
+        await stranger.begin_transaction()
+        await stranger.send_and_wait(events, b"{}", partition=partition)
+        await reply(log, "job-0", count=2)
+
+        async with working(settings, log) as process:
+            assert process.replies() == {"job-0": 2}
+            await reply(log, "job-0", first=2)
+            await eventually(lambda: process.replies() == {"job-0": 3})
+        archive = KafkaHistory(settings.kafka)
+        assert len((await archive.history(SOURCE.name, "job-0", None, 10)).events) == 3
+        await stranger.abort_transaction()
 
 
 async def test_a_state_that_cannot_be_read_ends_the_worker_with_where_it_is(
