@@ -32,14 +32,8 @@ from monitor.health.effect import Effect
 from monitor.health.link_told import take_link
 from monitor.health.phases import enter_phase, phase_of
 from monitor.health.reading import stall_after
-from monitor.health.stream import (
-    End,
-    Outcome,
-    Phase,
-    PlanOrigin,
-    Play,
-    StreamState,
-)
+from monitor.health.script_state import PlanOrigin, Play
+from monitor.health.stream import End, Outcome, Phase, StreamState
 from monitor.health.told import WITNESS_SECONDS, Told, hear, is_over, note, subscribe, was_a_guess
 
 REMEMBERED_RECEIVERS = 32

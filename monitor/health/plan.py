@@ -1,7 +1,7 @@
 """The plan: positions of paragraphs in playing order, and how one that wasn't planned extends it."""
 
 from monitor.event import Paragraph, RandomPlayMode
-from monitor.health.stream import Rounds
+from monitor.health.script_state import Rounds
 
 
 def include(rounds: Rounds, key: str) -> None:

@@ -1,6 +1,6 @@
 """What RTC's progress tells of a round: whether a playing that is known goes on, or is one that is over."""
 
-from monitor.health.stream import Play, Round, Rounds
+from monitor.health.script_state import Play, Round, Rounds
 
 STALE_SECONDS = 45.0
 """How long after a round RTC may still tell of it, if it has told of nothing since."""

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 from monitor.config import HealthSettings
 from monitor.event import LinkState, Paragraph
 from monitor.health import plan
-from monitor.health.stream import Phase, Script, StreamState
+from monitor.health.script_state import Script
+from monitor.health.stream import Phase, StreamState
 
 SHORTEST_STALL = 30.0
 """Seconds without progress that are never called a stall: a switch takes its time, RTC comes in steps."""

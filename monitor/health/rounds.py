@@ -9,8 +9,8 @@ seconds where the script is; it begins a repeat only where its offset falls.
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health import plan, progress
 from monitor.health.effect import Effect
+from monitor.health.script_state import FinishedRound, PlanOrigin, Play, Round, Rounds
 from monitor.health.sparse import NOTHING, without
-from monitor.health.stream import FinishedRound, PlanOrigin, Play, Round, Rounds
 
 LOOP_SECONDS = 1.0
 """Where a paragraph can follow itself, it is the next round this much later, and a copy before."""

@@ -9,8 +9,8 @@ there is.
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
 from monitor.health.rounds import copied, give_plan, share_between, step
+from monitor.health.script_state import PlanOrigin, Play, Round, Rounds, Script, Witness
 from monitor.health.sparse import without
-from monitor.health.stream import PlanOrigin, Play, Round, Rounds, Script, Witness
 
 REORDER_SECONDS = 45.0
 """How long a play can still be overtaken: SoftSugar's three attempts span 30 s, and a half on top."""

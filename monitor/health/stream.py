@@ -21,6 +21,7 @@ from monitor.event import (
     Vendor,
 )
 from monitor.health.observed_job import Observation
+from monitor.health.script_state import Script
 from monitor.health.sparse import nothing
 from monitor.health.timeline import Timeline
 
@@ -51,14 +52,6 @@ class Phase(StrEnum):
     CONNECTED = "connected"
     OUTAGE = "outage"
     ENDED = "ended"
-
-
-class PlanOrigin(StrEnum):
-    """Who said which paragraphs a round should play."""
-
-    API = "api"
-    REGISTERED = "registered"
-    LEARNED = "learned"
 
 
 class LinkFact(NamedTuple):
@@ -142,145 +135,6 @@ class Job:
     repeat_count: int | None = None
     expected_end: float | None = None
     subscribed: tuple[CallbackKind, ...] = ()
-
-
-@dataclass(slots=True)
-class Round:
-    """One pass over the script.
-
-    played: each paragraph that was reached, and the offset that RTC last told for it (None: RTC told
-    none). awaited: paragraphs that RTC proved, and until when their callback would confirm them. last,
-    last_since, last_signed: the paragraph that plays, and since when. from_start: seen from its start.
-    confirmed_at: when its callback came, if RTC had proved it before. told_at: when RTC last told how far
-    it is. heard: whether RTC told of this round.
-    """
-
-    played: dict[str, int | None]
-    last: str
-    last_since: float
-    last_signed: int | None
-    from_start: bool
-    awaited: Mapping[str, float] = field(default_factory=nothing)
-    confirmed_at: float | None = None
-    told_at: float | None = None
-    heard: bool = False
-
-
-@dataclass(slots=True)
-class FinishedRound:
-    """The last finished round, and what was planned when it closed (nothing if no plan was known).
-
-    skipped: how many of the planned it left out.
-    """
-
-    round: Round
-    planned: tuple[str, ...]
-    closed_at: float
-    skipped: int = 0
-
-
-class Play(NamedTuple):
-    """One sign that a paragraph is being played, by callback or by RTC.
-
-    offset: how far RTC says it is. fingerprint: a checksum of the body, by which a copy is known. due: by
-    when the callback should follow, if RTC was first. stall: seconds without a play that were a stall
-    until now. late: what was signed later had come before.
-    """
-
-    paragraph: str
-    by_rtc: bool
-    offset: int | None
-    signed: int | None
-    received: float
-    fingerprint: int
-    due: float | None = None
-    stall: float | None = None
-    late: bool = False
-
-
-@dataclass(slots=True)
-class Rounds:
-    """What a sequence of plays adds up to.
-
-    plan: in playing order; while `origin` is None it is only what the first round has shown so far.
-    tentative: a paragraph that came back too early; the next one decides what it was. doubted: one that
-    RTC seemed to refute, until anything else is played. count, skipped: rounds finished, and paragraphs that
-    they left out. signed: the newest signed second. leftover: what is planned for this round alone, since it
-    had played it when another plan was given.
-    """
-
-    plan: tuple[str, ...] = ()
-    origin: PlanOrigin | None = None
-    round: Round | None = None
-    finished: FinishedRound | None = None
-    tentative: Play | None = None
-    doubted: Play | None = None
-    count: int = 0
-    skipped: int = 0
-    signed: int | None = None
-    leftover: tuple[str, ...] = ()
-
-
-class Witness(NamedTuple):
-    """RTC proved a paragraph. due: by when its callback should come. signed: the newest second before it."""
-
-    due: float
-    signed: int | None
-
-
-@dataclass(slots=True)
-class Script:
-    """The script of a stream.
-
-    settled: what all plays before `recent` add up to; None while no play was signed, since then nothing
-    can be re-ordered. current: settled and recent together. rounds: the most that `current` ever
-    counted, for a counter never goes down. witnesses: paragraphs whose callback is awaited.
-    first_progress_at, progress_at, resumed_at: the first sign that the script moved, the last one, the
-    first after a stall. longest, mean: seconds of a long paragraph lately, of a usual one. told_at: when the
-    newest that was told of it came in.
-    """
-
-    settled: Rounds | None = None
-    current: Rounds = field(default_factory=Rounds)
-    recent: list[Play] = field(default_factory=list)
-    rounds: int = 0
-    witnesses: Mapping[str, Witness] = field(default_factory=nothing)
-    first_progress_at: float | None = None
-    progress_at: float | None = None
-    resumed_at: float | None = None
-    longest: float | None = None
-    mean: float | None = None
-    told_at: float = 0.0
-
-    @property
-    def plan(self) -> tuple[str, ...]:
-        """The paragraphs of a round in playing order."""
-        return self.current.plan
-
-    @property
-    def origin(self) -> PlanOrigin | None:
-        """Who gave the plan; None while none is known."""
-        return self.current.origin
-
-    @property
-    def round(self) -> Round | None:
-        """The round that plays."""
-        return self.current.round
-
-    @property
-    def finished(self) -> FinishedRound | None:
-        """The last finished round."""
-        return self.current.finished
-
-    @property
-    def tentative(self) -> Play | None:
-        """A paragraph that came back too early; the next one decides what it was."""
-        return self.current.tentative
-
-    @property
-    def skipped(self) -> int:
-        """Paragraphs left out by finished rounds, as far as no late play can change it any more."""
-        return self.current.skipped if self.settled is None else self.settled.skipped
 
 
 @dataclass(slots=True)

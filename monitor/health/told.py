@@ -4,7 +4,8 @@ from typing import NamedTuple, TypeVar
 
 from monitor.config import HealthSettings
 from monitor.event import CallbackKind, Decoded, Event, Stored
-from monitor.health.stream import End, Link, Outcome, Script, StreamState
+from monitor.health.script_state import Script
+from monitor.health.stream import End, Link, Outcome, StreamState
 from monitor.health.timeline import Transition
 
 K = TypeVar("K")

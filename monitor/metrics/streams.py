@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from monitor.config import HealthSettings
 from monitor.event import Channel, LinkState, Vendor
 from monitor.health import reading
+from monitor.health.script_state import PlanOrigin, Script
 from monitor.health.status import Status, Verdict
-from monitor.health.stream import Outcome, PlanOrigin, Script, StreamState
+from monitor.health.stream import Outcome, StreamState
 from monitor.metrics.catalogue import Family, family
 from monitor.metrics.text import Block, block, label, write_blocks, write_numbers
 from monitor.vendors import registry

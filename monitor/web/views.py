@@ -17,8 +17,9 @@ from monitor.health.reading import (
     seconds,
     skipped_paragraphs,
 )
+from monitor.health.script_state import PlanOrigin
 from monitor.health.status import Status, status
-from monitor.health.stream import Outcome, PlanOrigin, StreamState
+from monitor.health.stream import Outcome, StreamState
 from monitor.log.protocol import Heard
 from monitor.masking import masked
 from monitor.vendors import registry

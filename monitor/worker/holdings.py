@@ -29,10 +29,12 @@ class Holdings:
 
     Attributes:
         held: what is this process's now, by partition.
+        stopped: whether none of it is folded any more, since most of it couldn't be decoded.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.held: dict[int, Holding] = {}
+        self.stopped = False
         self._settings = settings
         self._kept: dict[int, Holding] = {}
         self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
@@ -57,10 +59,11 @@ class Holdings:
         telling = Seldom(REPEAT_SECONDS)
         while True:
             try:
-                # For one attempt: a partition that can't be restored keeps no other one waiting.
-                async with self._restoring:
-                    mine = await self._go_on_with(partition)
-                    holding = mine or await Holding.open(self._settings, partition)
+                holding = await self._go_on_with(partition)
+                if holding is None:
+                    # For one attempt: a partition that can't be restored keeps no other one waiting.
+                    async with self._restoring:
+                        holding = await Holding.open(self._settings, partition)
             except LogUnavailableError as error:
                 if telling.is_due():
                     _log.warning("can't restore", partition=partition, error=str(error))

@@ -30,7 +30,7 @@ from monitor.worker.holdings import Holdings
 from monitor.worker.resuming import resume
 from monitor.worker.shard import retire_replaced
 from monitor.worker.sources import tell_unheard
-from monitor.worker.watchdog import Watchdog
+from monitor.worker.watching import show_lag, watch
 
 READ_SECONDS = 0.2
 """How long to wait for events before looking after what is due."""
@@ -90,7 +90,6 @@ class PartitionWorker:
         self._was_away, self._calm_from = False, 0.0
         self._next_look = 0.0
         self._next_tick = 0.0
-        self._stalled = False
         self._telling_of_letters, self._telling_of_topics = Seldom(REPEAT_SECONDS), Seldom(REPEAT_SECONDS)
         # Before it runs: with Kafka away it doesn't for long, and what is not shown yet would look ended.
         self._show_recovery()
@@ -155,7 +154,8 @@ class PartitionWorker:
             async with asyncio.TaskGroup() as self._tasks:
                 try:
                     self._tasks.create_task(uncancelled(self._prove_membership(consumer)))
-                    self._tasks.create_task(uncancelled(self._watch(consumer)))
+                    watching = watch(consumer, self._holdings, self._metrics, self._settings.kafka)
+                    self._tasks.create_task(uncancelled(watching))
                     await consumer.start()
                     await uncancelled(self._follow(consumer))
                 finally:
@@ -189,14 +189,14 @@ class PartitionWorker:
 
     async def _fold(self, consumer: EventConsumer, read: Read) -> None:
         holding = self._holdings.held.get(read.partition)
-        if holding is None or self._stalled:
+        if holding is None or self._holdings.stopped:
             return
         shard = holding.shard
         try:
             await self._folder.fold(shard, read.events)
         except StalledError as error:
             _log.error("stalled", problem=str(error), partition=read.partition, position=shard.position)
-            self._stalled = True
+            self._holdings.stopped = True
             self._metrics.consumer_stalled.set(1)
             # What was read and isn't folded waits still: it makes no shard true, and is told as lag.
             held = self._holdings.held.items()
@@ -236,8 +236,8 @@ class PartitionWorker:
                 if not holding.ready and position >= holding.goal:
                     await self._make_ready(holding)
             end = consumer.known_end(partition)
-            if end is not None and not self._stalled:
-                self._metrics.log_lag.labels(str(partition)).set(max(0, end - position))
+            if end is not None and not self._holdings.stopped:
+                show_lag(self._metrics, {partition: position}, {partition: end})
                 if consumer.silence(partition) > HEARD_SECONDS:
                     holding.calm_from = stopwatch() + DRAINED_SECONDS
                 if position >= end and self._fleet.has(partition) and stopwatch() >= holding.calm_from:
@@ -315,38 +315,6 @@ class PartitionWorker:
                 tell_unheard(self._settings.sources, holding.shard.live)
         self._show_recovery()
 
-    async def _watch(self, consumer: EventConsumer) -> None:
-        """Compare where the consumer is with where its partitions end.
-
-        Raises:
-            LogUnavailableError: it stands still.
-        """
-        watchdog = Watchdog(self._settings.kafka.stall_seconds)
-        while True:
-            await asyncio.sleep(self._settings.kafka.stall_seconds / 5)
-            positions = {}
-            for partition in list(self._holdings.held):
-                position = await consumer.position(partition)
-                if position is not None:
-                    positions[partition] = position
-            if not positions:
-                continue
-            try:
-                ends = await consumer.ends(positions)
-            except LogUnavailableError:
-                continue
-            if self._stalled:
-                for partition, end in ends.items():
-                    self._metrics.log_lag.labels(str(partition)).set(max(0, end - positions[partition]))
-                continue
-            still = watchdog.look(positions, ends, stopwatch())
-            self._metrics.consumer_stalled.set(bool(still))
-            if still:
-                raise LogUnavailableError(
-                    f"partitions {still} have stood still for {self._settings.kafka.stall_seconds:g} s "
-                    "while events wait in them"
-                )
-
     async def _open(self, partition: int) -> None:
         """Take a partition over, restore it, and begin to read it."""
         consumer = self._consumer
@@ -355,7 +323,7 @@ class PartitionWorker:
         holding.came_at = self._clock.now()
         holding.calm_from = max(holding.calm_from, self._calm_from)
         end = await resume(self._settings, consumer, holding)
-        if not self._stalled:
+        if not self._holdings.stopped:
             holding.goal = end
             consumer.follow(partition, holding.shard.position)
 

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, expect
 
-from monitor.web.page import MOST_ROWS
+from monitor.web.writing import MOST_ROWS
 from tests.end_to_end.browsing import (
     SOURCE,
     Visit,

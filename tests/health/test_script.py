@@ -19,8 +19,8 @@ from monitor.event import (
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
+from monitor.health.script_state import PlanOrigin
 from monitor.health.status import Status
-from monitor.health.stream import PlanOrigin
 from tests.health.story import START, Story
 
 LATER = 100.0

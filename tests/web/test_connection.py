@@ -8,7 +8,7 @@ from monitor.config import Settings
 from monitor.http_server import serve
 from monitor.log.sqlite import SqliteLog
 from monitor.web.app import Pages, build
-from monitor.web.page import MORE_ROWS
+from monitor.web.writing import MORE_ROWS
 from tests.browsers import running_browser
 from tests.health.story import Story
 from tests.metrics.building import Desk

@@ -14,6 +14,7 @@ from monitor.event import EventId, Unrecognised
 from monitor.http_server import serve
 from monitor.log.sqlite import SqliteLog
 from monitor.web import page
+from monitor.web.writing import MOST_ROWS
 from tests.health.story import START, Story
 from tests.log import making
 from tests.metrics.building import Desk
@@ -66,9 +67,9 @@ async def test_a_filter_that_does_not_exist_is_none(pages: httpx.AsyncClient) ->
 async def test_a_page_that_is_asked_for_too_many_rows_has_as_many_as_a_page_may(
     pages: httpx.AsyncClient,
 ) -> None:
-    answer = await pages.get("/", params={"rows": page.MOST_ROWS + 1})
+    answer = await pages.get("/", params={"rows": MOST_ROWS + 1})
 
-    assert f'name="rows" value="{page.MOST_ROWS}"' in answer.text
+    assert f'name="rows" value="{MOST_ROWS}"' in answer.text
 
 
 @pytest.mark.parametrize("rows", ["0", "-1", "many"])
