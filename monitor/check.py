@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import httpx
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.health.status import Status
-from monitor.log import kafka_client, kafka_topics, lock, sqlite_file
+from monitor.log import kafka_client, kafka_rights, kafka_topics, lock, sqlite_file
 from monitor.log.kafka import BODIES_TOO_LARGE, takes_bodies
 from monitor.log.sqlite_schema import LOG, SPOOL
 from monitor.worker.sources import UNHEARD
@@ -81,7 +81,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
         reached = _brokers(settings.kafka)
         yield reached
         if reached.ok:
-            yield from _topics(settings)
+            yield from _kafka(settings)
     yield _listen("receiver.listen", settings.receiver.address)
     yield _listen("admin.listen", settings.admin.address)
 
@@ -133,19 +133,25 @@ def _brokers(kafka: KafkaSettings) -> Check:
     return Check("kafka.bootstrap_servers", False, "none of them can be reached")
 
 
-def _topics(settings: Settings) -> Iterator[Check]:
+def _kafka(settings: Settings) -> Iterator[Check]:
     kafka_client.tell_nothing()
+    kafka = settings.kafka
     try:
-        problems = asyncio.run(kafka_topics.problems(settings))
+        topics = asyncio.run(kafka_topics.problems(settings))
+        rights = asyncio.run(kafka_rights.problems(kafka))
     except ConfigurationError as error:
-        problems = error.problems
+        topics, rights = error.problems, None
     except LogUnavailableError as error:
-        problems = [str(error)]
-    for problem in problems:
-        yield Check("kafka topics", False, problem)
-    if not problems:
-        prefix = settings.kafka.topic_prefix
-        yield Check("kafka topics", True, f"{prefix}… are as they have to be, or will be made")
+        topics, rights = [str(error)], None
+    well = f"{kafka.topic_prefix}… are as they have to be, or will be made"
+    yield from _told("kafka topics", topics, well)
+    if rights is not None:
+        yield from _told("kafka rights", rights, f"the group {kafka.group_id} and its transactions are there")
+
+
+def _told(name: str, problems: Sequence[str], well: str) -> list[Check]:
+    """Say each problem, or that it is well."""
+    return [Check(name, False, problem) for problem in problems] or [Check(name, True, well)]
 
 
 def _listen(name: str, address: Address) -> Check:

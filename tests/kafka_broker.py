@@ -48,11 +48,12 @@ class Broker:
         folder: of its data; made when it starts first.
         command: how it is started.
         port: where clients reach it.
+        properties: more than all brokers of tests have, a line each.
     """
 
-    def __init__(self, folder: Path, command: list[str], port: int) -> None:
+    def __init__(self, folder: Path, command: list[str], port: int, properties: str) -> None:
         self.address = f"127.0.0.1:{port}"
-        self._folder, self._command = folder, command
+        self._folder, self._command, self._properties = folder, command, _PROPERTIES + properties
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -66,7 +67,7 @@ class Broker:
                     **os.environ,
                     "KAFKA_HEAP": "256m",
                     "JDK_JAVA_OPTIONS": _JAVA_OPTIONS,
-                    "KAFKA_PROPERTIES": _PROPERTIES,
+                    "KAFKA_PROPERTIES": self._properties,
                 },
                 stdout=output,
                 stderr=output,
@@ -127,9 +128,10 @@ class Brokers:
     Args:
         folder: where their folders go.
         count: 1 or 3.
+        properties: more than all brokers of tests have, a line each; {port} and {controller} are a broker's.
     """
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, properties: str = "") -> None:
         ports = free_ports(2 * count)
         nodes = list(zip(range(1, count + 1), ports[:count], ports[count:], strict=True))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "a")
@@ -144,6 +146,7 @@ class Brokers:
                     *(str(node), cluster, voters),
                 ],
                 port,
+                properties.format(port=port, controller=controller),
             )
             for node, port, controller in nodes
         ]

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import ProducerFenced
 
 from monitor.clock import stopwatch
-from monitor.config import Settings, is_source_name
+from monitor.config import KafkaSettings, Settings, is_source_name
 from monitor.errors import FencedError, LogUnavailableError
 from monitor.log import kafka_client, kafka_landmark, kafka_topics
 from monitor.log.kafka_closing import look_at, stop_consumer, stop_producer
@@ -66,6 +66,11 @@ Row = tuple[str, str, bytes | None]
 _log = structlog.get_logger(__name__)
 
 
+def transactional_id(kafka: KafkaSettings, partition: int) -> str:
+    """Return by what name brokers know whoever keeps the states of a partition, and fence who did before."""
+    return f"{kafka.group_id}-{kafka.topic_prefix}{partition}"
+
+
 class KafkaCheckpoints:
     """The Checkpoints of one partition; made by `open`. After any error it is of no use any more.
 
@@ -85,7 +90,7 @@ class KafkaCheckpoints:
         self._end = 0
         self._producer: AIOKafkaProducer | None = AIOKafkaProducer(
             **self._options,
-            transactional_id=f"{kafka.group_id}-{kafka.topic_prefix}{partition}",
+            transactional_id=transactional_id(kafka, partition),
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=BATCH_BYTES,
         )

@@ -94,7 +94,7 @@ async def ensure(settings: Settings) -> None:
         ConfigurationError: a topic is not as it has to be, or may not be made; a line for each mistake.
         LogUnavailableError: Kafka can't be reached, or can't make topics now.
     """
-    async with _administration(settings.kafka) as admin:
+    async with administration(settings.kafka) as admin:
         wanted = layouts(settings)
         found = await _found(admin, wanted)
         missing = [layout for layout in wanted if layout.name not in found]
@@ -115,7 +115,7 @@ async def make_missing(settings: Settings) -> None:
     Raises:
         LogUnavailableError: Kafka can't be reached, or can't make topics.
     """
-    async with _administration(settings.kafka) as admin:
+    async with administration(settings.kafka) as admin:
         wanted = layouts(settings)
         there = {topic["topic"] for topic in await _all_topics(admin)}
         missing = [layout for layout in wanted if layout.name not in there]
@@ -133,7 +133,7 @@ async def problems(settings: Settings) -> list[str]:
         ConfigurationError: the configuration's certificates or aiokafka can't be used.
         LogUnavailableError: Kafka can't be reached.
     """
-    async with _administration(settings.kafka) as admin:
+    async with administration(settings.kafka) as admin:
         wanted = layouts(settings)
         found = await _found(admin, wanted)
         missing = [layout for layout in wanted if layout.name not in found]
@@ -148,7 +148,7 @@ async def partitions(kafka: KafkaSettings, topic: str) -> int:
     Raises:
         LogUnavailableError: Kafka can't be reached.
     """
-    async with _administration(kafka) as admin:
+    async with administration(kafka) as admin:
         found = (len(one["partitions"]) for one in await _all_topics(admin) if one["topic"] == topic)
         return next(found, 0)
 
@@ -174,7 +174,12 @@ async def must_be_there(kafka: KafkaSettings, topic: str, wanted: int) -> None:
 
 
 @asynccontextmanager
-async def _administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def administration(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to ask brokers, while the context is open.
+
+    Raises:
+        LogUnavailableError: they can't be reached, or what is asked within the context fails.
+    """
     admin = AIOKafkaAdminClient(**kafka_client.options(kafka))
     try:
         with kafka_client.named_failures(kafka_client.address(kafka)):

@@ -14,9 +14,15 @@ REPEAT_SECONDS = 30.0
 
 _MOST_COMPLAINTS = 1000
 
-_TALKATIVE = ("httpx", "aiokafka.consumer.consumer", "aiokafka.consumer.subscription_state")
-"""Who tells of each step, of no use to anybody: of a request to a vendor, or of a consumer of Kafka's. One is
-made every second while Kafka is away, and some for each partition that comes."""
+_TALKATIVE = (
+    "httpx",
+    "aiokafka.conn",
+    "aiokafka.consumer.consumer",
+    "aiokafka.consumer.subscription_state",
+)
+"""Who tells of each step, of no use to anybody: of a request to a vendor, of a connection that has given its
+password, or of a consumer of Kafka's. One is made every second while Kafka is away, and some for each
+partition that comes."""
 
 
 class RepeatFilter(logging.Filter):
