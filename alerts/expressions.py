@@ -6,7 +6,7 @@ an open page must neither resolve then nor be opened a second time.
 """
 
 from alerts.rule import span
-from alerts.thresholds import View
+from alerts.thresholds import Streams, View
 
 STREAM = "vendor, source, job_id"
 """The labels that make a stream."""
@@ -36,8 +36,8 @@ OUT = "stream:livestream_out:bool"
 ROOM_START = "stream:livestream_room_start_timestamp_seconds:seen"
 """Recorded of each stream whose room is known, with the label `room_id`: when it began."""
 
-REPLACED = "stream:livestream_replaced:bool"
-"""Recorded of each stream that ended badly: 1 while a job is healthy that was started in its place."""
+REPLACED = "stream:livestream_replaced_end_timestamp_seconds:seen"
+"""Recorded of each stream that ended badly: when, while a job is healthy that was started in its place."""
 
 AVAILABLE = "stream:livestream_available:bool"
 """Recorded of each stream that runs: 1, or 0 while it is down or silent."""
@@ -61,6 +61,16 @@ def of(name: str, view: View, matchers: str = "") -> str:
 def last(name: str, view: View, matchers: str = "", *, by: str = STREAM) -> str:
     """Return a gauge as it was last scraped of anybody. Whether the stream still counts, `SEEN` knows."""
     return f"max by ({by}) (last_over_time({of(name, view, matchers)}[{span(view.hold_seconds)}]))"
+
+
+def unreplaced(streams: Streams) -> str:
+    """Return `BAD_END` of those streams in whose place none was started.
+
+    Replaced once is replaced for good, whatever becomes of the newer job; but an end that is taken back, and
+    another one later, is another end.
+    """
+    replaced = f"max_over_time({REPLACED}[{span(streams.replaced_seconds)}])"
+    return f"{BAD_END} unless ({BAD_END} <= {ON} group_left () {replaced})"
 
 
 def out(view: View) -> str:

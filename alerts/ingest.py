@@ -1,5 +1,7 @@
 """What wakes somebody because of what comes in: callbacks that are refused, unreadable, or missing."""
 
+from textwrap import indent
+
 from alerts.expressions import INSTANCE, LIVE, ON, SEEN, SOURCE, TIMES, last, of, risen
 from alerts.rule import Alert, Dashboard, Group, Severity, span
 from alerts.thresholds import Ingest, Thresholds, View
@@ -28,7 +30,10 @@ def _authentication(view: View, limits: Ingest) -> Alert:
     window = span(limits.authentication_window_seconds)
     refused, called = of("monitor_authentication_failures_total", view), of("monitor_callbacks_total", view)
     failures = f"sum by (source) (increase({refused}[{window}]))"
-    requests = f"sum by (source) (increase({called}[{window}]))"
+    # Relays' requests are counted as requests only when they are refused.
+    relayed = of("monitor_events_total", view, 'channel="rtc"')
+    callbacks = f"sum by (source) (increase({called}[{window}]))"
+    requests = f"({callbacks}\n    + (sum by (source) (increase({relayed}[{window}])) or {callbacks} * 0))"
     return Alert(
         "MonitorCallbackAuthenticationFailures",
         Severity.WARNING,
@@ -129,24 +134,30 @@ def _no_callbacks(view: View, limits: Ingest) -> Alert:
     start = last("livestream_start_timestamp_seconds", view)
     missed = last("livestream_callbacks_missed_total", view)
     script = last("livestream_script_progress_timestamp_seconds", view)
+    stalls = last("livestream_script_stall_after_seconds", view)
     remaining = last("livestream_script_remaining_seconds", view)
+    # Silence is what missing callbacks look like. While RTC tells of the script, or its paragraphs are long,
+    # none may be due for long.
+    due = (
+        f"({risen('livestream_callbacks_missed_total', view, limits.missed_window_seconds)}) > 0\n"
+        f"or {script} < time() - {stalls}\n"
+        f'or {SEEN}{{status="silent"}}'
+    )
     return Alert(
         "MonitorNoCallbacks",
         Severity.CRITICAL,
         Dashboard.PIPELINE,
-        # A script stands still while its stream is down, and one that is over tells nothing more. Silence is
-        # what missing callbacks look like. Where none ever came, those that are missed say that some should.
-        f"""
-        (
-          {newest}
-          or min by (vendor, source) ({start} and {ON} {missed} > 0 and {ON} {LIVE})
-        ) < time() - {limits.no_callbacks_seconds}
-          and on (vendor, source) count by (vendor, source) (
-            {script}
-              and {ON} {SEEN}{{status=~"healthy|degraded|silent"}}
-              unless {ON} {remaining} == 0
-          ) >= {limits.no_callbacks_streams}
-        """,
+        # A script stands still while its stream is down, and one that is over tells nothing more. Where no
+        # callback ever came, those that are missed say that some should.
+        f"(\n  {newest}\n"
+        f"  or min by (vendor, source) ({start} and {ON} {missed} > 0 and {ON} {LIVE})\n"
+        f") < time() - {limits.no_callbacks_seconds}\n"
+        "  and on (vendor, source) count by (vendor, source) (\n"
+        f"    {script}\n"
+        f'      and {ON} {SEEN}{{status=~"healthy|degraded|silent"}}\n'
+        f"      unless {ON} {remaining} == 0\n"
+        f"      and {ON} (\n{indent(due, ' ' * 8)}\n      )\n"
+        f"  ) >= {limits.no_callbacks_streams}",
         f"{SOURCE} calls back no more",
         f"No callback of {SOURCE} has come since {{{{ $value | humanizeTimestamp }}}}, though streams of "
         "it play their scripts. Nobody would hear of an outage: look at the way from "
@@ -167,10 +178,10 @@ def _unanswered(view: View, limits: Ingest) -> Alert:
         Severity.WARNING,
         Dashboard.PIPELINE,
         f"{failed} > 1\n  unless {answered} > time() - {limits.unanswered_seconds}",
-        f"The vendor's API doesn't answer {SOURCE}",
+        f"Nothing is learned from the vendor's API of {SOURCE}",
         f"{TIMES} questions of {SOURCE} to its vendor's API failed within {window}, and "
-        "no round of them was answered whole. What no callback tells stays unseen: a lost end, a job that "
-        "failed. Look at the key, our clock, and the way to the API.",
+        "no round of them was answered whole and kept. What no callback tells stays unseen: a lost end, a "
+        "job that failed. Look at why: the key, our clock, the way to the API, or our own log.",
         of_source=("source",),
     )
 

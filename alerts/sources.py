@@ -1,6 +1,6 @@
 """What wakes somebody because of a source as a whole: incidents, quotas, and the objective."""
 
-from alerts.expressions import AVAILABLE, BAD_END, LIVE, ON, REPLACED, SEEN, SOURCE, STREAM, of, out
+from alerts.expressions import AVAILABLE, LIVE, ON, SEEN, SOURCE, STREAM, of, out, unreplaced
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Burn, Thresholds
 
@@ -22,10 +22,7 @@ def group(thresholds: Thresholds) -> Group:
 def _recordings(thresholds: Thresholds) -> tuple[Record, ...]:
     view, incident = thresholds.view, thresholds.incident
     # What was replaced is on air again.
-    ended = (
-        f"max by ({STREAM}) ({BAD_END}) > time() - {incident.ended_within_seconds}"
-        f" unless {ON} last_over_time({REPLACED}[{span(thresholds.streams.replaced_seconds)}])"
-    )
+    ended = f"max by ({STREAM}) ({unreplaced(thresholds.streams)}) > time() - {incident.ended_within_seconds}"
     return (
         # 0 while none runs: in hours without any, a source's streams are few on average.
         Record(

@@ -21,6 +21,7 @@ from alerts.expressions import (
     of,
     out,
     risen,
+    unreplaced,
 )
 from alerts.rule import Alert, Dashboard, Group, Record, Severity, span
 from alerts.thresholds import Streams, Thresholds, View
@@ -92,7 +93,7 @@ def _recordings(view: View) -> tuple[Record, ...]:
         Record(
             REPLACED,
             f"""
-            max by ({STREAM}) ({BAD_END} > bool 0)
+            max by ({STREAM}) ({BAD_END})
               and {ON} (
                 {rooms}
                   * {ON} group_left ()
@@ -146,8 +147,7 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             "LivestreamEndedAbnormally",
             Severity.CRITICAL,
             Dashboard.STREAM,
-            # Replaced once is replaced for good, whatever becomes of the newer job.
-            f"{BAD_END}\n  unless {ON} last_over_time({REPLACED}[{span(streams.replaced_seconds)}])",
+            unreplaced(streams),
             f"{NAME} ended: {{{{ $labels.outcome }}}}",
             f"{NAMED} ended at {SINCE}, and not as it should: {{{{ $labels.outcome }}}}. Start a new job in "
             "its room; the page closes once that one is healthy. Where no room is known, silence the page.",
@@ -179,8 +179,8 @@ def _push(view: View, streams: Streams) -> tuple[Alert, ...]:
             Dashboard.STREAM,
             f'{since}\n  < time() - {streams.connecting_seconds}\n  and {ON} {SEEN}{{status="starting"}}',
             f"{NAME} doesn't start",
-            f"{NAMED} is known since {SINCE} and has never connected. Check the output address and its "
-            "stream key.",
+            f"{NAMED} has been starting since {SINCE} and hasn't connected since then. Check the output "
+            "address and its stream key.",
         ),
         Alert(
             "LivestreamRunningWithoutPush",

@@ -13,7 +13,10 @@ from dashboards.thresholds import (
 def receiver() -> list[Place]:
     """Return the panels of what comes in."""
     refused = rate("monitor_authentication_failures_total", SOURCES, "source")
-    every = rate("monitor_callbacks_total", SOURCES, "source")
+    callbacks = rate("monitor_callbacks_total", SOURCES, "source")
+    # Relays' requests are counted as requests only when they are refused.
+    relayed = rate("monitor_events_total", f'{SOURCES}, channel="rtc"', "source")
+    every = f"({callbacks} + ({relayed} or {callbacks} * 0))"
     return [
         Place(
             graph(

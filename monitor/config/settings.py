@@ -170,7 +170,8 @@ class ApiSettings(FrozenModel):
     MetaStudio: project_id, and a token or access_key with secret_key. SoftSugar: app_id, app_key.
     token_file: what the token was read from, and is read from again, since it lives for a day.
     calls_per_minute: the most that reconcile asks. ask_every_seconds: how often it asks when something
-    is amiss; less often when all agree.
+    is amiss; less often when all agree. By more than ten minutes nobody could tell within half an hour that
+    it is never answered.
     """
 
     endpoint: Endpoint
@@ -182,7 +183,7 @@ class ApiSettings(FrozenModel):
     app_id: Name | None = None
     app_key: Secret | None = None
     calls_per_minute: Count = 60
-    ask_every_seconds: Positive = 60
+    ask_every_seconds: Annotated[Positive, Field(le=600)] = 60
 
     @property
     def account(self) -> tuple[str, str | None]:

@@ -45,6 +45,10 @@ MOST_UNANSWERED = 3
 MANY = 3
 """So many sessions that leave a list at once, and with them all that are known: rather the list's trouble."""
 
+FAILING_SECONDS = 300.0
+"""How far apart rounds get that fail, where all are not further apart anyway: whoever looks at the last half
+hour is to see more than one."""
+
 LONGEST_REST_SECONDS = 900.0
 """A vendor that wants to be left alone for longer is asked all the same: nobody else tells of a lost end."""
 
@@ -127,6 +131,8 @@ class SourceRounds:
         self._apart = pace.look_again
         self._not_before = 0.0
         self._left_unasked = False
+        # Whether the API has told anything in this round.
+        self._answered = False
 
     async def run(self) -> None:
         """Ask until cancelled. No failure of a question ends it."""
@@ -143,6 +149,7 @@ class SourceRounds:
             ApiError: the API gave no useful answer; what it had told before stands.
             LogUnavailableError: a difference could not be kept.
         """
+        self._answered = False
         self._memory.forget(self._clock.now())
         listing, again = _Listing(None, 0, None), set[StreamKey]()
         if self._owns_list(self._source.name) or not self._api.shows_jobs:
@@ -164,7 +171,7 @@ class SourceRounds:
             differences = await self.round()
         except ApiError as error:
             self._count_failure(error)
-            self._interval = self._slower()
+            self._interval = max(self._pace.ask_every, min(self._slower(), FAILING_SECONDS))
             if isinstance(error, ThrottledError) and error.retry_after is not None:
                 self._not_before = stopwatch() + min(error.retry_after, LONGEST_REST_SECONDS)
             _log.warning("vendor's API gave no answer", source=name, reason=error.reason, error=str(error))
@@ -173,7 +180,9 @@ class SourceRounds:
             self._metrics.reconcile_failures.labels(name, "log").inc()
             _log.warning("difference not kept", source=name, error=str(error))
             return
-        self._metrics.reconcile_round_timestamp.labels(name).set(self._clock.now())
+        if self._answered:
+            # Not of a worker that had nothing to ask: it would say so while another one is refused each time.
+            self._metrics.reconcile_round_timestamp.labels(name).set(self._clock.now())
         # While not all could be asked, slower rounds would make each stream's turn come later still.
         amiss = differences or self._left_unasked or any(map(is_troubled, self._own()))
         self._interval = self._pace.ask_every if amiss else self._slower()
@@ -207,6 +216,7 @@ class SourceRounds:
                     differences += await self._tell(key, job, again)
         except UnreadableError as error:
             failure = error
+        self._answered = True
         whole = failure is None
         if owns:
             try:
@@ -286,6 +296,7 @@ class SourceRounds:
                 # This one stream's trouble; the others are asked about all the same.
                 self._count_failure(error)
                 return 0
+            self._answered = True
         elif unlisted:
             # Where a job can't be asked for alone, that it isn't listed is all that can be known.
             job = _missing(state.key)
@@ -352,6 +363,7 @@ class SourceRounds:
             except (NoSuchJobError, RefusedError, UnreadableError) as error:
                 self._count_failure(error)
                 continue
+            self._answered = True
             for state in rooms[room]:
                 told = state.observed
                 first = told is None or told.warnings_at is None

@@ -45,6 +45,10 @@ WHAT_TO_DO = (
     "and restart it. If these events are rightly undecodable, set log.undecodable_share = 1."
 )
 
+TOLD_SECONDS = 900.0
+"""How long a vendor's error is worth a word. A log that is folded again from its start, since its states were
+lost, holds those of a week, and what counts them pages."""
+
 UNTRACKED = (
     "The source has as many live streams as max_streams allows. What is told of any other is counted, and "
     "nobody is told how it is: raise max_streams, or see who makes up jobs."
@@ -111,7 +115,8 @@ class Folder:
                 continue
             if stored.offset > counted_before:
                 counted[event.vendor, event.source, event.channel, event.type, effect] += 1
-            count_told(self._metrics, shard.streams, event, decoded.payload, effect)
+            if now - event.received <= TOLD_SECONDS:
+                count_told(self._metrics, shard.streams, event, decoded.payload, effect)
         for labels, number in counted.items():
             self._metrics.events.labels(*labels).inc(number)
             _, source, *_, outcome = labels

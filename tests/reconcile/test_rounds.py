@@ -15,7 +15,7 @@ from monitor.health.status import Status
 from monitor.health.stream import Outcome
 from monitor.metrics.service import ServiceMetrics
 from monitor.reconcile import comparison, memory, rounds
-from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED, SourceRounds, Surroundings
+from monitor.reconcile.rounds import LONGEST_REST_SECONDS, MOST_UNANSWERED, Pace, SourceRounds, Surroundings
 from monitor.vendors.api_errors import ApiError, UnauthenticatedError, UnreadableError, VendorTroubleError
 from monitor.worker.fleet import Fleet
 from tests.receiver.running import eventually
@@ -312,6 +312,27 @@ async def test_rounds_are_further_apart_while_all_agree_and_close_again_when_som
     await one.rounds._try_round()
 
     assert one.rounds._interval == PACE.ask_every
+
+
+async def test_rounds_that_fail_are_no_rarer_than_half_an_hour_takes_to_hold_some(tmp_path: Path) -> None:
+    async with asking(tmp_path, pace=Pace(ask_every=400.0, slowest=2000.0)) as seldom:
+        seldom.vendor.faults.extend([UNAUTHORIZED] * 3)
+        for _ in range(3):
+            await seldom.rounds._try_round()
+
+        assert seldom.sample("monitor_reconcile_failures_total", reason="unauthenticated") == 3
+        assert seldom.rounds._interval == 400.0
+
+
+async def test_who_had_nothing_to_ask_tells_of_no_round_that_was_answered(tmp_path: Path) -> None:
+    async with asking(tmp_path, owns_list=lambda _: False) as one:
+        await one.rounds._try_round()
+        assert one.sample("monitor_reconcile_round_timestamp_seconds") is None
+
+        await one.register()
+        one.vendor.jobs[JOB] = job("PROCESSING")
+        await one.rounds._try_round()
+        assert one.sample("monitor_reconcile_round_timestamp_seconds") is not None
 
 
 @pytest.mark.parametrize(
