@@ -4,6 +4,7 @@ An Event is what the log keeps. A payload is what the fold reads: it speaks of s
 vendor's field names.
 """
 
+import hashlib
 import re
 import sys
 from enum import StrEnum
@@ -176,11 +177,29 @@ class RandomPlayMode(StrEnum):
     SCENE_AND_SCRIPT_ITEM = "SCENE_AND_SCRIPT_ITEM"
 
 
+SCENE_LENGTH = 256
+"""Characters of a scene's name."""
+
+MOST_PARAGRAPHS = 10_000
+"""Of one script."""
+
+MOST_SCRIPT_BYTES = 400_000
+"""What the keys of a script's paragraphs take together: a state holds each up to a dozen times."""
+
+
 class Paragraph(NamedTuple):
     """One paragraph of the script. sequence_no: a number, however the vendor spelled it ("2" or 2)."""
 
     scene: str
     sequence_no: int
+
+    @classmethod
+    def told(cls, scene: str, sequence_no: int) -> "Paragraph":
+        """Return the paragraph that somebody told of; of a longer name a hash stands for the end."""
+        if len(scene) > SCENE_LENGTH:
+            digest = hashlib.blake2b(scene.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+            scene = f"{scene[: SCENE_LENGTH - len(digest) - 1]}…{digest}"
+        return cls(scene, sequence_no)
 
     @property
     def key(self) -> str:

@@ -1,7 +1,18 @@
 """The plan: positions of paragraphs in playing order, and how one that wasn't planned extends it."""
 
-from monitor.event import Paragraph, RandomPlayMode
+from monitor.event import MOST_PARAGRAPHS, MOST_SCRIPT_BYTES, Paragraph, RandomPlayMode
 from monitor.health.script_state import Rounds
+
+ROOMY = 64
+"""A plan of fewer paragraphs than these has room for another, however long their names are."""
+
+
+def is_too_much(rounds: Rounds, key: str) -> bool:
+    """Whether the plan doesn't hold a paragraph, and can't: a state has its bounds, whatever is told."""
+    order = rounds.plan
+    if len(order) < ROOMY or key in order:
+        return False
+    return len(order) >= MOST_PARAGRAPHS or sum(len(one.encode()) for one in order) >= MOST_SCRIPT_BYTES
 
 
 def include(rounds: Rounds, key: str) -> None:
@@ -41,10 +52,15 @@ def is_last(rounds: Rounds, key: str) -> bool:
 
 
 def complete(rounds: Rounds) -> bool:
-    """Whether the current round has played every paragraph of a plan that is known."""
+    """Whether the current round has played every paragraph of a plan that is known.
+
+    What was told again before it may have been its first.
+    """
     if rounds.origin is None or rounds.round is None:
         return False
-    played = rounds.round.played
+    played, before = rounds.round.played, rounds.finished
+    if before is not None and before.round.retold:
+        return all(key in played or key == before.round.last for key in rounds.plan)
     return len(played) >= len(rounds.plan) and all(map(played.__contains__, rounds.plan))
 
 

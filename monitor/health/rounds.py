@@ -32,9 +32,13 @@ def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start:
     """
     if play.signed is not None and (rounds.signed is None or play.signed > rounds.signed):
         rounds.signed = play.signed
+    if plan.is_too_much(rounds, play.paragraph):
+        # The script moves all the same.
+        return Effect.APPLIED
     current = rounds.round
     if current is None:
         opens = Paragraph.from_key(play.paragraph).sequence_no <= 1
+        rounds.adrift = not (from_start or opens or rounds.count or mode is RandomPlayMode.NONE)
         _begin(rounds, play, from_start=from_start or opens)
         return Effect.APPLIED
     if play.by_rtc:
@@ -67,6 +71,7 @@ def copied(rounds: Rounds) -> Rounds:
         skipped=rounds.skipped,
         signed=rounds.signed,
         leftover=rounds.leftover,
+        adrift=rounds.adrift,
     )
 
 
@@ -88,6 +93,7 @@ def give_plan(rounds: Rounds, order: dict[str, None], origin: PlanOrigin) -> Non
     )
     rounds.leftover = tuple(key for key in rounds.plan if key not in order)
     rounds.origin = origin
+    rounds.adrift = False
     rounds.tentative = rounds.doubted = None
 
 
@@ -119,6 +125,7 @@ def _copied_round(one: Round) -> Round:
         one.confirmed_at,
         one.told_at,
         one.heard,
+        one.retold,
     )
 
 
@@ -227,6 +234,7 @@ def _advance(rounds: Rounds, play: Play, mode: RandomPlayMode | None) -> Effect:
         current.confirmed_at = None
         current.told_at = None if play.offset is None else play.received
         current.heard = current.heard or play.by_rtc
+        current.retold = False
         if play.due is not None:
             current.awaited = {**current.awaited, key: play.due}
     elif _ends(rounds, key, last, sequential=sequential) or (play.by_rtc and key in current.played):
@@ -312,6 +320,8 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
         # A round in random order can begin with what the one before ended with.
         rounds.tentative = play
         return Effect.APPLIED
+    # A retry, or the first of a round in random order. Where the plan is known, it is known which.
+    current.retold = later and rounds.origin is None and mode is not RandomPlayMode.NONE
     return Effect.DUPLICATE
 
 
@@ -334,10 +344,18 @@ def _finish(rounds: Rounds, at: float, planned: tuple[str, ...] | None = None) -
     assert current is not None
     if before is not None and before.round.awaited:
         current.awaited = {**before.round.awaited, **current.awaited}
-    if rounds.origin is None and current.from_start:
+    if before is not None and before.round.retold:
+        # It was no retry but the first of this round, which would have left it out otherwise.
+        current.played.setdefault(before.round.last, None)
+    teaches = rounds.origin is None and current.from_start
+    if teaches:
         rounds.origin = PlanOrigin.LEARNED
     if rounds.origin is None:
         planned = ()
+    elif teaches or rounds.adrift:
+        # What it teaches it has played. And nobody knows of which round that is what it left out.
+        planned = tuple(key for key in rounds.plan if key in current.played)
+        rounds.adrift = rounds.adrift and (teaches or len(planned) < len(rounds.plan))
     elif planned is None:
         planned = rounds.plan
     rounds.doubted = None

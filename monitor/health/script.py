@@ -68,6 +68,20 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
     return effect
 
 
+def begun_anew(script: Script) -> Script:
+    """Return a script of which only counters and times are left; what plays next begins another round."""
+    return Script(
+        current=Rounds(count=script.current.count, skipped=script.skipped),
+        rounds=script.rounds,
+        first_progress_at=script.first_progress_at,
+        progress_at=script.progress_at,
+        resumed_at=script.resumed_at,
+        longest=script.longest,
+        mean=script.mean,
+        told_at=script.told_at,
+    )
+
+
 def register_plan(script: Script, given: tuple[Paragraph, ...], origin: PlanOrigin) -> None:
     """Take the plan that somebody gave, over one that was learned, or given before."""
     current, order = script.current, dict.fromkeys(paragraph.key for paragraph in given)

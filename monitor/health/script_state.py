@@ -36,6 +36,7 @@ class Round:
     confirmed_at: float | None = None
     told_at: float | None = None
     heard: bool = False
+    retold: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ class Rounds:
     skipped: int = 0
     signed: int | None = None
     leftover: tuple[str, ...] = ()
+    adrift: bool = False
 
 
 class Witness(NamedTuple):

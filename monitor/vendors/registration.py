@@ -7,6 +7,9 @@ from pydantic import Field, StringConstraints
 
 from monitor.errors import UndecodableError
 from monitor.event import (
+    MOST_PARAGRAPHS,
+    MOST_SCRIPT_BYTES,
+    SCENE_LENGTH,
     CallbackKind,
     Decoded,
     JobRegistered,
@@ -20,14 +23,11 @@ from monitor.vendors.protocol import Registration
 JOB_REGISTERED = "job_registered"
 """The event type of a registration."""
 
-MOST_PARAGRAPHS = 10_000
-"""The longest script that can be registered."""
-
 
 class ScriptItem(Body):
     """One paragraph of the script that is registered with a job. Its title is left out on purpose."""
 
-    scene: Annotated[str, StringConstraints(max_length=256)]
+    scene: Annotated[str, StringConstraints(max_length=SCENE_LENGTH)]
     sequence_no: Count
 
 
@@ -68,6 +68,10 @@ def plan_of(script: Iterable[ScriptItem]) -> tuple[ScriptItem, ...]:
     distinct = {(item.scene, item.sequence_no): item for item in script}
     if len(distinct) > MOST_PARAGRAPHS:
         raise UndecodableError("too_many", f"script: has more than {MOST_PARAGRAPHS} paragraphs")
+    if sum(len(Paragraph(*named).key.encode()) for named in distinct) > MOST_SCRIPT_BYTES:
+        raise UndecodableError(
+            "too_many", f"script: the names of its paragraphs take more than {MOST_SCRIPT_BYTES} bytes"
+        )
     return tuple(distinct.values())
 
 

@@ -4,10 +4,12 @@ import asyncio
 from itertools import islice
 from typing import NamedTuple
 
+import structlog
 from pydantic import ValidationError
 
 from monitor.clock import stopwatch
 from monitor.errors import ConfigurationError
+from monitor.health import script
 from monitor.health.stream import StreamKey, StreamState, from_json, to_json
 from monitor.log.protocol import Checkpoints
 from monitor.worker.shard import Shard
@@ -20,6 +22,12 @@ INTERVAL_SECONDS = 1.0
 
 SHARE = 20
 """A checkpoint that took long is followed by this many times as much folding."""
+
+
+MOST_STATE_BYTES = 7_900_000
+"""What the state of one stream may take: a little less than a record of the log's may."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Remedy(NamedTuple):
@@ -105,7 +113,7 @@ class Checkpointer:
         while part := list(islice(left, SLICE)):
             for key in part:
                 state = self._shard.streams.get(key)
-                rows.append((key.source, key.job_id, None if state is None else to_json(state)))
+                rows.append((key.source, key.job_id, None if state is None else _kept(state)))
             await asyncio.sleep(0)
         return rows
 
@@ -120,3 +128,16 @@ class Checkpointer:
                 f"{self._remedy.text}"
             )
             raise ConfigurationError([problem]) from None
+
+
+def _kept(state: StreamState) -> bytes:
+    """Return a state as it is kept; one that is too large forgets its script first.
+
+    It would be refused with all others of its partition, again and again.
+    """
+    text = to_json(state)
+    if len(text) > MOST_STATE_BYTES:
+        _log.error("a script is too large to be kept, and forgotten", **state.key._asdict(), bytes=len(text))
+        state.script = script.begun_anew(state.script)
+        text = to_json(state)
+    return text

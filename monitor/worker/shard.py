@@ -15,6 +15,10 @@ from monitor.health.stream import Outcome, StreamKey, StreamState
 DEFAULT_MAX_STREAMS = 20000
 """For events of a source that is no longer configured."""
 
+KNOWN_PER_LIVE = 2
+"""So many streams of a source are known, markers too, for each that may be live, before one that ends with
+the first that is told of it isn't kept: whoever makes up jobs could end one after the other."""
+
 MARKER_SECONDS = 86400.0
 """How long the marker of an ended stream stays, so that a late event can't bring it back to life."""
 
@@ -23,7 +27,8 @@ MARKER_SECONDS = 86400.0
 class Shard:
     """The streams by their keys; markers of ended ones among them.
 
-    max_streams: how many of a source may be live here at once. position: offset of the last event
+    max_streams: how many of a source may be live here at once. live, known: how many of a source are, and are
+    here at all. position: offset of the last event
     folded; before the first, one less than a log's first offset. changed: streams whose state differs
     from the last checkpoint; one that isn't in `streams` any more was dropped.
     """
@@ -33,6 +38,7 @@ class Shard:
     partition: int = 0
     streams: dict[StreamKey, StreamState] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
     changed: set[StreamKey] = field(default_factory=set)
     position: int = 0
 
@@ -41,6 +47,7 @@ class Shard:
         for state in states:
             script.share(state.script)
             self.streams[state.key] = state
+            self.known[state.source] = self.known.get(state.source, 0) + 1
             if state.end is None:
                 self.live[state.source] = self.live.get(state.source, 0) + 1
 
@@ -51,18 +58,34 @@ class Shard:
         key = StreamKey(event.source, event.job_id)
         state = self.streams.get(key)
         if state is None:
-            if self.live.get(event.source, 0) >= self.max_streams.get(event.source, DEFAULT_MAX_STREAMS):
-                return Effect.OVERFLOW
-            state = self.streams[key] = begin(event)
-            self.live[event.source] = self.live.get(event.source, 0) + 1
+            return self._begin(stored, decoded)
+        return self._fold(state, stored, decoded)
+
+    def _begin(self, stored: Stored, decoded: Decoded) -> Effect:
+        event = stored.event
+        key, source = StreamKey(event.source, event.job_id), event.source
+        most = self.max_streams.get(source, DEFAULT_MAX_STREAMS)
+        if self.live.get(source, 0) >= most:
+            return Effect.OVERFLOW
+        state = self.streams[key] = begin(event)
+        self.live[source] = self.live.get(source, 0) + 1
+        self.known[source] = self.known.get(source, 0) + 1
+        effect = self._fold(state, stored, decoded)
+        if state.end is not None and self.known[source] > KNOWN_PER_LIVE * most:
+            del self.streams[key]
+            self.known[source] -= 1
+            return Effect.OVERFLOW
+        return effect
+
+    def _fold(self, state: StreamState, stored: Stored, decoded: Decoded) -> Effect:
         was_live = state.end is None
-        self.changed.add(key)
+        self.changed.add(state.key)
         try:
             return fold(state, stored, decoded, self.settings)
         finally:
             # A fault may leave half of it done: what is kept and counted is what is here all the same.
             if was_live is not (state.end is None):
-                self.live[event.source] = self.live.get(event.source, 0) + (-1 if was_live else 1)
+                self.live[state.source] = self.live.get(state.source, 0) + (-1 if was_live else 1)
 
     def tick(self, now: float, keys: Iterable[StreamKey]) -> None:
         """Do for these streams what only time brings about: settle, retire, forget.
@@ -86,6 +109,7 @@ class Shard:
             if state.retired:
                 if now - state.end.at > MARKER_SECONDS:
                     del self.streams[key]
+                    self.known[key.source] -= 1
                     self.changed.add(key)
             elif now - state.end.at > self._keep_seconds(state):
                 self.streams[key] = retire(state)

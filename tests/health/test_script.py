@@ -21,6 +21,8 @@ from monitor.health.fold import retire
 from monitor.health.reading import coverage, finished_coverage, skipped_paragraphs
 from monitor.health.script_state import PlanOrigin
 from monitor.health.status import Status
+from monitor.health.stream import to_json
+from monitor.worker.checkpoint import MOST_STATE_BYTES
 from tests.health.story import START, Story
 
 LATER = 100.0
@@ -112,6 +114,63 @@ def test_a_stream_seen_in_its_middle_learns_from_the_next_round() -> None:
     assert facts(story)[:3] == (1, None, None)
     story.paragraphs("1 2")
     assert facts(story)[:3] == (2, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("told", ["413 2421 3132 4341 2", "4321 2341 4213 1243", "2431 2421 3132 4"])
+def test_what_a_stream_that_is_seen_in_its_middle_leaves_out_counts_once_a_round_was_whole(told: str) -> None:
+    # In random order: where its rounds begin is a guess until one has played all that is known.
+    story = Story()
+    low = []
+    for digit in told.replace(" ", ""):
+        story.paragraphs(digit, step=40, signed=True)
+        low.append(finished_coverage(story.known.script))
+
+    assert story.known.script.skipped == 0
+    assert set(low) <= {None, 1.0}
+
+
+def test_a_stream_that_was_seen_in_its_middle_is_told_what_it_leaves_out_afterwards() -> None:
+    story = Story()
+    # A round in its middle, one that teaches, a whole one, and one without 2.
+    story.paragraphs("34 1234 2143 134 13", step=40)
+
+    assert facts(story)[0] == 4
+    assert story.known.script.current.skipped == 1
+
+
+@pytest.mark.parametrize(("told", "rounds"), [("123456 651432 234516 14", 3), ("123 321 213 1", 3)])
+def test_a_second_round_that_begins_with_what_the_first_ended_with_left_nothing_out(
+    told: str, rounds: int
+) -> None:
+    # Paragraphs shorter than the span of retries, and no plan but what the first round shows.
+    story = Story()
+    story.link("C", at=1.0)
+    low = []
+    for digit in told.replace(" ", ""):
+        story.paragraphs(digit, step=20, signed=True)
+        low.append(finished_coverage(story.known.script))
+
+    assert (story.known.script.rounds, story.known.script.skipped) == (rounds, 0)
+    assert set(low) <= {None, 1.0}
+
+
+def test_a_retry_of_the_first_rounds_last_paragraph_is_in_no_rounds_way() -> None:
+    story = Story()
+    story.link("C", at=1.0)
+    story.paragraphs("1234 4 2143 3124 1", step=20, signed=True)
+
+    assert facts(story) == (3, 1.0, 0.25, 0)
+
+
+def test_paragraphs_without_an_end_are_followed_as_far_as_a_state_has_room() -> None:
+    story = registered(plan=3)
+    name = "幕" * 300
+    for number in range(1500):
+        story.paragraph(number, at=10.0 * number, signed=10 * number, scene=f"{name}{number}")
+        story.progress(number, 5, at=10.0 * number + 5)
+
+    assert len(to_json(story.known)) < MOST_STATE_BYTES
+    assert story.known.script.progress_at == START + 14990.0 + 5
 
 
 def test_a_stream_whose_start_was_registered_learns_from_its_first_round_whatever_was_told_of_it_first() -> (

@@ -18,6 +18,7 @@ from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckp
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.kafka_landmark import Landmark
 from monitor.log.protocol import Checkpoint
+from monitor.worker.checkpoint import MOST_STATE_BYTES
 from tests.kafka_broker import Brokers
 from tests.log.complaints import noted_complaints
 
@@ -319,6 +320,19 @@ async def test_a_checkpoint_of_which_kafka_refuses_a_part_is_not_kept_and_does_n
     successor = await KafkaCheckpoints.open(settings, 0)
     assert Checkpoint(1, [("a", "1", b"small")]) == await successor.load()
     await successor.close()
+
+
+async def test_the_largest_state_that_is_kept_fits_into_a_record(checkpoints: KafkaCheckpoints) -> None:
+    large = b"x" * MOST_STATE_BYTES
+
+    await checkpoints.save(1, [("a", "1", b"small"), ("a" * 64, "2" * 256, large), ("a", "3", b"small")])
+
+    kept = await checkpoints.load()
+    assert {(job_id, len(state)) for _, job_id, state in kept.states} == {
+        ("1", 5),
+        ("2" * 256, MOST_STATE_BYTES),
+        ("3", 5),
+    }
 
 
 async def test_others_can_tell_states_from_the_position(

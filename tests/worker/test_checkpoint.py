@@ -7,16 +7,29 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.config import HealthSettings
 from monitor.errors import LogUnavailableError
-from monitor.event import Channel, Decoded, Event, EventId, LinkChanged, LinkState, Stored, Vendor
-from monitor.health.stream import StreamKey
+from monitor.event import (
+    Channel,
+    Decoded,
+    Event,
+    EventId,
+    LinkChanged,
+    LinkState,
+    RandomPlayMode,
+    Stored,
+    Vendor,
+)
+from monitor.health.stream import StreamKey, to_json
 from monitor.log import sqlite_file
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
+from monitor.worker import checkpoint
 from monitor.worker.checkpoint import SLICE, Checkpointer
 from monitor.worker.shard import Shard
+from tests.health.story import Story
 
 
 @pytest.fixture
@@ -84,6 +97,32 @@ async def test_an_event_that_is_folded_while_a_checkpoint_is_written_is_read_aga
     again = await restored(checkpoints)
     assert StreamKey("prod", "new") in again.streams
     assert again.position == 3 * SLICE + 1
+
+
+async def test_a_stream_whose_script_is_too_large_to_be_kept_loses_that_and_keeps_its_counters_and_the_others(
+    checkpoints: SqliteCheckpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    story.register(plan=4, mode=RandomPlayMode.NONE)
+    story.paragraphs("1234 134 1")
+    large = story.known
+    shard = Shard(HealthSettings(), {})
+    shard.restore([large])
+    shard.changed.add(large.key)
+    tell(shard, 1, "other")
+    counters = (large.script.rounds, large.script.skipped)
+    monkeypatch.setattr(checkpoint, "MOST_STATE_BYTES", len(to_json(large)) - 1)
+
+    with capture_logs() as lines:
+        await Checkpointer(checkpoints, shard).save()
+
+    assert [(line["source"], line["job_id"]) for line in lines] == [("prod", "job")]
+    again = await restored(checkpoints)
+    assert again.streams == shard.streams
+    assert again.streams.keys() == {large.key, StreamKey("prod", "other")}
+    script = again.streams[large.key].script
+    assert (script.rounds, script.skipped) == counters == (2, 1)
+    assert script.plan == ()
 
 
 async def test_what_could_not_be_kept_is_kept_the_next_time(checkpoints: SqliteCheckpoints) -> None:

@@ -61,7 +61,7 @@ class _ScriptSwitch(_Message):
     shoot_script_sequence_no: Count
 
     def payload(self) -> Payload:
-        paragraph = Paragraph(self.scene_script_name, self.shoot_script_sequence_no)
+        paragraph = Paragraph.told(self.scene_script_name, self.shoot_script_sequence_no)
         return ParagraphStarted(paragraph, canonical_room_id(self.room_id))
 
 

@@ -46,7 +46,7 @@ class _LiveProgress(Body):
     offset: Any = None
 
     def payload(self) -> Payload:
-        paragraph = Paragraph(self.script_name, self.shoot_script_sequence_no)
+        paragraph = Paragraph.told(self.script_name, self.shoot_script_sequence_no)
         return ScriptProgress(paragraph, _whole_offset(self.offset))
 
 

@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import UndecodableError
-from monitor.event import Decoded, LinkChanged, LinkState, Paragraph, ParagraphStarted, Unrecognised
+from monitor.event import (
+    Decoded,
+    LinkChanged,
+    LinkState,
+    Paragraph,
+    ParagraphStarted,
+    ScriptProgress,
+    Unrecognised,
+)
 from monitor.vendors.metastudio.callback import decode_callback
+from monitor.vendors.metastudio.rtc import decode_rtc
 from tests.vendors.building import JOB, metastudio
 
 SOURCE = metastudio()
@@ -29,6 +38,27 @@ def test_each_published_state_is_known(state: LinkState) -> None:
 
     assert isinstance(payload, LinkChanged)
     assert payload.state is state
+
+
+def test_of_a_scene_with_a_name_beyond_any_a_hash_stands_for_the_end_by_every_channel() -> None:
+    names = ["场" * 256, "场" * 257, "场" * 256 + "景", "场" * 60_000]
+    told = []
+    for name in names:
+        payload = decode(
+            "SHOOT_SCRIPT_SWITCH", job_id=JOB, scene_script_name=name, shoot_script_sequence_no="2"
+        ).payload
+        data = {"script_name": name, "shoot_script_sequence_no": 2, "offset": "7"}
+        progress = decode_rtc(
+            json.dumps({"message_type": "live_progress_notify", "data": data}).encode()
+        ).payload
+        assert isinstance(payload, ParagraphStarted)
+        assert isinstance(progress, ScriptProgress)
+        assert progress.paragraph == payload.paragraph
+        told.append(payload.paragraph.scene)
+
+    assert told[0] == names[0]
+    assert [len(name) for name in told] == [256] * 4
+    assert len(set(told)) == 4
 
 
 def test_an_output_is_told_apart_by_address_and_by_key_and_by_where_one_ends() -> None:

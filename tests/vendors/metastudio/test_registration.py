@@ -4,9 +4,16 @@ from typing import Any
 import pytest
 
 from monitor.errors import UndecodableError
-from monitor.event import CallbackKind, JobRegistered, Paragraph, RandomPlayMode
+from monitor.event import (
+    MOST_PARAGRAPHS,
+    MOST_SCRIPT_BYTES,
+    CallbackKind,
+    JobRegistered,
+    Paragraph,
+    RandomPlayMode,
+)
 from monitor.vendors.metastudio.registration import reduce_registration
-from monitor.vendors.registration import MOST_PARAGRAPHS, decode_reduced
+from monitor.vendors.registration import decode_reduced
 from tests.vendors.building import JOB, ROOM
 
 
@@ -117,6 +124,15 @@ def test_a_plan_beyond_any_script_is_refused() -> None:
     script = [{"scene": "a", "sequence_no": number} for number in range(MOST_PARAGRAPHS + 1)]
 
     assert refusal(script=script) == "too_many"
+
+
+def test_a_plan_whose_names_have_no_room_in_a_state_is_refused() -> None:
+    script = [{"scene": "s" * 251, "sequence_no": number} for number in range(1000, 2700)]
+    assert len(Paragraph("s" * 251, 1000).key) == 256
+    most = MOST_SCRIPT_BYTES // 256
+
+    assert refusal(script=script) == "too_many"
+    assert len(registered(script=script[:most]).plan) == most
 
 
 @pytest.mark.parametrize(
