@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import httpx
 from monitor.config import Address, KafkaSettings, LogSettings, Settings, parse_address
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.health.status import Status
-from monitor.log import kafka_client, kafka_rights, kafka_topics, lock, sqlite_file
+from monitor.log import kafka_client, kafka_rights, kafka_topics, lock, sqlite_checkpoints, sqlite_file
 from monitor.log.kafka import BODIES_TOO_LARGE, takes_bodies
 from monitor.log.sqlite_schema import LOG, SPOOL
 from monitor.worker.sources import UNHEARD
@@ -82,8 +83,10 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield reached
         if reached.ok:
             yield from _kafka(settings)
-    yield _listen("receiver.listen", settings.receiver.address)
-    yield _listen("admin.listen", settings.admin.address)
+    with ExitStack() as taken:
+        # Both at once, as the service has them: two names of one machine may be one address.
+        yield _listen("receiver.listen", settings.receiver.address, taken)
+        yield _listen("admin.listen", settings.admin.address, taken)
 
 
 def _log_path(log: LogSettings) -> Check:
@@ -96,12 +99,14 @@ def _log_path(log: LogSettings) -> Check:
         return Check("log.path", False, f"{log.path} is a folder; name a file in it")
     if log.path.exists() and not os.access(log.path, os.R_OK | os.W_OK):
         return Check("log.path", False, f"this user may not write {log.path}")
-    if log.path.exists():
-        try:
+    try:
+        if log.path.exists():
             sqlite_file.look(log.path, SPOOL if log.backend == "kafka" else LOG)
-        except LogUnavailableError as error:
-            return Check("log.path", False, str(error))
-    elif lock.is_held(log.path):
+        if log.backend == "sqlite":
+            sqlite_checkpoints.look(log.path)
+    except LogUnavailableError as error:
+        return Check("log.path", False, str(error))
+    if not log.path.exists() and lock.is_held(log.path):
         removed = (
             f"{log.path} was removed under the running service, which keeps nothing more in it; restart it"
         )
@@ -154,14 +159,15 @@ def _told(name: str, problems: Sequence[str], well: str) -> list[Check]:
     return [Check(name, False, problem) for problem in problems] or [Check(name, True, well)]
 
 
-def _listen(name: str, address: Address) -> Check:
+def _listen(name: str, address: Address, taken: ExitStack) -> Check:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(place)
+        server = taken.enter_context(socket.socket(family, kind, protocol))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(place)
+        server.listen()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _is_the_service(address):
             return Check(name, True, f"{address} is a running service's")

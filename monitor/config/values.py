@@ -22,6 +22,9 @@ _OWN_PORTS = {"http": 80, "https": 443}
 LONGEST_NAME = 240
 """Of a file, in bytes: of the 255 that there are, what stands beside the log takes some more."""
 
+MAPPED_PREFIX = 96
+"""Bits of an IPv6 address in front of the IPv4 address that it stands for."""
+
 KEY_LENGTH = 32
 """The longest callback key that either vendor takes, in characters."""
 
@@ -128,7 +131,11 @@ def _origin(text: str) -> str:
     if parts.path or "?" in text or "#" in text or "@" in text:
         raise ValueError("must be an origin, scheme://host[:port] without a path, or *")
     # As browsers write it, or it would never be the one that they send: RFC 6454, section 6.
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    name = str(parts.hostname)
+    try:
+        host = f"[{name}]" if ":" in name else name.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError("must have a host that can be looked up") from None
     port = "" if parts.port in (None, _OWN_PORTS[parts.scheme]) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
 
@@ -140,7 +147,7 @@ def _network(value: object) -> object:
         # pydantic collects a ValueError, and lets a TypeError through.
         raise ValueError("must be a text in quotes")  # noqa: TRY004
     try:
-        return ipaddress.ip_network(value)
+        return _unmapped(ipaddress.ip_network(value))
     except ValueError:
         pass
     try:
@@ -148,6 +155,14 @@ def _network(value: object) -> object:
     except ValueError:
         raise ValueError("must be a network in CIDR notation, such as 192.0.2.0/24") from None
     raise ValueError("has bits set beyond its prefix length: write the first address of the network")
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return what an IPv4 network is that is written as IPv6: clients are known by their own addresses."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_PREFIX:
+        return network
+    return IPv4Network((mapped, network.prefixlen - MAPPED_PREFIX))
 
 
 def _list(value: object) -> object:
@@ -188,8 +203,21 @@ def _secret_sent_in_header(value: SecretStr) -> SecretStr:
     return value
 
 
+def _not_padded(value: SecretStr) -> str:
+    text = _secret(value).get_secret_value()
+    if text != text.strip():
+        raise ValueError("has a space or a line's end around it")
+    return text
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[ -~]+", _not_padded(value)):
+        raise ValueError("holds a letter beyond ASCII, which no request can carry")
+    return value
+
+
 def _key(value: SecretStr) -> SecretStr:
-    if len(_secret(value).get_secret_value()) > KEY_LENGTH:
+    if len(_not_padded(value)) > KEY_LENGTH:
         raise ValueError(f"is longer than {KEY_LENGTH} characters, which no vendor's key can be")
     return value
 
@@ -219,6 +247,7 @@ OptionalUrl = Annotated[str, AfterValidator(_url_or_empty)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+Token = Annotated[SecretStr, AfterValidator(_token)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, AfterValidator(_not_empty)]
 HeaderText = Annotated[str, AfterValidator(_sent_in_header)]

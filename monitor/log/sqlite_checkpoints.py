@@ -48,6 +48,23 @@ CREATE TABLE states (
 """,
 )
 
+
+def state_file(log_path: Path) -> Path:
+    """Return where the states of a log's streams are kept."""
+    return log_path.with_name(f"{log_path.name}-state")
+
+
+def look(log_path: Path) -> None:
+    """Make sure that a log's state file, if there is one, would be taken as it is; change nothing.
+
+    Raises:
+        LogUnavailableError: it is something else, or can't be read; it says what to do.
+    """
+    path = state_file(log_path)
+    if path.exists():
+        sqlite_file.look(path, _KIND)
+
+
 _LOAD_ROWS = 500
 
 _LOAD = bulk.gather(
@@ -82,7 +99,7 @@ class SqliteCheckpoints:
         Raises:
             LogUnavailableError: the file can't be opened, or was written by a newer version.
         """
-        path = log_path.with_name(f"{log_path.name}-state")
+        path = state_file(log_path)
         head = await log.head()
         return cls(path, await asyncio.to_thread(_open, path, log.log_id, head))
 

@@ -14,6 +14,7 @@ from monitor.log.lock import hold
 from monitor.log.sqlite_file import Kind, prepare
 from monitor.log.sqlite_schema import LOG, SPOOL
 from tests.cli.running import SERVICE, run
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -127,6 +128,26 @@ def test_a_log_path_that_the_service_would_refuse_is_an_error_and_left_as_it_was
     assert (path.read_bytes(), sorted(tmp_path.iterdir())) == (content, beside)
 
 
+@pytest.mark.parametrize("make", [notes, embedded_log, Path.mkdir])
+def test_a_state_file_that_the_service_would_refuse_is_an_error_and_left_as_it_was(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path, state = tmp_path / "monitor.db", tmp_path / "monitor.db-state"
+    make(state)
+    beside = sorted(tmp_path.iterdir())
+
+    [found] = failed(settings_of(tmp_path, log=LogSettings(path=path)))
+
+    assert found.name == "log.path"
+    assert found.detail.startswith(f"{state}: ")
+    assert sorted(tmp_path.iterdir()) == beside
+    # A spool has no states.
+    assert not any(
+        one.name == "log.path"
+        for one in failed(settings_of(tmp_path, log=LogSettings(backend="kafka", path=path)))
+    )
+
+
 @pytest.mark.parametrize(("kind", "backend"), [(LOG, "sqlite"), (SPOOL, "kafka")])
 def test_a_log_that_a_service_has_open_is_well_and_an_empty_file_too(
     kind: Kind, backend: Literal["sqlite", "kafka"], tmp_path: Path
@@ -148,6 +169,16 @@ def test_an_address_that_is_taken_is_an_error(tmp_path: Path, taken: socket.sock
     assert failed(settings_of(tmp_path, receiver=address)) == [
         Check("receiver.listen", False, f"{address} can't be listened on: Address already in use")
     ]
+
+
+def test_two_names_of_one_address_are_an_error(tmp_path: Path) -> None:
+    port = free_port()
+
+    [found] = failed(settings_of(tmp_path, receiver=f"127.0.0.1:{port}", admin=f"localhost:{port}"))
+
+    assert found == Check(
+        "admin.listen", False, f"localhost:{port} can't be listened on: Address already in use"
+    )
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1:9108", "[2001:db8::1]:9108"])

@@ -253,6 +253,7 @@ def test_an_editors_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Pa
         ("http://page.example.com:80", "http://page.example.com"),
         ("http://page.example.com:443", "http://page.example.com:443"),
         ("https://[::1]:8443", "https://[::1]:8443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
     ],
 )
 def test_an_origin_is_kept_as_a_browser_sends_it(written: str, sent: str) -> None:
@@ -264,6 +265,19 @@ def test_an_origin_is_kept_as_a_browser_sends_it(written: str, sent: str) -> Non
     )
 
     assert source.rtc_allow_origins == (sent,)
+
+
+def test_an_ipv4_network_that_is_written_as_ipv6_is_the_one_that_clients_are_in() -> None:
+    written = ["::ffff:10.0.0.0/104", "::ffff:0:0/96", "::/80", "192.0.2.0/24"]
+    source = Source(
+        name="one",
+        vendor=Vendor.METASTUDIO,
+        public_url="https://hooks.example.com/callbacks/one",
+        allow_networks=written,
+    )
+
+    networks = [str(network) for network in source.allow_networks]
+    assert networks == ["10.0.0.0/8", "0.0.0.0/0", "::/80", "192.0.2.0/24"]
 
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
