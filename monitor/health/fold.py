@@ -121,7 +121,10 @@ def _settle(state: StreamState, now: float, settings: HealthSettings) -> None:
 
 
 def retire(state: StreamState) -> StreamState:
-    """Return the marker of an ended stream: enough that a late event can't bring it back to life."""
+    """Return the marker of an ended stream: enough that a late event can't bring it back to life.
+
+    Its counters too: what brings it back all the same goes on counting.
+    """
     marker = StreamState(
         state.vendor,
         state.source,
@@ -130,12 +133,18 @@ def retire(state: StreamState) -> StreamState:
         state.last_received,
         state.phase_since,
         phase=Phase.ENDED,
+        starting_seconds=state.starting_seconds,
+        connected_seconds=state.connected_seconds,
+        outage_seconds=state.outage_seconds,
         folded=state.folded,
         folded_before=state.folded_before,
         link=connection.marker(state.link),
+        script=script.counted(state.script),
+        missed=state.missed,
         end=state.end,
         retired=True,
     )
+    marker.replies.finished = state.replies.finished
     marker.session.state = state.session.state
     return marker
 

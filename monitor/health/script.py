@@ -6,6 +6,8 @@ the sum is what the right order would have given. Without signed times the order
 there is.
 """
 
+from dataclasses import replace
+
 from monitor.event import Paragraph, RandomPlayMode
 from monitor.health.effect import Effect
 from monitor.health.rounds import copied, give_plan, share_between, step
@@ -68,11 +70,16 @@ def apply(script: Script, play: Play, mode: RandomPlayMode | None, *, from_start
     return effect
 
 
+def counted(script: Script) -> Script:
+    """Return a script of which only the counters are left; what plays next begins another round."""
+    current = Rounds(count=script.current.count, skipped=script.skipped)
+    return Script(current=current, rounds=script.rounds)
+
+
 def begun_anew(script: Script) -> Script:
-    """Return a script of which only counters and times are left; what plays next begins another round."""
-    return Script(
-        current=Rounds(count=script.current.count, skipped=script.skipped),
-        rounds=script.rounds,
+    """Return a script that goes on, and of which its counters and times are left."""
+    return replace(
+        counted(script),
         first_progress_at=script.first_progress_at,
         progress_at=script.progress_at,
         resumed_at=script.resumed_at,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from monitor.event import JobRegistered, LinkChanged, LinkState, Payload, Unrecognised
+from monitor.event import JobRegistered, LinkChanged, LinkState, Payload, RandomPlayMode, Unrecognised
 from monitor.health.effect import Effect
 from monitor.health.fold import retire
 from monitor.health.reading import rtmp_state, seconds
 from monitor.health.status import Status
-from monitor.health.stream import Outcome, Phase
+from monitor.health.stream import Outcome, Phase, StreamState
 from tests.health.story import LINK_WORDS, START, Story
 
 
@@ -391,6 +391,33 @@ def test_a_stream_that_is_opened_again_once_it_was_retired_does_not_flap_by_what
     story.links("G C")
     assert story.status(story.now + 1)[:2] == (Status.HEALTHY, START + story.now)
     assert counts(story) == (3, 3)
+
+
+def test_a_stream_that_is_opened_again_once_it_was_retired_goes_on_counting() -> None:
+    story = Story()
+    story.register(plan=3, mode=RandomPlayMode.NONE)
+    story.links("C D C")
+    story.paragraphs("123 13 1")
+    story.reply("one", at=story.now + 1)
+    story.links("E")
+    story.settle(story.now + 100)
+    before = story.known
+
+    def counters(state: StreamState) -> tuple[float, ...]:
+        return (
+            *(state.link.outages, state.link.reconnects, state.replies.finished, state.missed),
+            *(state.script.rounds, state.script.skipped),
+            *(state.starting_seconds, state.connected_seconds, state.outage_seconds),
+        )
+
+    story.state = retire(before)
+    story.links("C", step=1200.0)
+
+    assert story.known.end is None
+    assert counters(story.known) == counters(before)
+    assert min(counters(before)[:3]) == 1
+    assert (before.script.rounds, before.script.skipped) == (2, 1)
+    assert min(before.connected_seconds, before.outage_seconds) > 0
 
 
 def test_an_unsigned_connected_opens_an_ended_stream_only_later_or_on_another_output() -> None:
