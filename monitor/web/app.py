@@ -3,34 +3,30 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import structlog
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from monitor import __version__
-from monitor.clock import Clock, Seldom
-from monitor.config import Settings, Source, build_clock
-from monitor.errors import LogUnavailableError, UndecodableError
-from monitor.event import Channel, Event, Vendor, canonical_job_id
+from monitor.clock import Seldom
+from monitor.config import Settings, build_clock
+from monitor.errors import LogUnavailableError
+from monitor.event import Vendor, canonical_job_id
 from monitor.health.status import Status
 from monitor.health.stream import StreamKey
 from monitor.log.protocol import EventLog, History
 from monitor.metrics.exposition import Exposition
-from monitor.vendors import registry
-from monitor.vendors.observation import JOB_OBSERVED, observe_stop
-from monitor.vendors.registration import JOB_REGISTERED
-from monitor.web import page
+from monitor.web import page, registration
+from monitor.web.answers import INVALID, Answers, refusal
 from monitor.web.head import HeadAsGet, allowed
 from monitor.web.views import (
     EventList,
     Problem,
-    Registered,
     State,
     StreamDetail,
     StreamList,
@@ -45,34 +41,17 @@ from monitor.worker.fleet import Fleet
 SLICE = 200
 """Streams described before the event loop has its turn: about 10 ms of work."""
 
-MAX_REGISTRATION_BYTES = 1_048_576
-"""A script of thousands of paragraphs fits."""
-
-MAX_KEPT_BYTES = 900_000
-"""Of a registration, what goes into the log: a record that Kafka refuses would hold up the spool for ever."""
-
 REPEAT_SECONDS = 30.0
 """A complaint about the log is told once in this time: whoever registers jobs tries again and again."""
 
 _log = structlog.get_logger(__name__)
 
-Answers = dict[int | str, dict[str, Any]]
-"""Answers of a route beside the usual one, as FastAPI documents them."""
-
 SourceName = Annotated[str, StringConstraints(min_length=1)]
 """A source, perhaps one that isn't configured any more; an empty name is a mistake of whoever asks."""
 
 _NO_STREAM: Answers = {404: {"model": Problem, "description": "no such stream"}}
-_INVALID: Answers = {422: {"model": Problem, "description": "a parameter isn't valid"}}
 _NOT_TRUE: Answers = {
     503: {"model": Problem, "description": "what is known is not true yet (recovering), or is old (stale)"}
-}
-_REFUSED: Answers = {
-    **_INVALID,
-    403: {"model": Problem, "description": "a page of another site sent it"},
-    404: {"model": Problem, "description": "no such source"},
-    413: {"model": Problem, "description": "the body is too large"},
-    503: {"model": Problem, "description": "the log can't keep it now"},
 }
 _STALE = "What is known of the streams is old: the log can't be read, or no worker folds it."
 
@@ -111,7 +90,7 @@ def build(
     if pages is not None:
         _add_streams(app, settings, pages)
         page.add(app, settings, pages.fleet, pages.history)
-    _add_registration(app, log, build_clock(settings), sources)
+    registration.add(app, log, build_clock(settings), sources)
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
@@ -162,7 +141,7 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         "/api/streams",
         response_model=StreamList,
         summary="All streams, worst first",
-        responses={**_NOT_TRUE, **_INVALID},
+        responses={**_NOT_TRUE, **INVALID},
     )
     async def streams(
         status: Annotated[list[Status] | None, Query()] = None,
@@ -191,14 +170,14 @@ def _add_streams(app: FastAPI, settings: Settings, pages: Pages) -> None:
         "/api/streams/{source}/{job_id:path}",
         response_model=StreamDetail,
         summary="One stream",
-        responses={**_NO_STREAM, **_NOT_TRUE, **_INVALID},
+        responses={**_NO_STREAM, **_NOT_TRUE, **INVALID},
     )
     async def stream(source: str, job_id: str) -> Response:
         if (problem := _not_true(fleet)) is not None:
             return problem
         state = fleet.get(StreamKey(source, canonical_job_id(job_id)))
         if state is None:
-            return _problem(404, "no_stream", "No stream of this job id is known under this source.")
+            return refusal(404, "no_stream", "No stream of this job id is known under this source.")
         return Response(detail(state, fleet.now(), health).model_dump_json(), media_type="application/json")
 
 
@@ -207,7 +186,7 @@ def _add_history(app: FastAPI, pages: Pages) -> None:
         "/api/streams/{source}/{job_id:path}/events",
         response_model=EventList,
         summary="The stream's events in the log, newest first",
-        responses={503: {"model": Problem, "description": "the log can't be read"}, **_INVALID},
+        responses={503: {"model": Problem, "description": "the log can't be read"}, **INVALID},
     )
     async def events(
         source: str,
@@ -224,132 +203,11 @@ def _add_history(app: FastAPI, pages: Pages) -> None:
         return Response(body, media_type="application/json")
 
 
-def _add_registration(app: FastAPI, log: EventLog, clock: Clock, sources: dict[str, Source]) -> None:
-    async def take(source: str, request: Request) -> tuple[Source, bytes] | Response:
-        if _is_of_another_site(request):
-            return _problem(403, "cross_site", "A page of another site can't register jobs here.")
-        configured = sources.get(source)
-        if configured is None:
-            return _problem(404, "unknown_source", "No source of this name is configured.")
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_REGISTRATION_BYTES:
-                return _problem(
-                    413, "too_large", f"A registration has at most {MAX_REGISTRATION_BYTES} bytes."
-                )
-        return configured, bytes(body)
-
-    async def keep(source: Source, job_id: str, kind: str, body: bytes) -> Response:
-        received = clock.now()
-        event = Event(
-            log.next_id(), source.vendor, source.name, job_id, Channel.API, kind, received, None, body
-        )
-        await log.append([event])
-        return JSONResponse(Registered(job_id=job_id).model_dump(), 202)
-
-    @app.post(
-        "/api/jobs/{source}",
-        status_code=202,
-        response_model=Registered,
-        summary="Register a started job: request, response, and the script it plays",
-        responses={
-            **_REFUSED,
-            400: {"model": Problem, "description": "the body isn't a start with a job id"},
-        },
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _REGISTRATION}}}
-        },
-    )
-    async def register(source: str, request: Request) -> Response:
-        taken = await take(source, request)
-        if isinstance(taken, Response):
-            return taken
-        configured, body = taken
-        try:
-            job_id, reduced = registry.reduce_registration(configured.vendor, body)
-        except UndecodableError as error:
-            return _problem(400, error.reason, error.detail)
-        if len(reduced) > MAX_KEPT_BYTES:
-            return _problem(
-                413,
-                "too_large",
-                f"Of a registration at most {MAX_KEPT_BYTES} bytes are kept; its script has more.",
-            )
-        return await keep(configured, job_id, JOB_REGISTERED, reduced)
-
-    @app.post(
-        "/api/jobs/{source}/stopped",
-        status_code=202,
-        response_model=Registered,
-        summary="Tell that the vendor confirmed the stop of a session, of which it may say nothing more",
-        responses={**_REFUSED, 400: {"model": Problem, "description": "no job id, or no SoftSugar source"}},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _STOPPED}}}
-        },
-    )
-    async def stopped(source: str, request: Request) -> Response:
-        taken = await take(source, request)
-        if isinstance(taken, Response):
-            return taken
-        configured, body = taken
-        if configured.vendor is not Vendor.SOFTSUGAR:
-            return _problem(400, "end_is_told", "This vendor's API says itself how its jobs ended.")
-        try:
-            job_id, observed = observe_stop(body)
-        except UndecodableError as error:
-            return _problem(400, error.reason, error.detail)
-        return await keep(configured, job_id, JOB_OBSERVED, observed)
-
-
-_REGISTRATION: dict[str, Any] = {
-    "type": "object",
-    "required": ["response"],
-    "properties": {
-        "request": {"type": "object", "description": "the start request as sent to the vendor"},
-        "response": {"type": "object", "description": "the vendor's answer; holds the job id"},
-        "script": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["scene", "sequence_no"],
-                "properties": {
-                    "scene": {"type": "string"},
-                    "sequence_no": {"type": "integer"},
-                    "title": {"type": "string"},
-                },
-            },
-        },
-        "script_origin": {"type": "string", "description": "api if the script was read from the room"},
-    },
-}
-
-_STOPPED: dict[str, Any] = {
-    "type": "object",
-    "required": ["job_id"],
-    "properties": {"job_id": {"type": "string", "description": "the session's id"}},
-}
-
-
-def _is_of_another_site(request: Request) -> bool:
-    """Whether a page from elsewhere sent this, through the browser of an operator who looks at it.
-
-    Nobody has to say who he is here, so whoever gets an operator to open a page could register jobs. Browsers
-    name the page's origin with each POST; other clients name none.
-    """
-    origin = request.headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")
-
-
 def _not_true(fleet: Fleet) -> Response | None:
     """Return the answer of a process that can't tell how streams are now; None if it can."""
     if fleet.recovering:
-        return _problem(503, "recovering", "The log is still being folded. Try again in a moment.")
-    return _problem(503, "stale", _STALE) if fleet.stale else None
-
-
-def _problem(status: int, error: str, sentence: str) -> Response:
-    return JSONResponse(Problem(error=error, detail=sentence).model_dump(), status)
+        return refusal(503, "recovering", "The log is still being folded. Try again in a moment.")
+    return refusal(503, "stale", _STALE) if fleet.stale else None
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
@@ -358,15 +216,15 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     wrong = [
         f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Input ')}" for one in error.errors()
     ]
-    return _problem(422, "invalid", f"Not valid: {'; '.join(wrong)}.")
+    return refusal(422, "invalid", f"Not valid: {'; '.join(wrong)}.")
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        answer = _problem(405, "method_not_allowed", "This path answers other methods only.")
+        answer = refusal(405, "method_not_allowed", "This path answers other methods only.")
     else:
-        answer = _problem(error.status_code, "not_found", "There is nothing at this path.")
+        answer = refusal(error.status_code, "not_found", "There is nothing at this path.")
     answer.headers.update(error.headers or {})
     if answer.headers.get("allow") == "GET":
         answer.headers["allow"] = allowed(request.url.path)
@@ -379,7 +237,7 @@ def _unavailable() -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answered(_request: Request, error: Exception) -> Response:
         if telling.is_due():
             _log.error("log unavailable", error=str(error))
-        answer = _problem(503, "overloaded", "The event log is not available. Try again.")
+        answer = refusal(503, "overloaded", "The event log is not available. Try again.")
         answer.headers["retry-after"] = "1"
         return answer
 
@@ -387,4 +245,4 @@ def _unavailable() -> Callable[[Request, Exception], Awaitable[Response]]:
 
 
 async def _incomplete(_request: Request, _error: Exception) -> Response:
-    return _problem(400, "incomplete", "The request ended before its body did.")
+    return refusal(400, "incomplete", "The request ended before its body did.")

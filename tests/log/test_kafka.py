@@ -25,7 +25,7 @@ from monitor.log.kafka import MAX_BODY_BYTES, KafkaLog
 from monitor.log.kafka_records import place
 from monitor.log.kafka_sender import START_SECONDS
 from monitor.log.sqlite import SqliteLog
-from monitor.web.app import MAX_KEPT_BYTES
+from monitor.web.registration import MAX_KEPT_BYTES
 from tests.kafka_broker import ROOT, Brokers, bring_back, eventually
 from tests.log.kafka_records import counted, event_records, events, missing, records
 from tests.log.killing import acknowledged_before_a_kill
