@@ -28,18 +28,29 @@ def group(thresholds: Thresholds) -> Group:
 
 def _authentication(view: View, limits: Ingest) -> Alert:
     window = span(limits.authentication_window_seconds)
-    refused, called = of("monitor_authentication_failures_total", view), of("monitor_callbacks_total", view)
-    failures = f"sum by (source) (increase({refused}[{window}]))"
-    # Relays' requests are counted as requests only when they are refused.
-    relayed = of("monitor_events_total", view, 'channel="rtc"')
-    callbacks = f"sum by (source) (increase({called}[{window}]))"
-    requests = f"({callbacks}\n    + (sum by (source) (increase({relayed}[{window}])) or {callbacks} * 0))"
+
+    def rise(counter: str, matchers: str = "") -> str:
+        return f"sum by (source) (increase({of(counter, view, matchers)}[{window}]))"
+
+    requests = rise("monitor_callbacks_total")
+    callbacks = rise("monitor_authentication_failures_total", 'reason!="token"')
+    # Relays' requests are counted as requests only when they are refused, else by the messages they bring.
+    relayed = rise("monitor_authentication_failures_total", 'reason="token"')
+    messages = rise("monitor_events_total", 'channel="rtc"')
+
+    def many(failures: str, of_all: str) -> str:
+        return (
+            f"{failures} >= {limits.authentication_failures}\n"
+            f"  and {failures} / {of_all} >= {limits.authentication_share}"
+        )
+
+    of_vendor = many(callbacks, f"({requests} - ({relayed} or {requests} * 0))")
+    of_relays = many(relayed, f"({relayed} + ({messages} or {relayed} * 0))")
     return Alert(
         "MonitorCallbackAuthenticationFailures",
         Severity.WARNING,
         Dashboard.PIPELINE,
-        f"{failures} >= {limits.authentication_failures}\n"
-        f"  and {failures} / {requests} >= {limits.authentication_share}",
+        f"({of_vendor})\n  or ({of_relays})",
         f"Requests to {SOURCE} don't prove where they come from",
         f"{TIMES} requests to {SOURCE} were refused within {window}, a large part of "
         "all. If they are the vendor's, their callbacks are lost: compare the key, the public URL "

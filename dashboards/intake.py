@@ -12,11 +12,14 @@ from dashboards.thresholds import (
 
 def receiver() -> list[Place]:
     """Return the panels of what comes in."""
-    refused = rate("monitor_authentication_failures_total", SOURCES, "source")
-    callbacks = rate("monitor_callbacks_total", SOURCES, "source")
-    # Relays' requests are counted as requests only when they are refused.
-    relayed = rate("monitor_events_total", f'{SOURCES}, channel="rtc"', "source")
-    every = f"({callbacks} + ({relayed} or {callbacks} * 0))"
+    failures = "monitor_authentication_failures_total"
+    refused = rate(failures, f'{SOURCES}, reason!="token"', "source")
+    requests = rate("monitor_callbacks_total", SOURCES, "source")
+    # Relays' requests are counted as requests only when they are refused, else by the messages they bring.
+    relays = rate(failures, f'{SOURCES}, reason="token"', "source")
+    messages = rate("monitor_events_total", f'{SOURCES}, channel="rtc"', "source")
+    every = f"({requests} - ({relays} or {requests} * 0))"
+    relayed = f"({relays} + ({messages} or {relays} * 0))"
     return [
         Place(
             graph(
@@ -48,7 +51,10 @@ def receiver() -> list[Place]:
                 "Refused as not authentic",
                 "Share of each source's requests that did not prove where they come from: a signature that "
                 "is wrong, missing or too old, a wrong token, or an address that is not allowed.",
-                [Query(f"{refused} / ({every} > 0) or {refused}", "{{source}}")],
+                [
+                    Query(f"{refused} / ({every} > 0) or {refused}", "{{source}}"),
+                    Query(f"{relays} / ({relayed} > 0)", "{{source}}: relays"),
+                ],
                 unit="percentunit",
                 largest=1,
                 steps=[Step(AUTHENTICATION_SHARE, Colour.WARNING)],

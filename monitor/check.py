@@ -6,10 +6,10 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -141,22 +141,27 @@ def _brokers(kafka: KafkaSettings) -> Check:
 def _kafka(settings: Settings) -> Iterator[Check]:
     kafka_client.tell_nothing()
     kafka = settings.kafka
+    topics = _asked("kafka topics", kafka_topics.problems(settings))
+    yield from topics or [
+        Check("kafka topics", True, f"{kafka.topic_prefix}… are as they have to be, or will be made")
+    ]
+    rights = _asked("kafka rights", kafka_rights.problems(kafka))
+    # Where nobody is let in, one line says it.
+    if {one.detail for one in rights} != {one.detail for one in topics} or not rights:
+        yield from rights or [
+            Check("kafka rights", True, f"the group {kafka.group_id} and its transactions are there")
+        ]
+
+
+def _asked(name: str, asking: Coroutine[Any, Any, list[str]]) -> list[Check]:
+    """Return what brokers complain of."""
     try:
-        topics = asyncio.run(kafka_topics.problems(settings))
-        rights = asyncio.run(kafka_rights.problems(kafka))
+        problems = asyncio.run(asking)
     except ConfigurationError as error:
-        topics, rights = error.problems, None
+        problems = error.problems
     except LogUnavailableError as error:
-        topics, rights = [str(error)], None
-    well = f"{kafka.topic_prefix}… are as they have to be, or will be made"
-    yield from _told("kafka topics", topics, well)
-    if rights is not None:
-        yield from _told("kafka rights", rights, f"the group {kafka.group_id} and its transactions are there")
-
-
-def _told(name: str, problems: Sequence[str], well: str) -> list[Check]:
-    """Say each problem, or that it is well."""
-    return [Check(name, False, problem) for problem in problems] or [Check(name, True, well)]
+        problems = [str(error)]
+    return [Check(name, False, problem) for problem in problems]
 
 
 def _listen(name: str, address: Address, taken: ExitStack) -> Check:

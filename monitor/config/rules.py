@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -198,6 +199,14 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
                 f"is the account of sources[{first}] already: a session that calls back to neither of "
                 "them, and is registered with neither, is not found",
             )
+        for key, secret in _secrets(source):
+            if secret != secret.strip():
+                findings.caution((*location, *key), "has a space or a line's end around it: is that meant?")
+        if source.rtc_token and not source.rtc_token.get_secret_value().isascii():
+            findings.caution(
+                (*location, "rtc_token"),
+                "holds a letter beyond ASCII: requests can carry tokens that are made of it, and not itself",
+            )
         if source.rtc_token and len(source.rtc_token.get_secret_value()) < RTC_TOKEN_LENGTH:
             findings.caution(
                 (*location, "rtc_token"), f"is shorter than {RTC_TOKEN_LENGTH} characters: it can be guessed"
@@ -209,6 +218,13 @@ def check_cautions(settings: Settings, findings: Findings) -> None:
                 "is everybody: whoever connects may claim any address in X-Forwarded-For",
             )
     _caution_health(settings, findings)
+
+
+def _secrets(source: Source) -> Iterator[tuple[Location, str]]:
+    for index, key in enumerate(source.keys):
+        yield ("keys", index), key.get_secret_value()
+    if source.rtc_token:
+        yield ("rtc_token",), source.rtc_token.get_secret_value()
 
 
 def _admits_nobody(source: Source, receiver: ReceiverSettings) -> bool:

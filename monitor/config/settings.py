@@ -32,7 +32,6 @@ from monitor.config.values import (
     Secret,
     Servers,
     Share,
-    Token,
     Url,
     parse_address,
 )
@@ -205,7 +204,7 @@ class Source(FrozenModel):
     public_url: Annotated[Url, Field(repr=False)]
     auth_type: AuthType = AuthType.NONE
     keys: tuple[Key, ...] = ()
-    rtc_token: Token | None = None
+    rtc_token: Secret | None = None
     rtc_allow_origins: tuple[Origin, ...] = ()
     max_streams: Count = 20000
     max_clock_skew_seconds: Positive = 300

@@ -132,12 +132,21 @@ def _origin(text: str) -> str:
         raise ValueError("must be an origin, scheme://host[:port] without a path, or *")
     # As browsers write it, or it would never be the one that they send: RFC 6454, section 6.
     name = str(parts.hostname)
-    try:
-        host = f"[{name}]" if ":" in name else name.encode("idna").decode()
-    except UnicodeError:
-        raise ValueError("must have a host that can be looked up") from None
+    host = f"[{name}]" if ":" in name else _sent_host(name)
     port = "" if parts.port in (None, _OWN_PORTS[parts.scheme]) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
+
+
+def _sent_host(name: str) -> str:
+    try:
+        host = name.encode("idna").decode()
+        same = host.encode().decode("idna") == name
+    except UnicodeError:
+        host, same = "", False
+    if not same:
+        # Of some names a browser makes another one than we would, which may be somebody else's.
+        raise ValueError("must have a host as browsers send it: write its xn-- form")
+    return host
 
 
 def _network(value: object) -> object:
@@ -203,21 +212,8 @@ def _secret_sent_in_header(value: SecretStr) -> SecretStr:
     return value
 
 
-def _not_padded(value: SecretStr) -> str:
-    text = _secret(value).get_secret_value()
-    if text != text.strip():
-        raise ValueError("has a space or a line's end around it")
-    return text
-
-
-def _token(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[ -~]+", _not_padded(value)):
-        raise ValueError("holds a letter beyond ASCII, which no request can carry")
-    return value
-
-
 def _key(value: SecretStr) -> SecretStr:
-    if len(_not_padded(value)) > KEY_LENGTH:
+    if len(_secret(value).get_secret_value()) > KEY_LENGTH:
         raise ValueError(f"is longer than {KEY_LENGTH} characters, which no vendor's key can be")
     return value
 
@@ -247,7 +243,6 @@ OptionalUrl = Annotated[str, AfterValidator(_url_or_empty)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
-Token = Annotated[SecretStr, AfterValidator(_token)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, AfterValidator(_not_empty)]
 HeaderText = Annotated[str, AfterValidator(_sent_in_header)]

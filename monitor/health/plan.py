@@ -9,8 +9,9 @@ ROOMY = 64
 
 def is_too_much(rounds: Rounds, key: str) -> bool:
     """Whether the plan doesn't hold a paragraph, and can't: a state has its bounds, whatever is told."""
-    order = rounds.plan
-    if len(order) < ROOMY or key in order:
+    order, current = rounds.plan, rounds.round
+    # Most of what is told was played before, and a long plan takes long to look through.
+    if len(order) < ROOMY or (current is not None and key in current.played) or key in order:
         return False
     return len(order) >= MOST_PARAGRAPHS or sum(len(one.encode()) for one in order) >= MOST_SCRIPT_BYTES
 
@@ -54,7 +55,7 @@ def is_last(rounds: Rounds, key: str) -> bool:
 def complete(rounds: Rounds) -> bool:
     """Whether the current round has played every paragraph of a plan that is known.
 
-    What was told again before it may have been its first.
+    The first of it may be what ended the round before and was told again (`Round.retold`).
     """
     if rounds.origin is None or rounds.round is None:
         return False

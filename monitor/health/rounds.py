@@ -38,8 +38,10 @@ def step(rounds: Rounds, play: Play, mode: RandomPlayMode | None, *, from_start:
     current = rounds.round
     if current is None:
         opens = Paragraph.from_key(play.paragraph).sequence_no <= 1
-        rounds.adrift = not (from_start or opens or rounds.count or mode is RandomPlayMode.NONE)
-        _begin(rounds, play, from_start=from_start or opens)
+        # One that goes on after it was forgotten is met in the middle of a round.
+        is_seen = opens or (from_start and rounds.count == 0)
+        rounds.adrift = not is_seen and mode is not RandomPlayMode.NONE
+        _begin(rounds, play, from_start=is_seen)
         return Effect.APPLIED
     if play.by_rtc:
         return _take_progress(rounds, current, play, mode)

@@ -24,7 +24,8 @@ class Round:
     none). awaited: paragraphs that RTC proved, and until when their callback would confirm them. last,
     last_since, last_signed: the paragraph that plays, and since when. from_start: seen from its start.
     confirmed_at: when its callback came, if RTC had proved it before. told_at: when RTC last told how far
-    it is. heard: whether RTC told of this round.
+    it is. heard: whether RTC told of this round. retold: whether its last paragraph was told again in the
+    time of retries, while no plan was known: the next round may have begun with it.
     """
 
     played: dict[str, int | None]
@@ -79,7 +80,8 @@ class Rounds:
     tentative: a paragraph that came back too early; the next one decides what it was. doubted: one that
     RTC seemed to refute, until anything else is played. count, skipped: rounds finished, and paragraphs that
     they left out. signed: the newest signed second. leftover: what is planned for this round alone, since it
-    had played it when another plan was given.
+    had played it when another plan was given. adrift: whether the stream was met in the middle of a round in
+    random order, and no round has been whole since.
     """
 
     plan: tuple[str, ...] = ()

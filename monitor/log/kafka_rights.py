@@ -33,21 +33,26 @@ async def problems(kafka: KafkaSettings) -> list[str]:
         ConfigurationError: the configuration's certificates or aiokafka can't be used.
         LogUnavailableError: Kafka can't be reached.
     """
+    prefix = f"{kafka.group_id}-"
+    looked_for = (
+        (_GROUP, kafka.group_id, f"workers can't join the group {kafka.group_id}", "Read of it"),
+        (
+            _TRANSACTIONS,
+            transactional_id(kafka, 0),
+            "workers can't keep states",
+            f"Write of transactional ids that begin with {prefix}",
+        ),
+    )
     async with administration(kafka) as admin:
-        group = await _problem(admin, _GROUP, kafka.group_id)
-        writer = await _problem(admin, _TRANSACTIONS, transactional_id(kafka, 0))
-    lines = []
-    if group is not None:
-        lines.append(f"workers can't join the group {kafka.group_id}: {group or 'Read of it is not granted'}")
-    if writer is not None:
-        prefix = f"{kafka.group_id}-"
-        missing = f"Write of transactional ids that begin with {prefix} is not granted"
-        lines.append(f"workers can't keep states: {writer or missing}")
-    return lines
+        found = [
+            (what, await _problem(admin, kind, name, f"{right} is not granted"))
+            for kind, name, what, right in looked_for
+        ]
+    return [f"{what}: {problem}" for what, problem in found if problem is not None]
 
 
-async def _problem(admin: AIOKafkaAdminClient, kind: int, name: str) -> str | None:
-    """Return why a coordinator isn't found, nothing if its right isn't there; None if it is found."""
+async def _problem(admin: AIOKafkaAdminClient, kind: int, name: str, no_right: str) -> str | None:
+    """Return why a coordinator isn't found; None if it is. no_right: where it may not be asked for."""
     try:
         async with asyncio.timeout(_FOUND_SECONDS):
             while True:
@@ -58,6 +63,6 @@ async def _problem(admin: AIOKafkaAdminClient, kind: int, name: str) -> str | No
                 else:
                     return None
     except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed):
-        return ""
+        return no_right
     except TimeoutError:
         return f"brokers name no coordinator of {name} within {_FOUND_SECONDS:g} s"

@@ -50,8 +50,9 @@ TOLD_SECONDS = 900.0
 lost, holds those of a week, and what counts them pages."""
 
 UNTRACKED = (
-    "The source has as many live streams as max_streams allows. What is told of any other is counted, and "
-    "nobody is told how it is: raise max_streams, or see who makes up jobs."
+    "The source has as many live streams as max_streams allows, or as many that ended with the first that "
+    "was told of them. What is told of any other is counted, and nobody is told how it is: raise "
+    "max_streams, or see who makes up jobs."
 )
 UNTRACKED_SECONDS = 60.0
 """How often that is said of a source, while it lasts."""

@@ -71,6 +71,9 @@ class Follower:
         # A new shard each time: what was forgotten meanwhile may have left no tombstone.
         shard = Shard(self._settings.health, {})
         watchdog = Watchdog(self._settings.kafka.stall_seconds)
+        if not self._fleet.unfolded:
+            # While nobody could look, workers couldn't fold either.
+            self._workers = Watchdog(self._settings.kafka.stall_seconds)
         goal: dict[int, int] | None = {}
         next_look = 0.0
         while True:

@@ -15,9 +15,6 @@ from monitor.health.stream import Outcome, StreamKey, StreamState
 DEFAULT_MAX_STREAMS = 20000
 """For events of a source that is no longer configured."""
 
-KNOWN_PER_LIVE = 2
-"""So many streams of a source are known, markers too, for each that may be live, before one that ends with
-the first that is told of it isn't kept: whoever makes up jobs could end one after the other."""
 
 MARKER_SECONDS = 86400.0
 """How long the marker of an ended stream stays, so that a late event can't bring it back to life."""
@@ -27,10 +24,11 @@ MARKER_SECONDS = 86400.0
 class Shard:
     """The streams by their keys; markers of ended ones among them.
 
-    max_streams: how many of a source may be live here at once. live, known: how many of a source are, and are
-    here at all. position: offset of the last event
-    folded; before the first, one less than a log's first offset. changed: streams whose state differs
-    from the last checkpoint; one that isn't in `streams` any more was dropped.
+    max_streams: how many of a source may be live here at once, and how many kept that ended as they began:
+    whoever makes up jobs could end one after the other. live, brief: how many of either there are.
+    position: offset of the last event folded; before the first, one less than a log's first offset.
+    changed: streams whose state differs from the last checkpoint; one that isn't in `streams` any more was
+    dropped.
     """
 
     settings: HealthSettings
@@ -38,7 +36,7 @@ class Shard:
     partition: int = 0
     streams: dict[StreamKey, StreamState] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
-    known: dict[str, int] = field(default_factory=dict)
+    brief: dict[str, int] = field(default_factory=dict)
     changed: set[StreamKey] = field(default_factory=set)
     position: int = 0
 
@@ -47,45 +45,40 @@ class Shard:
         for state in states:
             script.share(state.script)
             self.streams[state.key] = state
-            self.known[state.source] = self.known.get(state.source, 0) + 1
-            if state.end is None:
-                self.live[state.source] = self.live.get(state.source, 0) + 1
+            self._move(state, None)
 
     def fold(self, stored: Stored, decoded: Decoded) -> Effect:
         """Fold one event into its stream, which it may begin; `position` moves on."""
         event = stored.event
         self.position = stored.offset
-        key = StreamKey(event.source, event.job_id)
-        state = self.streams.get(key)
+        state = self.streams.get(StreamKey(event.source, event.job_id))
         if state is None:
             return self._begin(stored, decoded)
         return self._fold(state, stored, decoded)
 
     def _begin(self, stored: Stored, decoded: Decoded) -> Effect:
-        event = stored.event
-        key, source = StreamKey(event.source, event.job_id), event.source
+        source = stored.event.source
         most = self.max_streams.get(source, DEFAULT_MAX_STREAMS)
         if self.live.get(source, 0) >= most:
             return Effect.OVERFLOW
-        state = self.streams[key] = begin(event)
-        self.live[source] = self.live.get(source, 0) + 1
-        self.known[source] = self.known.get(source, 0) + 1
+        state = begin(stored.event)
+        self.streams[state.key] = state
+        self._move(state, None)
         effect = self._fold(state, stored, decoded)
-        if state.end is not None and self.known[source] > KNOWN_PER_LIVE * most:
-            del self.streams[key]
-            self.known[source] -= 1
+        if self._count_of(state) is self.brief and self.brief[source] > most:
+            self._forget(state)
             return Effect.OVERFLOW
         return effect
 
     def _fold(self, state: StreamState, stored: Stored, decoded: Decoded) -> Effect:
-        was_live = state.end is None
+        before = self._count_of(state)
         self.changed.add(state.key)
         try:
             return fold(state, stored, decoded, self.settings)
         finally:
             # A fault may leave half of it done: what is kept and counted is what is here all the same.
-            if was_live is not (state.end is None):
-                self.live[state.source] = self.live.get(state.source, 0) + (-1 if was_live else 1)
+            if before is not self.live or state.end is not None:
+                self._move(state, before)
 
     def tick(self, now: float, keys: Iterable[StreamKey]) -> None:
         """Do for these streams what only time brings about: settle, retire, forget.
@@ -99,18 +92,15 @@ class Shard:
             if state is None:
                 continue
             if is_due(state, now, settings):
-                was_live = state.end is None
+                before = self._count_of(state)
                 settle(state, now, settings)
-                if was_live and state.end is not None:
-                    self.live[state.source] -= 1
+                self._move(state, before)
                 self.changed.add(key)
             if state.end is None:
                 continue
             if state.retired:
                 if now - state.end.at > MARKER_SECONDS:
-                    del self.streams[key]
-                    self.known[key.source] -= 1
-                    self.changed.add(key)
+                    self._forget(state)
             elif now - state.end.at > self._keep_seconds(state):
                 self.streams[key] = retire(state)
                 self.changed.add(key)
@@ -120,6 +110,29 @@ class Shard:
         keys = iter(list(self.streams))
         while part := list(islice(keys, size)):
             yield part
+
+    def _count_of(self, state: StreamState) -> dict[str, int] | None:
+        """Return where a stream is counted."""
+        if state.end is None:
+            return self.live
+        return self.brief if state.end.at == state.first_received else None
+
+    def _move(self, state: StreamState, before: dict[str, int] | None) -> None:
+        """Count a stream where it belongs by now, and no more where it was counted before."""
+        after = self._count_of(state)
+        if after is before:
+            return
+        if before is not None:
+            before[state.source] -= 1
+        if after is not None:
+            after[state.source] = after.get(state.source, 0) + 1
+
+    def _forget(self, state: StreamState) -> None:
+        counted = self._count_of(state)
+        if counted is not None:
+            counted[state.source] -= 1
+        del self.streams[state.key]
+        self.changed.add(state.key)
 
     def _keep_seconds(self, state: StreamState) -> float:
         completed = state.end is not None and state.end.outcome is Outcome.COMPLETED

@@ -431,6 +431,10 @@ endpoint = "https://aigc.softsugar.com"
 app_id = "app"
 app_key = "key"
 """
+NOT_ASCII = (
+    "sources[0].rtc_token: holds a letter beyond ASCII: requests can carry tokens that are made of it, "
+    "and not itself"
+)
 ACCOUNT_TWICE = (
     "sources[1].api: is the account of sources[0] already: a session that calls back to neither of them, "
     "and is registered with neither, is not found"
@@ -504,6 +508,18 @@ NETWORKS = SOFTSUGAR + 'keys = ["Abc123def"]\nallow_networks = ["192.0.2.0/24", 
             + SOFTSUGAR.replace("softsugar-prod", "softsugar-test")
             + ACCOUNT.replace("softsugar.com", "softsugar.com/"),
             ACCOUNT_TWICE,
+        ),
+        (
+            SOFTSUGAR + 'keys = ["Abc123def\\n"]\n',
+            "sources[0].keys[0]: has a space or a line's end around it: is that meant?",
+        ),
+        (
+            SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = " sixteen letters."\n',
+            "sources[0].rtc_token: has a space or a line's end around it: is that meant?",
+        ),
+        (
+            SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = "sechzehn Zeichen: ä"\n',
+            NOT_ASCII,
         ),
         (
             SOFTSUGAR + 'keys = ["Abc123def"]\nrtc_token = "fifteen letters"\n',

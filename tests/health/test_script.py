@@ -129,6 +129,19 @@ def test_what_a_stream_that_is_seen_in_its_middle_leaves_out_counts_once_a_round
     assert set(low) <= {None, 1.0}
 
 
+def test_a_stream_that_comes_back_after_it_was_retired_does_so_in_the_middle_of_a_round() -> None:
+    story = Story()
+    story.link("C", at=1.0)
+    story.paragraphs("1234 2143", step=40, signed=True)
+    story.links("E")
+    story.state = retire(story.known)
+    story.links("C", step=3600)
+
+    story.paragraphs("3214 2313 124", step=40, signed=True)
+
+    assert story.known.script.current.skipped == 0
+
+
 def test_a_stream_that_was_seen_in_its_middle_is_told_what_it_leaves_out_afterwards() -> None:
     story = Story()
     # A round in its middle, one that teaches, a whole one, and one without 2.

@@ -4,7 +4,7 @@ from monitor.config import HealthSettings
 from monitor.event import Channel, Decoded, Event, EventId, LinkChanged, LinkState, Stored, Vendor
 from monitor.health.effect import Effect
 from monitor.health.stream import Outcome, StreamKey, StreamState
-from monitor.worker.shard import KNOWN_PER_LIVE, MARKER_SECONDS, Shard, retire_replaced
+from monitor.worker.shard import MARKER_SECONDS, Shard, retire_replaced
 from tests.health.story import LINK_WORDS
 
 JOB = "26f065244f754b3aa853b649a21aaf66"
@@ -71,11 +71,14 @@ def test_a_stream_more_than_its_source_may_have_is_counted_and_not_tracked() -> 
 
 def test_streams_that_end_with_the_first_that_is_told_of_them_are_kept_as_far_as_there_is_room() -> None:
     shard = Shard(HealthSettings(), {"prod": 2})
-    told = [tell(shard, number, "prod", LinkState.END, job_id=f"made-up-{number}") for number in range(1, 7)]
+    # Those that were heard of before they ended are many, over a day.
+    for number in range(5):
+        play(shard, f"over-{number}", "C E", since=number)
+    told = [tell(shard, number, "prod", LinkState.END, job_id=f"made-up-{number}") for number in range(5)]
 
-    assert told == [Effect.APPLIED] * 2 * KNOWN_PER_LIVE + [Effect.OVERFLOW] * 2
-    assert len(shard.streams) == 2 * KNOWN_PER_LIVE
-    assert shard.live["prod"] == 0
+    assert told == [Effect.APPLIED] * 2 + [Effect.OVERFLOW] * 3
+    assert len(shard.streams) == 7
+    assert (shard.live["prod"], shard.brief["prod"]) == (0, 2)
     # Neither those that begin nor those of others go short for it.
     assert tell(shard, 7, "prod", LinkState.CONNECTED, job_id="real") is Effect.APPLIED
     assert tell(shard, 8, "prod", LinkState.END, job_id="real") is Effect.APPLIED
@@ -84,12 +87,16 @@ def test_streams_that_end_with_the_first_that_is_told_of_them_are_kept_as_far_as
     again = Shard(HealthSettings(), {"prod": 2})
     again.restore(list(shard.streams.values()))
     assert tell(again, 10, "prod", LinkState.END, job_id="made-up-10") is Effect.OVERFLOW
+    # One that was no made-up one after all leaves room.
+    assert tell(again, 40, "prod", LinkState.CONNECTED, job_id="made-up-0") is Effect.APPLIED
+    assert tell(again, 41, "prod", LinkState.END, job_id="made-up-10") is Effect.APPLIED
     settings = again.settings
     for seconds in (
         settings.keep_abnormal_seconds + 20,
         settings.keep_abnormal_seconds + MARKER_SECONDS + 20,
     ):
         tick(again, seconds)
+    assert again.streams.keys() == {StreamKey("prod", "made-up-0")}
     assert tell(again, 11, "prod", LinkState.END, job_id="made-up-11") is Effect.APPLIED
 
 
