@@ -374,17 +374,9 @@ class SourceRounds:
                     await self._append(state.job_id, JobObserved(None, warnings=warnings), now)
 
     async def _append(self, job_id: str, said: JobObserved, now: float) -> None:
-        event = Event(
-            self._log.next_id(),
-            self._source.vendor,
-            self._source.name,
-            job_id,
-            Channel.API,
-            JOB_OBSERVED,
-            now,
-            None,
-            encode_observation(job_id, said),
-        )
+        stream = (self._source.vendor, self._source.name, job_id)
+        body = encode_observation(job_id, said)
+        event = Event(self._log.next_id(), *stream, Channel.API, JOB_OBSERVED, now, None, body)
         await self._log.append([event])
 
     def _count_failure(self, error: ApiError) -> None:
