@@ -323,7 +323,7 @@ def _repeat_last(rounds: Rounds, current: Round, play: Play, mode: RandomPlayMod
         rounds.tentative = play
         return Effect.APPLIED
     # A retry, or the first of a round in random order. Where the plan is known, it is known which.
-    current.retold = later and rounds.origin is None and mode is not RandomPlayMode.NONE
+    current.retold |= later and rounds.origin is None and mode is not RandomPlayMode.NONE
     return Effect.DUPLICATE
 
 

@@ -62,11 +62,15 @@ class Shard:
         if self.live.get(source, 0) >= most:
             return Effect.OVERFLOW
         state = begin(stored.event)
+        was_changed = state.key in self.changed
         self.streams[state.key] = state
         self._move(state, None)
         effect = self._fold(state, stored, decoded)
         if self._count_of(state) is self.brief and self.brief[source] > most:
             self._forget(state)
+            if not was_changed:
+                # Nothing is kept of it, nor that it is gone.
+                self.changed.discard(state.key)
             return Effect.OVERFLOW
         return effect
 

@@ -79,6 +79,7 @@ def test_streams_that_end_with_the_first_that_is_told_of_them_are_kept_as_far_as
     assert told == [Effect.APPLIED] * 2 + [Effect.OVERFLOW] * 3
     assert len(shard.streams) == 7
     assert (shard.live["prod"], shard.brief["prod"]) == (0, 2)
+    assert shard.changed == shard.streams.keys()
     # Neither those that begin nor those of others go short for it.
     assert tell(shard, 7, "prod", LinkState.CONNECTED, job_id="real") is Effect.APPLIED
     assert tell(shard, 8, "prod", LinkState.END, job_id="real") is Effect.APPLIED
