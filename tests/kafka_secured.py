@@ -90,6 +90,8 @@ class SecuredKafka:
         made = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=broker"]
         for extension in ("SAN=IP:127.0.0.1", "BC=ca:true", "KU=digitalSignature,keyCertSign"):
             made += ["-ext", extension]
+        # It brings Java where that is missing, and keytool with it.
+        subprocess.run([SCRIPT, "fetch"], check=True)
         for arguments in (made, ["-exportcert", "-rfc", "-file", str(self.authority)]):
             subprocess.run(["keytool", *arguments, *store], check=True, capture_output=True)
 
