@@ -197,7 +197,7 @@ class Paragraph(NamedTuple):
     def told(cls, scene: str, sequence_no: int) -> "Paragraph":
         """Return the paragraph that somebody told of; of a longer name a hash stands for the end."""
         if len(scene) > SCENE_LENGTH:
-            digest = hashlib.blake2b(scene.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+            digest = hashlib.blake2b(scene.encode(), digest_size=8).hexdigest()
             scene = f"{scene[: SCENE_LENGTH - len(digest) - 1]}…{digest}"
         return cls(scene, sequence_no)
 

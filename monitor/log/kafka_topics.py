@@ -13,12 +13,13 @@ from monitor.config import KafkaSettings, Settings
 from monitor.errors import ConfigurationError, LogUnavailableError
 from monitor.log import kafka_client
 from monitor.log.kafka_closing import stop_in_time
+from monitor.log.protocol import MOST_STATE_BYTES
 
 RECORD_BYTES = 1_000_000
 """What a record may take, its body, attributes and a batch's frame: a little less than brokers allow."""
 
-STATE_BYTES = 8_000_000
-"""What the state of a stream may take: one that plays a script of thousands of paragraphs has megabytes."""
+STATE_BYTES = MOST_STATE_BYTES + 100_000
+"""What a record of a stream's state may take, its key and a batch's frame."""
 
 _ANY_TIME = str(2**63 - 1)
 _SEGMENT_BYTES = 64 * 1024 * 1024

@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol
 
 from monitor.event import Channel, Event, EventId, Stored, Vendor
 
+MOST_STATE_BYTES = 7_900_000
+"""What the state of one stream may take, wherever it is kept: with a script of thousands of paragraphs it has
+megabytes."""
+
 
 class DeadLetter(NamedTuple):
     """An authentic message that could not be decoded, whole.

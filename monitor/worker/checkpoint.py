@@ -11,7 +11,7 @@ from monitor.clock import stopwatch
 from monitor.errors import ConfigurationError
 from monitor.health import script
 from monitor.health.stream import StreamKey, StreamState, from_json, to_json
-from monitor.log.protocol import Checkpoints
+from monitor.log.protocol import MOST_STATE_BYTES, Checkpoints
 from monitor.worker.shard import Shard
 
 SLICE = 25
@@ -22,10 +22,6 @@ INTERVAL_SECONDS = 1.0
 
 SHARE = 20
 """A checkpoint that took long is followed by this many times as much folding."""
-
-
-MOST_STATE_BYTES = 7_900_000
-"""What the state of one stream may take: a little less than a record of the log's may."""
 
 _log = structlog.get_logger(__name__)
 

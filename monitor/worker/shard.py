@@ -15,7 +15,6 @@ from monitor.health.stream import Outcome, StreamKey, StreamState
 DEFAULT_MAX_STREAMS = 20000
 """For events of a source that is no longer configured."""
 
-
 MARKER_SECONDS = 86400.0
 """How long the marker of an ended stream stays, so that a late event can't bring it back to life."""
 

@@ -22,7 +22,7 @@ from monitor.health.reading import coverage, finished_coverage, skipped_paragrap
 from monitor.health.script_state import PlanOrigin
 from monitor.health.status import Status
 from monitor.health.stream import to_json
-from monitor.worker.checkpoint import MOST_STATE_BYTES
+from monitor.log.protocol import MOST_STATE_BYTES
 from tests.health.story import START, Story
 
 LATER = 100.0

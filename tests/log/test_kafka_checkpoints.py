@@ -17,8 +17,7 @@ from monitor.log import kafka_checkpoints, kafka_client, kafka_landmark, kafka_t
 from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.kafka_landmark import Landmark
-from monitor.log.protocol import Checkpoint
-from monitor.worker.checkpoint import MOST_STATE_BYTES
+from monitor.log.protocol import MOST_STATE_BYTES, Checkpoint
 from tests.kafka_broker import Brokers
 from tests.log.complaints import noted_complaints
 

@@ -104,6 +104,12 @@ async def remake(settings: Settings) -> None:
         await admin.close()
 
 
+async def receive(settings: Settings) -> None:
+    """Write an event, which nobody folds by that."""
+    async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as receiver:
+        await receiver.send_and_wait(kafka_topics.names(settings.kafka).events, b"{}", partition=0)
+
+
 def settings_on(kafka: Brokers, folder: Path, *, partitions: int = 1) -> Settings:
     log = LogSettings(backend="kafka", path=folder / "spool.db")
     return Settings(kafka=kafka.settings(partitions=partitions), log=log)
@@ -276,8 +282,7 @@ async def test_states_are_called_old_while_events_wait_that_no_worker_folds(
     async with following_pages(settings) as pages:
         await eventually(lambda: pages.jobs == {"one"})
         assert not pages.fleet.stale
-        async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as receiver:
-            await receiver.send_and_wait(kafka_topics.names(settings.kafka).events, b"{}", partition=0)
+        await receive(settings)
         await eventually(lambda: pages.fleet.stale)
         assert pages.jobs == {"one"}
         # It reads well: that is no reason to look for its trouble.
@@ -307,8 +312,7 @@ async def test_a_reader_that_is_made_anew_knows_that_no_worker_folds(
             raise LogUnavailableError("a reader that is made anew")
 
         await eventually(lambda: pages.jobs == {"one"})
-        async with AIOKafkaProducer(**kafka_client.options(settings.kafka)) as receiver:
-            await receiver.send_and_wait(kafka_topics.names(settings.kafka).events, b"{}", partition=0)
+        await receive(settings)
         await eventually(lambda: pages.fleet.unfolded)
         monkeypatch.setattr(HealthReader, "folded", noted)
         await eventually(lambda: bool(looks))
