@@ -11,6 +11,7 @@ from monitor.config import LogSettings, Settings
 from monitor.event import Event
 from monitor.log import kafka_dead_letters
 from monitor.log.kafka import KafkaLog
+from monitor.log.kafka_checkpoints import KafkaCheckpoints
 from monitor.log.protocol import Checkpoints, DeadLetters, EventLog, ReadableLog
 from monitor.log.sqlite import SqliteLog
 from monitor.log.sqlite_checkpoints import SqliteCheckpoints
@@ -27,7 +28,12 @@ class ClosableCheckpoints(Checkpoints, Protocol):
 
 
 class Backend(Protocol):
-    """A kind of log, and a place of its own for one test."""
+    """A kind of log, and a place of its own for one test.
+
+    start: the position of checkpoints that were never saved.
+    """
+
+    start: int
 
     async def open(self) -> EventLog:
         """Open the log of this place as a service would."""
@@ -41,9 +47,15 @@ class Backend(Protocol):
         """Return what the open log holds, each stream's in order."""
         ...
 
+    async def open_checkpoints(self, log: EventLog) -> ClosableCheckpoints:
+        """Open the checkpoints of the open log, on Kafka those of one partition, as a worker would."""
+        ...
+
 
 class SqliteBackend:
     """The embedded log in a folder."""
+
+    start = 0
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "var" / "monitor.db"
@@ -62,7 +74,7 @@ class SqliteBackend:
         assert isinstance(log, SqliteLog)
         return [stored.event for stored in await log.read(0, 10_000)]
 
-    async def open_checkpoints(self, log: ReadableLog) -> SqliteCheckpoints:
+    async def open_checkpoints(self, log: EventLog) -> SqliteCheckpoints:
         """Open the state file beside it."""
         assert isinstance(log, SqliteLog)
         return await SqliteCheckpoints.open(self._path, log)
@@ -70,6 +82,8 @@ class SqliteBackend:
 
 class KafkaBackend:
     """Topics of their own on the broker, and a spool in a folder."""
+
+    start = -1
 
     def __init__(self, kafka: Brokers, folder: Path) -> None:
         spool = LogSettings(backend="kafka", path=folder / "var" / "spool.db")
@@ -88,6 +102,11 @@ class KafkaBackend:
         """Read all partitions."""
         del log
         return await kafka_records.events(self._settings.kafka)
+
+    async def open_checkpoints(self, log: EventLog) -> KafkaCheckpoints:
+        """Connect to the health topic, which the log has made."""
+        del log
+        return await KafkaCheckpoints.open(self._settings, 2)
 
 
 BACKENDS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
@@ -134,10 +153,8 @@ async def readable_log(readable_backend: SqliteBackend) -> AsyncIterator[Readabl
 
 
 @pytest.fixture
-async def checkpoints(
-    readable_backend: SqliteBackend, readable_log: ReadableLog
-) -> AsyncIterator[ClosableCheckpoints]:
+async def checkpoints(backend: Backend, log: EventLog) -> AsyncIterator[ClosableCheckpoints]:
     """The empty log's checkpoints."""
-    opened = await readable_backend.open_checkpoints(readable_log)
+    opened = await backend.open_checkpoints(log)
     yield opened
     await opened.close()

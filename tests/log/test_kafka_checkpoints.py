@@ -17,7 +17,7 @@ from monitor.log import kafka_checkpoints, kafka_client, kafka_landmark, kafka_t
 from monitor.log.kafka_checkpoints import BATCH_BYTES, POSITION_KEY, KafkaCheckpoints
 from monitor.log.kafka_consumer import HealthReader, Kept
 from monitor.log.kafka_landmark import Landmark
-from monitor.log.protocol import MOST_STATE_BYTES, Checkpoint
+from monitor.log.protocol import Checkpoint
 from tests.kafka_broker import Brokers
 from tests.log.complaints import noted_complaints
 
@@ -34,10 +34,6 @@ async def checkpoints(settings: Settings) -> AsyncIterator[KafkaCheckpoints]:
     opened = await KafkaCheckpoints.open(settings, 2)
     yield opened
     await opened.close()
-
-
-async def test_without_a_checkpoint_nothing_is_folded_yet(checkpoints: KafkaCheckpoints) -> None:
-    assert Checkpoint(-1, []) == await checkpoints.load()
 
 
 async def test_a_restore_never_waits_long_before_it_looks_whether_it_is_at_its_end(
@@ -79,34 +75,6 @@ async def test_a_restore_ends_when_kafka_goes_away_in_the_middle_of_it(
 
     assert (await checkpoints.load()).position == 7
     await checkpoints.close()
-
-
-async def test_what_was_saved_is_loaded(checkpoints: KafkaCheckpoints) -> None:
-    await checkpoints.save(7, [("a", "1", b"one"), ("a", "x/2", b"\x00\xff"), ("b", "1", b"")])
-
-    loaded = await checkpoints.load()
-
-    assert loaded.position == 7
-    assert sorted(loaded.states) == [("a", "1", b"one"), ("a", "x/2", b"\x00\xff"), ("b", "1", b"")]
-
-
-async def test_only_what_changed_is_replaced_or_removed(checkpoints: KafkaCheckpoints) -> None:
-    await checkpoints.save(1, [("a", "1", b"one"), ("a", "2", b"two"), ("b", "1", b"three")])
-
-    await checkpoints.save(2, [("a", "1", b"newer"), ("a", "2", None), ("never", "there", None)])
-
-    loaded = await checkpoints.load()
-    assert loaded.position == 2
-    assert sorted(loaded.states) == [("a", "1", b"newer"), ("b", "1", b"three")]
-
-
-async def test_thousands_of_large_states_come_back(checkpoints: KafkaCheckpoints) -> None:
-    states = [("source", f"{number:05}", b"%d" % number * 300) for number in range(2345)]
-
-    await checkpoints.save(1, states)
-    await checkpoints.save(2, [(source, job_id, None) for source, job_id, _ in states[::2]])
-
-    assert states[1::2] == sorted((await checkpoints.load()).states)
 
 
 async def test_a_state_as_large_as_a_script_of_thousands_makes_it_comes_back_and_is_followed(
@@ -321,19 +289,6 @@ async def test_a_checkpoint_of_which_kafka_refuses_a_part_is_not_kept_and_does_n
     await successor.close()
 
 
-async def test_the_largest_state_that_is_kept_fits_into_a_record(checkpoints: KafkaCheckpoints) -> None:
-    large = b"x" * MOST_STATE_BYTES
-
-    await checkpoints.save(1, [("a", "1", b"small"), ("a" * 64, "2" * 256, large), ("a", "3", b"small")])
-
-    kept = await checkpoints.load()
-    assert {(job_id, len(state)) for _, job_id, state in kept.states} == {
-        ("1", 5),
-        ("2" * 256, MOST_STATE_BYTES),
-        ("3", 5),
-    }
-
-
 async def test_others_can_tell_states_from_the_position(
     settings: Settings, checkpoints: KafkaCheckpoints
 ) -> None:
@@ -410,12 +365,3 @@ async def test_what_somebody_else_wrote_as_an_event_that_was_folded_tells_nothin
 
     assert Checkpoint(7, []) == await checkpoints.load()
     assert checkpoints.landmark is None
-
-
-async def test_closed_checkpoints_say_so(settings: Settings) -> None:
-    checkpoints = await KafkaCheckpoints.open(settings, 1)
-    await checkpoints.close()
-    await checkpoints.close()
-
-    with pytest.raises(LogUnavailableError):
-        await checkpoints.save(1, [])
