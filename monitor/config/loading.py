@@ -199,6 +199,8 @@ def _sentence(detail: ErrorDetails) -> str:
     key = location[-1] if location else FILE
     if kind == "extra_forbidden":
         return _unknown(location)
+    if kind == "tuple_type" and location == ("sources",):
+        return "must be a list; in TOML each source is headed [[sources]]"
     if kind == "enum" and key == "auth_type" and detail["input"] == "MEITUAN_DEFAULT":
         return "MEITUAN_DEFAULT can't be verified: its signature isn't published; use MSS_A_HEAD or MSS_A"
     if kind in ("enum", "literal_error"):

@@ -365,7 +365,7 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("MONITOR_LOG__BAKEND", "kafka", "log.bakend: is not a key of log; did you mean backend?"),
         ("MONITOR_LOG__BACKEND__MORE", "kafka", "log.backend: must be 'sqlite' or 'kafka'"),
         ("MONITOR_SOURCES", "[{", "sources: MONITOR_SOURCES in the environment isn't JSON"),
-        ("MONITOR_SOURCES", "{}", "sources: must be a list"),
+        ("MONITOR_SOURCES", "{}", "sources: must be a list; in TOML each source is headed [[sources]]"),
         (
             "MONITOR_SOURCES__0__NAME",
             "one",
